@@ -1,0 +1,269 @@
+"""What a person may choose about a run, one frozen dataclass per stage.
+
+No torch here: forms, services and tests read this file. Each field's docstring stands under it
+and is shown as the field's help in the form. `__post_init__` refuses values that cannot work,
+with a message that names the cure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from training.pipeline.errors import PipelineError
+
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def _between(config: object, name: str, low: float, high: float) -> None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PipelineError(f"{name} must be a number, not {value!r}.")
+    if not low <= value <= high:
+        raise PipelineError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """What every stage has."""
+
+    seed: int = 0
+    """Seed of every random choice in the run."""
+
+    def __post_init__(self) -> None:
+        _between(self, "seed", 0, 2**31 - 1)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the config with `values`; unknown names are refused.
+
+        Raise PipelineError for an unknown name or a value out of range.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise PipelineError(f"Unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(StageConfig):
+    """What every stage that changes weights has."""
+
+    learning_rate: float
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int
+    """Rows (of ppo: episodes) per optimiser update."""
+    lora_rank: int = 16
+    """Rank of the LoRA adapter."""
+    checkpoint_every: int = 10
+    """Steps between resume points."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "learning_rate", 1e-8, 1e-2)
+        _between(self, "batch_size", 1, 4096)
+        _between(self, "lora_rank", 1, 512)
+        _between(self, "checkpoint_every", 1, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig(TrainConfig):
+    """Supervised fine-tuning on demonstrations; loss on the completion only."""
+
+    stage: Literal["sft"] = field(default="sft", init=False)
+    learning_rate: float = 3e-4
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 8
+    """Demonstrations per optimiser update."""
+    epochs: float = 3.0
+    """Passes over the demonstrations."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    min_rows: int = 8
+    """Fewest demonstrations worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "epochs", 0.01, 100)
+        _between(self, "max_length", 16, 131_072)
+        _between(self, "min_rows", 1, 10**9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig(TrainConfig):
+    """A reward model from preference pairs, Bradley-Terry loss."""
+
+    stage: Literal["reward"] = field(default="reward", init=False)
+    learning_rate: float = 2e-4
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 8
+    """Prompts per optimiser update; all pairs of a prompt stay together."""
+    epochs: float = 1.0
+    """Passes over the pairs. More than one or two overfits (InstructGPT)."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    use_margin: bool = False
+    """Ask for a larger reward gap where people said so (Llama-2 small margins)."""
+    min_pairs: int = 50
+    """Fewest preference pairs worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "epochs", 0.01, 100)
+        _between(self, "max_length", 16, 131_072)
+        _between(self, "min_pairs", 1, 10**9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(TrainConfig):
+    """PPO with LoRA on one copy of the weights."""
+
+    stage: Literal["ppo"] = field(default="ppo", init=False)
+    learning_rate: float = 5e-5
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 32
+    """Episodes per rollout step."""
+    minibatch_size: int = 16
+    """Episodes per optimiser update within a rollout step."""
+    steps: int = 40
+    """Rollout steps."""
+    ppo_epochs: int = 2
+    """Passes over each rollout."""
+    max_new_tokens: int = 32
+    """Longest completion in tokens."""
+    temperature: float = 1.0
+    """Sampling temperature. PPO is on-policy only at 1."""
+    kl_coef: float = 0.1
+    """Price of one nat of KL to the reference model, per token."""
+    target_kl: float | None = None
+    """Steer kl_coef towards this KL per completion (nats); empty keeps kl_coef fixed."""
+    kl_horizon: int = 2000
+    """Episodes over which an adaptive kl_coef corrects itself (Ziegler et al. 2019)."""
+    max_kl: float = 20.0
+    """Stop the run when a rollout step's mean KL exceeds this many nats."""
+    clip_range: float = 0.2
+    """How far the probability ratio may move in one rollout step."""
+    clip_range_value: float = 0.2
+    """How far a value may move in one rollout step."""
+    value_coef: float = 0.1
+    """Weight of the value loss."""
+    gamma: float = 1.0
+    """Discount per token."""
+    lam: float = 0.95
+    """GAE lambda."""
+    whiten_rewards: bool = False
+    """Scale the per-token rewards of a rollout to unit variance."""
+    missing_eos_penalty: float = 1.0
+    """Taken from the reward of a completion that never ended."""
+    ptx_coef: float = 0.0
+    """Weight of the supervised loss mixed in (PPO-ptx); needs demonstrations."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "minibatch_size", 1, self.batch_size)
+        if self.batch_size % self.minibatch_size:
+            raise PipelineError(
+                f"batch_size {self.batch_size} is not a multiple of minibatch_size "
+                f"{self.minibatch_size}; make it one."
+            )
+        _between(self, "steps", 1, 1_000_000)
+        _between(self, "ppo_epochs", 1, 64)
+        _between(self, "max_new_tokens", 1, 8192)
+        _between(self, "temperature", 0.01, 10)
+        _between(self, "kl_coef", 0, 100)
+        if self.target_kl is not None:
+            _between(self, "target_kl", 1e-4, 1000)
+        _between(self, "kl_horizon", 1, 10**9)
+        _between(self, "max_kl", 1e-3, 1e6)
+        _between(self, "clip_range", 1e-3, 10)
+        _between(self, "clip_range_value", 1e-3, 1e6)
+        _between(self, "value_coef", 0, 100)
+        _between(self, "gamma", 0, 1)
+        _between(self, "lam", 0, 1)
+        _between(self, "missing_eos_penalty", 0, 1000)
+        _between(self, "ptx_coef", 0, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig(StageConfig):
+    """Completions of given prompts by one or two checkpoints."""
+
+    stage: Literal["sample"] = field(default="sample", init=False)
+    completions_per_prompt: int = 2
+    """Completions for each prompt (K)."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    top_p: float = 1.0
+    """Nucleus: keep the most likely tokens up to this probability."""
+    max_new_tokens: int = 48
+    """Longest completion in tokens."""
+    batch_size: int = 64
+    """Completions sampled side by side."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "completions_per_prompt", 1, 64)
+        _between(self, "temperature", 0.01, 10)
+        _between(self, "top_p", 0.01, 1)
+        _between(self, "max_new_tokens", 1, 8192)
+        _between(self, "batch_size", 1, 4096)
+
+
+AnyConfig = SFTConfig | RewardConfig | PPOConfig | SampleConfig
+
+CONFIGS: dict[str, type[SFTConfig] | type[RewardConfig] | type[PPOConfig] | type[SampleConfig]] = {
+    "sft": SFTConfig,
+    "reward": RewardConfig,
+    "ppo": PPOConfig,
+    "sample": SampleConfig,
+}
+
+
+def parse_config(stage: str, values: dict[str, Any]) -> AnyConfig:
+    """Return the config of `stage`, checked. Raise PipelineError when it cannot work."""
+    if stage not in CONFIGS:
+        raise PipelineError(f"Unknown stage {stage!r}; known: {', '.join(CONFIGS)}.")
+    return CONFIGS[stage].from_dict({k: v for k, v in values.items() if k != "stage"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run as the child process sees it: a stage's config and where everything lies.
+
+    Written as JSON beside the run's work folder; `python -m training.pipeline JOB.json` runs it.
+    """
+
+    config: AnyConfig
+    base_path: str
+    """Folder of the base model (safetensors)."""
+    work_dir: str
+    """Folder of resume points and scratch files; survives attempts, owned by the run."""
+    output_dir: str
+    """Where the checkpoint is published (renamed into place, whole or absent)."""
+    adapter_path: str | None = None
+    """Folder of the parent's adapter; None when the parent is the base itself."""
+    reward_path: str | None = None
+    """Of ppo: folder of the reward model's adapter."""
+    rival_path: str | None = None
+    """Of sample for an evaluation: folder of the second checkpoint's adapter."""
+    rival: bool = False
+    """Of sample: whether a second checkpoint answers too (`rival_path` None = the base)."""
+    data_path: str | None = None
+    """The snapshot's JSONL (of sample: the prompts)."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Copied into manifest.json: run id, snapshot hash, parent, code version."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        config = dict(values["config"])
+        return cls(**{**values, "config": parse_config(config["stage"], config)})
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

@@ -1,0 +1,11 @@
+"""How a stage ends before its time."""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Something that the engineer can act on; the message names the cure."""
+
+
+class RunStopped(Exception):  # noqa: N818 - not an error: the run was asked to stop
+    """The run was asked to stop and did so."""
