@@ -162,8 +162,6 @@ class PPOConfig(TrainConfig):
     """Scale the per-token rewards of a rollout to unit variance."""
     missing_eos_penalty: float = 1.0
     """Taken from the reward of a completion that never ended."""
-    ptx_coef: float = 0.0
-    """Weight of the supervised loss mixed in (PPO-ptx); needs demonstrations."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,7 +186,6 @@ class PPOConfig(TrainConfig):
         _between(self, "gamma", 0, 1)
         _between(self, "lam", 0, 1)
         _between(self, "missing_eos_penalty", 0, 1000)
-        _between(self, "ptx_coef", 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)

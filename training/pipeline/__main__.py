@@ -1,0 +1,87 @@
+"""`python -m training.pipeline JOB.json`: one run in a process of its own.
+
+Standard output carries one JSON event a line and nothing else; all other output is the log.
+Exit status: 0 done, 75 stopped on request (resumable), 1 failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+HEARTBEAT_SECONDS = 5
+EXIT_STOPPED = 75
+
+
+def main(path: str) -> int:
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+    lock = threading.Lock()
+
+    def report(event: dict[str, Any]) -> None:
+        with lock:
+            events.write(json.dumps(event, ensure_ascii=False) + "\n")
+            events.flush()
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            report({"event": "heartbeat"})
+
+    report({"event": "phase", "phase": "starting"})
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        return _run(path, report, stop)
+    finally:
+        ended.set()
+
+
+def _run(path: str, report: Any, stop: threading.Event) -> int:
+    from training.pipeline.errors import PipelineError, RunStopped
+
+    try:
+        from training.pipeline import train
+        from training.pipeline.config import Job
+
+        job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        result = train(job, report=report, should_stop=stop.is_set)
+    except RunStopped:
+        report({"event": "stopped"})
+        return EXIT_STOPPED
+    except PipelineError as error:
+        return _fail(report, str(error), expected=True)
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            return _fail(report, "The disk is full. Free some space and start the run again.", expected=True)
+        return _fail(report, f"{type(error).__name__}: {error}", expected=False)
+    except Exception as error:  # the page shows it with the log's last lines
+        if "out of memory" in str(error).lower():
+            return _fail(
+                report,
+                "The device ran out of memory. Lower batch_size or the completion length and start again.",
+                expected=True,
+            )
+        return _fail(report, f"{type(error).__name__}: {error}", expected=False)
+    report({"event": "done", "results": result.results, "output": str(result.output)})
+    return 0
+
+
+def _fail(report: Any, message: str, *, expected: bool) -> int:
+    detail = traceback.format_exc()
+    print(detail, file=sys.stderr)
+    report({"event": "error", "message": message, "expected": expected, "detail": detail})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

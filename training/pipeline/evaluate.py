@@ -1,0 +1,27 @@
+"""Measured properties of a reward model, with their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def accuracy_with_interval(
+    right: list[float], cluster: list[int], *, seed: int = 0, draws: int = 2000
+) -> tuple[float, float, float]:
+    """Return accuracy and its 95 % interval, by bootstrap over clusters (prompts).
+
+    Pairs of one prompt share their completions and are not independent, so whole prompts are
+    drawn. Empty input gives (nan, nan, nan).
+    """
+    if not right:
+        return float("nan"), float("nan"), float("nan")
+    keys = sorted(set(cluster))
+    index = {key: i for i, key in enumerate(keys)}
+    hits, sizes = np.zeros(len(keys)), np.zeros(len(keys))
+    for value, key in zip(right, cluster, strict=True):
+        hits[index[key]] += value
+        sizes[index[key]] += 1
+    drawn = np.random.default_rng(seed).integers(0, len(keys), size=(draws, len(keys)))
+    rates = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return float(hits.sum() / sizes.sum()), float(low), float(high)

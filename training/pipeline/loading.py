@@ -1,0 +1,154 @@
+"""Base model, adapters, tokenizer: everything that is read before a stage begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from training.pipeline.checkpoints import check_model_folder, is_whole
+from training.pipeline.config import LORA_TARGETS
+from training.pipeline.errors import PipelineError
+
+
+def pick_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def pick_dtype() -> torch.dtype:
+    """Return bfloat16 where the hardware computes in it, else float32.
+
+    A CPU without AVX-512 emulates bfloat16: sampling is three times and training seventeen
+    times slower than in float32 (docs/log.md).
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def load_tokenizer(base_path: str) -> PreTrainedTokenizerBase:
+    """Return the base's tokenizer, with a padding token that is not the end token.
+
+    A reward is read at the last token that is not padding; were padding the end token, the end
+    token would be overlooked.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(base_path, local_files_only=True)
+    if tokenizer.chat_template is None:
+        raise PipelineError(f"{base_path} has no chat template. Choose an instruction-tuned model.")
+    if tokenizer.eos_token_id is None:
+        raise PipelineError(f"The tokenizer of {base_path} has no end token. Set eos_token there.")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        others = [i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id]
+        if not others:
+            raise PipelineError(
+                f"The tokenizer of {base_path} has no special token besides the end token. "
+                "Add a padding token to it."
+            )
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(min(others))
+    return tokenizer
+
+
+def load_base(base_path: str) -> PreTrainedModel:
+    """Return the base causal LM, frozen, in the type and on the device of this machine."""
+    check_model_folder(Path(base_path))
+    model = AutoModelForCausalLM.from_pretrained(
+        base_path, dtype=pick_dtype(), local_files_only=True, use_safetensors=True
+    )
+    return model.requires_grad_(False).to(pick_device())
+
+
+def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Return the base with a score head of one output in place of the language-model head."""
+    check_model_folder(Path(base_path))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base_path, dtype=pick_dtype(), num_labels=1, local_files_only=True, use_safetensors=True
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model.to(pick_device())
+
+
+def new_lora(rank: int, task: TaskType = TaskType.CAUSAL_LM) -> LoraConfig:
+    """Return the LoRA configuration of a new adapter: every linear layer, alpha twice the rank."""
+    return LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules=list(LORA_TARGETS),
+        modules_to_save=["score"] if task == TaskType.SEQ_CLS else None,
+        task_type=task,
+    )
+
+
+def add_policy(base: PreTrainedModel, adapter_path: str | None, rank: int) -> PeftModel:
+    """Return the base with the trainable adapter "policy": the parent's, or a new one.
+
+    A new one starts as the base itself, since LoRA's B is zero.
+    """
+    if adapter_path is None:
+        return get_peft_model(base, new_lora(rank), adapter_name="policy")
+    check_adapter(adapter_path)
+    return PeftModel.from_pretrained(base, adapter_path, adapter_name="policy", is_trainable=True)
+
+
+def check_adapter(path: str) -> None:
+    """Raise PipelineError unless a whole checkpoint lies at `path`."""
+    if not is_whole(Path(path)):
+        raise PipelineError(
+            f"The checkpoint at {path} is missing or damaged (its files do not match its manifest). "
+            "Choose another checkpoint or run its training again."
+        )
+
+
+def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
+    """Add the frozen adapter "reward" and return its score head, in float32.
+
+    The adapter was trained on a sequence classifier whose trunk has the same names as the causal
+    LM's, so its LoRA weights fit; the head is read from the same file.
+    """
+    check_adapter(reward_path)
+    lora = LoraConfig.from_pretrained(reward_path)
+    lora.task_type, lora.modules_to_save = TaskType.CAUSAL_LM, None
+    model.add_adapter("reward", lora)
+    weights = load_file(Path(reward_path) / "adapter_model.safetensors")
+    head_name = next(name for name in weights if name.endswith("score.weight"))
+    head = torch.nn.Linear(weights[head_name].shape[1], 1, bias=False)
+    head.weight.data = weights.pop(head_name).float()
+    own = dict(model.named_parameters())
+    for name, value in weights.items():
+        left, _, right = name.rpartition(".weight")
+        own[f"{left}.reward.weight{right}"].data.copy_(value)
+    for name, parameter in own.items():
+        if ".reward." in name:
+            parameter.requires_grad_(False)
+    return head.requires_grad_(False).to(pick_device())
+
+
+def trunk_of(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the transformer below the head, adapters included."""
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    trunk: torch.nn.Module = whole.base_model
+    return trunk
+
+
+def head_of(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the language-model head."""
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    head: torch.nn.Module = whole.get_output_embeddings()
+    return head
+
+
+def lora_rank_of(path: str) -> int:
+    """Return the rank of the adapter at `path`."""
+    return int(json.loads((Path(path) / "adapter_config.json").read_text())["r"])

@@ -1,0 +1,34 @@
+"""Put a finished adapter where checkpoints lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from training.pipeline.checkpoints import publish
+from training.pipeline.config import Job
+
+
+def publish_adapter(
+    job: Job,
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    adapter: str,
+    results: dict[str, Any],
+) -> None:
+    """Write one adapter, the tokenizer and the manifest to the job's output folder, whole or not at all."""
+
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder, selected_adapters=[adapter], safe_serialization=True)
+        if adapter != "default":  # PEFT puts a named adapter into a folder of that name
+            for path in (folder / adapter).iterdir():
+                path.rename(folder / path.name)
+            (folder / adapter).rmdir()
+        tokenizer.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)
+
+    manifest = {"config": job.config.to_dict(), "provenance": job.provenance, "results": results}
+    publish(Path(job.output_dir), write, manifest)

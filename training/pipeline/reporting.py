@@ -1,0 +1,92 @@
+"""What a stage tells while it runs, and how TRL's trainers are made to tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from training.pipeline.checkpoints import seal
+from training.pipeline.errors import PipelineError
+
+Report = Callable[[dict[str, Any]], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Sends the events of the child's protocol."""
+
+    report: Report
+    should_stop: ShouldStop
+
+    def phase(self, phase: str) -> None:
+        self.report({"event": "phase", "phase": phase})
+
+    def progress(self, step: int, total_steps: int) -> None:
+        self.report({"event": "progress", "step": step, "total_steps": total_steps})
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        self.report({"event": "metrics", "step": step, "values": values})
+
+    def samples(self, samples: list[dict[str, str]]) -> None:
+        self.report({"event": "samples", "samples": samples})
+
+
+def check_finite(name: str, value: float, step: int, learning_rate: float) -> None:
+    """Raise PipelineError when a loss is NaN or infinite, before it can reach a checkpoint."""
+    if not math.isfinite(value):
+        raise PipelineError(
+            f"{name} became {value} at step {step}. Nothing was published. Start again with a lower "
+            f"learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g})."
+        )
+
+
+class TrainerReporter(TrainerCallback):
+    """Reports a TRL trainer's steps, stops it when asked, and seals its resume points."""
+
+    def __init__(self, reporter: Reporter, learning_rate: float) -> None:
+        self.reporter = reporter
+        self.learning_rate = learning_rate
+        self.stopped = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.reporter.phase("training")
+        self.reporter.progress(state.global_step, state.max_steps)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.reporter.progress(state.global_step, state.max_steps)
+        if self.reporter.should_stop() and state.global_step < state.max_steps:
+            self.stopped = True
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        values = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        for name in ("loss", "grad_norm", "eval_loss"):
+            if name in values:
+                check_finite(name, values[name], state.global_step, self.learning_rate)
+        skipped = ("epoch", "runtime", "per_second", "total_flos", "num_tokens")
+        shown = {k: v for k, v in values.items() if not any(word in k for word in skipped)}
+        if shown:
+            self.reporter.metrics(state.global_step, shown)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        # transformers saves in place: without this manifest a torn save would look like a whole one
+        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", {"step": state.global_step})

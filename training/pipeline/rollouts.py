@@ -1,0 +1,266 @@
+"""Read prompts once, sample completions, score completions: the passes that PPO is made of.
+
+A batch of prompts is read in two passes through the key-value cache: what all of them share (the
+template and the system turn, often half of all tokens) once in a batch of one, then the rest of
+each. Several completions of one prompt share its cache too. Gradients flow through the cache, so
+training uses the same passes as sampling, and the arithmetic is that of the whole sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedTokenizerBase
+
+from training.pipeline.loading import head_of, trunk_of
+from training.pipeline.losses import masked_mean, token_entropy, token_log_probs
+
+MIN_SHARED = 8
+"""Tokens that prompts must share before reading them apart pays for a second pass."""
+
+
+@dataclass
+class PromptState:
+    """What a trunk knows after reading prompts. Consumed by the next pass over it."""
+
+    cache: DynamicCache
+    mask: Tensor  # (B, P)
+    last_hidden: Tensor  # (B, H)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Completions of N = prompts × repeat rows, right-padded to T tokens."""
+
+    tokens: Tensor  # (N, T)
+    mask: Tensor  # (N, T)
+    log_probs: Tensor  # (N, T)
+    values: Tensor  # (N, T); zeros without a value head
+    ended: Tensor  # (N,) whether the end token came
+
+
+@dataclass(frozen=True)
+class Read:
+    """A pass over given completions."""
+
+    log_probs: Tensor  # (N, T)
+    values: Tensor  # (N, T); zeros without a value head
+    entropy: Tensor  # () mean over real tokens; 0 unless asked for
+
+
+@contextmanager
+def using(model: PeftModel, adapter: str | None, *, back: str = "policy") -> Iterator[None]:
+    """Switch to another adapter of the one copy of the weights; None is the bare base."""
+    if adapter is None:
+        with model.disable_adapter():
+            yield
+        return
+    model.set_adapter(adapter)
+    try:
+        yield
+    finally:
+        model.set_adapter(back)
+
+
+def shared_prefix(prompts: list[list[int]]) -> int:
+    """Return how many leading ids all prompts share, leaving each at least one of its own."""
+    limit = min(len(p) for p in prompts) - 1
+    first, last = min(prompts), max(prompts)
+    length = next((i for i in range(limit) if first[i] != last[i]), limit)
+    return length if length >= MIN_SHARED and len(prompts) > 1 else 0
+
+
+def pad_left(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ids and mask, (B, longest)."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=device)
+    return ids, mask
+
+
+def pad_right(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ids and mask, (B, longest)."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=device)
+    mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=device)
+    return ids, mask
+
+
+def read_prompts(trunk: nn.Module, prompts: list[list[int]], *, pad: int, repeat: int = 1) -> PromptState:
+    """Read prompts into a cache; each row stands `repeat` times, side by side."""
+    device = next(trunk.parameters()).device
+    shared = shared_prefix(prompts)
+    cache = DynamicCache(config=trunk.config)
+    if shared:
+        prefix = torch.tensor([prompts[0][:shared]], device=device)
+        trunk(input_ids=prefix, past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(len(prompts))
+    ids, own = pad_left([p[shared:] for p in prompts], pad, device)
+    mask = torch.cat([torch.ones(len(prompts), shared, dtype=own.dtype, device=device), own], dim=1)
+    out = trunk(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=_positions(mask, ids.shape[1]),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    last_hidden = out.last_hidden_state[:, -1]  # prompts are left-padded: the last is real
+    if repeat > 1:
+        cache.batch_repeat_interleave(repeat)
+        mask, last_hidden = (t.repeat_interleave(repeat, dim=0) for t in (mask, last_hidden))
+    return PromptState(cache, mask, last_hidden)
+
+
+def read_tokens(trunk: nn.Module, state: PromptState, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Return the hidden states (N, T, H) of completion tokens behind their prompts."""
+    whole = torch.cat([state.mask, mask.to(state.mask.dtype)], dim=1)
+    hidden: Tensor = trunk(
+        input_ids=tokens,
+        attention_mask=whole,
+        position_ids=_positions(whole, tokens.shape[1]),
+        past_key_values=state.cache,
+        use_cache=True,
+    ).last_hidden_state
+    return hidden
+
+
+def read_completions(
+    model: PeftModel,
+    prompts: list[list[int]],
+    tokens: Tensor,
+    mask: Tensor,
+    *,
+    pad: int,
+    temperature: float = 1.0,
+    value_head: nn.Module | None = None,
+    with_entropy: bool = False,
+) -> Read:
+    """Return log-probs and values of completions under the active adapter.
+
+    The language-model head is applied to the completion's positions alone.
+    """
+    trunk = trunk_of(model)
+    state = read_prompts(trunk, prompts, pad=pad)
+    hidden = read_tokens(trunk, state, tokens, mask)
+    before = torch.cat([state.last_hidden.unsqueeze(1), hidden[:, :-1]], dim=1)  # (N, T, H)
+    logits = head_of(model)(before).float() / temperature
+    entropy = torch.zeros(())
+    if with_entropy:  # a tenth of the pass: for watching only
+        with torch.no_grad():
+            entropy = masked_mean(token_entropy(logits), mask)
+    values = value_head(before.float()).squeeze(-1) if value_head is not None else None
+    return Read(
+        log_probs=token_log_probs(logits, tokens) * mask,
+        entropy=entropy,
+        values=values * mask if values is not None else torch.zeros_like(mask, dtype=torch.float32),
+    )
+
+
+def score_completions(
+    trunk: nn.Module,
+    score_head: nn.Module,
+    prompts: list[list[int]],
+    tokens: Tensor,
+    mask: Tensor,
+    *,
+    pad: int,
+    repeat: int = 1,
+) -> Tensor:
+    """Return the reward (N,) of each completion, read at its last real token."""
+    state = read_prompts(trunk, prompts, pad=pad, repeat=repeat)
+    hidden = read_tokens(trunk, state, tokens, mask)
+    last = mask.sum(dim=1).long().clamp(min=1) - 1
+    at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
+    scores: Tensor = score_head(at_end.to(score_head.weight.dtype)).squeeze(-1).float()
+    return scores
+
+
+@torch.no_grad()
+def sample(
+    model: nn.Module,
+    prompts: list[list[int]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_new_tokens: int,
+    generator: torch.Generator,
+    repeat: int = 1,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    value_head: nn.Module | None = None,
+) -> Sampled:
+    """Sample `repeat` completions of each prompt; rows that ended leave the batch.
+
+    The log-probs are those of the distribution at `temperature`, before `top_p` cuts its tail.
+    Every step draws one uniform number per row from `generator`, so a row's text does not depend
+    on when others end.
+    """
+    trunk, head = trunk_of(model), head_of(model)
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    state = read_prompts(trunk, prompts, pad=pad, repeat=repeat)
+    device, rows = state.mask.device, len(prompts) * repeat
+    tokens = torch.full((rows, max_new_tokens), pad, device=device)
+    log_probs = torch.zeros(rows, max_new_tokens, device=device)
+    values = torch.zeros(rows, max_new_tokens, device=device)
+    lengths = torch.full((rows,), max_new_tokens, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    alive = torch.arange(rows, device=device)  # rows of the batch that the cache still holds
+    hidden = state.last_hidden
+    for t in range(max_new_tokens):
+        logits = head(hidden).float() / temperature  # (A, V)
+        uniform = torch.rand(rows, generator=generator).to(device)[alive]
+        drawn, drawn_log_probs = _draw(logits, uniform, top_p)
+        live = ~ended[alive]
+        tokens[alive[live], t] = drawn[live]
+        log_probs[alive[live], t] = drawn_log_probs[live]
+        if value_head is not None:
+            values[alive[live], t] = value_head(hidden.float()).squeeze(-1)[live]
+        finished = alive[live & (drawn == end)]
+        ended[finished] = True
+        lengths[finished] = t + 1
+        live = ~ended[alive]
+        if t + 1 == max_new_tokens or not live.any():
+            break
+        if live.sum() <= 0.8 * len(alive):  # drop the finished rows from the batch
+            state.cache.batch_select_indices(live.nonzero().squeeze(-1))
+            state.mask, alive, drawn = state.mask[live], alive[live], drawn[live]
+        state.mask = torch.cat([state.mask, state.mask.new_ones(len(alive), 1)], dim=1)
+        hidden = trunk(
+            input_ids=drawn.unsqueeze(1),
+            attention_mask=state.mask,
+            position_ids=_positions(state.mask, 1),
+            past_key_values=state.cache,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+    width = int(lengths.max())
+    mask = (torch.arange(width, device=device) < lengths.unsqueeze(1)).long()
+    return Sampled(
+        tokens[:, :width] * mask + pad * (1 - mask),
+        mask,
+        log_probs[:, :width] * mask,
+        values[:, :width] * mask,
+        ended,
+    )
+
+
+def _draw(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Return one token per row by inverting the distribution function, and its log-prob."""
+    log_probs = torch.log_softmax(logits, dim=-1)
+    probs = log_probs.exp()
+    if top_p < 1:
+        ordered, order = probs.sort(dim=-1, descending=True)
+        tail = ordered.cumsum(dim=-1) - ordered >= top_p
+        probs = probs.masked_fill(tail.scatter(-1, order, tail), 0)
+    cumulative = probs.cumsum(dim=-1)
+    drawn = torch.searchsorted(cumulative, uniform.unsqueeze(-1) * cumulative[:, -1:], right=True)
+    drawn = drawn.clamp(max=logits.shape[-1] - 1)
+    return drawn.squeeze(-1), log_probs.gather(-1, drawn).squeeze(-1)
+
+
+def _positions(mask: Tensor, width: int) -> Tensor:
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
+
