@@ -44,6 +44,7 @@ def load_tokenizer(base_path: str) -> PreTrainedTokenizerBase:
     A reward is read at the last token that is not padding; were padding the end token, the end
     token would be overlooked.
     """
+    check_model_folder(Path(base_path))
     tokenizer = AutoTokenizer.from_pretrained(base_path, local_files_only=True)
     if tokenizer.chat_template is None:
         raise PipelineError(f"{base_path} has no chat template. Choose an instruction-tuned model.")

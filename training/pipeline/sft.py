@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
@@ -38,6 +39,7 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
             f"{config.max_length} tokens; at least {config.min_rows} are needed. Collect more "
             "demonstrations, raise max_length or lower min_rows."
         )
+    torch.manual_seed(config.seed)  # a new adapter begins at random
     model = add_policy(load_base(job.base_path), job.adapter_path, config.lora_rank)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
     reporter.phase("writing samples")
@@ -85,7 +87,6 @@ def _trainer(
             warmup_steps=0.05,
             max_length=None,  # too long rows were counted and left out already
             completion_only_loss=True,
-            pad_token=tokenizer.pad_token,
             seed=config.seed,
             logging_steps=1,
             logging_nan_inf_filter=False,  # the default hides a NaN step

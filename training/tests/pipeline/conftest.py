@@ -1,0 +1,60 @@
+"""A trained SFT adapter and reward model on the tiny base, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.pipeline import train
+from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
+from training.tests.pipeline.rows import demonstration_rows, preference_rows, prompt_rows, write_rows
+
+RunStage = Callable[..., tuple[str, dict[str, Any], list[dict[str, Any]]]]
+
+
+def run_job(job: Job, should_stop: Callable[[], bool] = lambda: False) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+    """Return the output folder, the results and the events of a job."""
+    events: list[dict[str, Any]] = []
+    outcome = train(job, report=events.append, should_stop=should_stop)
+    return str(outcome.output), outcome.results, events
+
+
+@pytest.fixture(scope="session")
+def rows_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rows")
+    write_rows(folder / "demonstrations.jsonl", demonstration_rows())
+    write_rows(folder / "preferences.jsonl", preference_rows())
+    write_rows(folder / "prompts.jsonl", prompt_rows())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_job(tiny_model: Path, rows_folder: Path) -> Callable[..., Job]:
+    """Return a function that makes a job with a work folder below `folder`."""
+
+    def make(folder: Path, config: AnyConfig, rows: str, **changes: Any) -> Job:
+        return Job(
+            config=config,
+            base_path=str(tiny_model),
+            work_dir=str(folder / "work"),
+            output_dir=str(folder / "out"),
+            data_path=str(rows_folder / f"{rows}.jsonl"),
+            **changes,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sft_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> str:
+    config = SFTConfig(batch_size=4, epochs=1, learning_rate=1e-3)
+    return run_job(make_job(tmp_path_factory.mktemp("sft"), config, "demonstrations"))[0]
+
+
+@pytest.fixture(scope="session")
+def reward_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> str:
+    config = RewardConfig(batch_size=4, epochs=1, learning_rate=1e-3)
+    return run_job(make_job(tmp_path_factory.mktemp("reward"), config, "preferences"))[0]

@@ -1,0 +1,156 @@
+"""Each loss beside its derivation and a twin in plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from training.pipeline import losses
+
+
+def ragged_mask(lengths: list[int], width: int) -> Tensor:
+    return torch.tensor([[1] * n + [0] * (width - n) for n in lengths])
+
+
+def test_it_means_only_what_the_mask_keeps() -> None:
+    values = torch.tensor([[1.0, 2.0, 100.0], [3.0, 100.0, 100.0]])
+    assert losses.masked_mean(values, ragged_mask([2, 1], 3)).item() == pytest.approx(2.0)
+
+
+def test_it_whitens_to_zero_mean_and_unit_variance_over_the_mask() -> None:
+    mask = ragged_mask([4, 2], 4)
+    values = torch.randn(2, 4, generator=torch.Generator().manual_seed(0)) * 7 + 3
+    white = losses.masked_whiten(values, mask)
+    kept = white[mask.bool()]
+    assert kept.mean().item() == pytest.approx(0, abs=1e-6)
+    assert kept.var(unbiased=True).item() == pytest.approx(1, abs=1e-4)
+    assert white[~mask.bool()].abs().max() == 0
+
+
+def test_it_keeps_the_mean_when_whitening_rewards() -> None:
+    mask = ragged_mask([3, 3], 3)
+    values = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 9.0]])
+    white = losses.masked_whiten(values, mask, shift_mean=False)
+    assert white.mean().item() == pytest.approx(values.mean().item())
+
+
+def test_it_takes_log_probs_as_log_softmax_does() -> None:
+    logits = torch.randn(3, 5, 11, generator=torch.Generator().manual_seed(1))
+    tokens = torch.randint(0, 11, (3, 5), generator=torch.Generator().manual_seed(2))
+    expected = torch.log_softmax(logits, -1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(losses.token_log_probs(logits, tokens), expected)
+
+
+def test_it_measures_the_entropy_of_a_fair_die_as_log_six() -> None:
+    assert losses.token_entropy(torch.zeros(1, 6)).item() == pytest.approx(math.log(6))
+
+
+def test_it_puts_the_score_on_the_last_real_token_and_the_kl_on_each() -> None:
+    mask = ragged_mask([3, 1], 3)
+    log_probs = torch.tensor([[-1.0, -1.0, -1.0], [-2.0, 0.0, 0.0]])
+    reference = torch.tensor([[-2.0, -1.0, -0.5], [-1.0, 0.0, 0.0]])
+    rewards = losses.shaped_rewards(torch.tensor([10.0, 20.0]), log_probs, reference, mask, 0.1)
+    expected = torch.tensor([[-0.1, 0.0, 0.05 + 10], [0.1 + 20, 0.0, 0.0]])
+    torch.testing.assert_close(rewards, expected)
+
+
+def gae_in_loops(
+    rewards: list[float], values: list[float], gamma: float, lam: float
+) -> tuple[list[float], list[float]]:
+    """A_t = Σ_l (γλ)^l δ_{t+l}, straight from equation 16 of the paper: quadratic, on purpose."""
+    n = len(rewards)
+    ahead = [*values, 0.0]
+    deltas = [rewards[t] + gamma * ahead[t + 1] - values[t] for t in range(n)]
+    advantages = [sum((gamma * lam) ** (u - t) * deltas[u] for u in range(t, n)) for t in range(n)]
+    return advantages, [a + v for a, v in zip(advantages, values, strict=True)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    gamma=st.floats(0, 1),
+    lam=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+)
+def test_it_estimates_advantages_as_the_sum_in_the_paper(
+    lengths: list[int], gamma: float, lam: float, seed: int
+) -> None:
+    width = max(lengths) + 1
+    generator = torch.Generator().manual_seed(seed)
+    mask = ragged_mask(lengths, width)
+    rewards = torch.randn(len(lengths), width, generator=generator, dtype=torch.float64) * mask
+    values = torch.randn(len(lengths), width, generator=generator, dtype=torch.float64)
+    advantages, returns = losses.gae(rewards, values, mask, gamma, lam)
+    for row, length in enumerate(lengths):
+        expected, expected_returns = gae_in_loops(
+            rewards[row, :length].tolist(), values[row, :length].tolist(), gamma, lam
+        )
+        assert advantages[row, :length].tolist() == pytest.approx(expected)
+        assert returns[row, :length].tolist() == pytest.approx(expected_returns)
+        assert advantages[row, length:].abs().max() == 0
+
+
+def test_it_clips_the_surrogate_on_the_pessimistic_side_only() -> None:
+    """With advantage 1 and ratio 2 the objective is held at 1.2; with advantage −1 it is −2."""
+    log_ratio = torch.log(torch.tensor([[2.0], [2.0], [0.5], [0.5]]))
+    advantages = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]])
+    by_row = [
+        losses.policy_loss(
+            log_ratio[i : i + 1], torch.zeros(1, 1), advantages[i : i + 1], torch.ones(1, 1), 0.2
+        ).loss.item()
+        for i in range(4)
+    ]
+    assert by_row == pytest.approx([-1.2, 2.0, -0.5, 0.8])
+
+
+def test_it_gives_no_gradient_where_the_surrogate_is_clipped() -> None:
+    log_probs = torch.log(torch.tensor([[2.0, 1.1]])).requires_grad_()
+    loss = losses.policy_loss(log_probs, torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2), 0.2)
+    loss.loss.backward()
+    assert log_probs.grad is not None
+    assert log_probs.grad[0].tolist() == pytest.approx([0.0, -0.55])
+    assert loss.clip_fraction.item() == 0.5
+
+
+def test_it_takes_the_larger_value_error() -> None:
+    """Old 0, return 1, clip .2: a value of .5 errs by .5, held at .2 by .8; .8²/2 counts."""
+    loss = losses.value_loss(
+        torch.tensor([[0.5]]), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1, 1), 0.2
+    )
+    assert loss.item() == pytest.approx(0.32)
+
+
+def test_it_weighs_every_prompt_the_same_however_many_pairs_it_has() -> None:
+    """Prompt 0 has three pairs, prompt 1 one: −1/C(K,2) Σ log σ within, the mean across."""
+    scores = torch.tensor([2.0, 1.0, 0.0, 5.0, 5.0])
+    chosen, rejected = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 2, 4])
+    loss = losses.grouped_pairwise_loss(scores, chosen, rejected, torch.tensor([0, 0, 0, 1]))
+
+    def nll(gap: float) -> float:
+        return math.log(1 + math.exp(-gap))
+
+    assert loss.item() == pytest.approx(((nll(1) + nll(2) + nll(1)) / 3 + nll(0)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"),
+    [(0.0, 0.313262), (2 / 3, 0.540306), (1.0, 0.693147), (2.0, 1.313262), (3.0, 2.126928)],
+)
+def test_it_gives_the_margin_losses_of_llama_2(margin: float, expected: float) -> None:
+    pair = (torch.tensor([1.0, 0.0]), torch.tensor([0]), torch.tensor([1]), torch.tensor([0]))
+    loss = losses.grouped_pairwise_loss(*pair, margin=torch.tensor([margin]))
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_it_raises_the_price_of_kl_above_the_target_and_lowers_it_below() -> None:
+    assert losses.adapted_kl_coef(0.1, kl=12, target=6, episodes=100, horizon=1000) == pytest.approx(
+        0.102
+    )
+    assert losses.adapted_kl_coef(0.1, kl=5.7, target=6, episodes=100, horizon=1000) == pytest.approx(
+        0.0995
+    )

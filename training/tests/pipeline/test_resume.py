@@ -1,0 +1,136 @@
+"""A run that was stopped or killed ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.pipeline.config import AnyConfig, Job, PPOConfig, RewardConfig, SFTConfig
+from training.pipeline.errors import RunStopped
+from training.tests.pipeline.conftest import run_job
+
+MakeJob = Callable[..., Job]
+STAGES: dict[str, tuple[AnyConfig, str]] = {
+    "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2), "demonstrations"),
+    "reward": (RewardConfig(batch_size=5, epochs=1, checkpoint_every=2), "preferences"),
+    "ppo": (
+        PPOConfig(steps=6, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=2),
+        "prompts",
+    ),
+}
+
+
+def weights(output: str) -> dict[str, torch.Tensor]:
+    return load_file(Path(output) / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_resumes_to_the_weights_of_an_uninterrupted_run(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path, stage: str
+) -> None:
+    config, rows = STAGES[stage]
+    more = {"reward_path": reward_adapter} if stage == "ppo" else {}
+    expected = weights(run_job(make_job(tmp_path / "whole", config, rows, **more))[0])
+
+    job = make_job(tmp_path / "halves", config, rows, **more)
+    calls = iter(range(1000))
+    with pytest.raises(RunStopped):
+        run_job(job, should_stop=lambda: next(calls) >= 2)
+    assert not Path(job.output_dir).exists()
+    output, _, events = run_job(job)
+    assert min(e["step"] for e in events if e["event"] == "progress") > 0
+    resumed = weights(output)
+    assert expected.keys() == resumed.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_it_ignores_a_torn_resume_point(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+) -> None:
+    config, rows = STAGES["ppo"]
+    job = make_job(tmp_path, config, rows, reward_path=reward_adapter)
+    calls = iter(range(1000))
+    with pytest.raises(RunStopped):
+        run_job(job, should_stop=lambda: next(calls) >= 2)
+    (point,) = Path(job.work_dir).glob("resume-*")
+    with (point / "policy.safetensors").open("r+b") as file:
+        file.truncate(100)
+    _, _, events = run_job(job)
+    assert min(e["step"] for e in events if e["event"] == "progress") == 0
+
+
+def start_child(job: Job, folder: Path) -> subprocess.Popen[str]:
+    path = folder / "job.json"
+    path.write_text(json.dumps(job.to_dict()))
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.pipeline", str(path)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+
+
+def wait_for_step(child: subprocess.Popen[str], step: int) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["step"] >= step:
+            return
+    raise AssertionError("the child ended early")
+
+
+@pytest.fixture
+def long_ppo(make_job: MakeJob, reward_adapter: str, tmp_path: Path) -> Job:
+    config = PPOConfig(
+        steps=400, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=1
+    )
+    return make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
+
+
+def test_it_stops_within_seconds_of_a_request_and_says_so(long_ppo: Job, tmp_path: Path) -> None:
+    child = start_child(long_ppo, tmp_path)
+    wait_for_step(child, 2)
+    child.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    rest, _ = child.communicate(timeout=20)
+    assert time.monotonic() - asked < 5
+    assert child.returncode == 75
+    assert json.loads(rest.splitlines()[-1]) == {"event": "stopped"}
+    assert not Path(long_ppo.output_dir).exists()
+
+
+def test_it_goes_on_from_the_last_resume_point_after_kill_9(long_ppo: Job, tmp_path: Path) -> None:
+    child = start_child(long_ppo, tmp_path)
+    wait_for_step(child, 3)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(timeout=10)
+    again = start_child(long_ppo, tmp_path)
+    assert again.stdout is not None
+    first = next(
+        event["step"]
+        for event in map(json.loads, again.stdout)
+        if event["event"] == "progress"
+    )
+    again.kill()
+    again.wait(timeout=10)
+    assert first >= 2
+
+
+def test_it_tells_an_expected_error_from_an_unexpected_one(long_ppo: Job, tmp_path: Path) -> None:
+    broken = Job(**{**vars(long_ppo), "base_path": str(tmp_path / "nowhere")})
+    child = start_child(broken, tmp_path)
+    out, _ = child.communicate(timeout=60)
+    event = json.loads(out.splitlines()[-1])
+    assert child.returncode == 1
+    assert event["event"] == "error"
+    assert event["expected"] is True
+    assert "nowhere" in event["message"]

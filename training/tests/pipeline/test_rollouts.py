@@ -1,0 +1,151 @@
+"""The cached passes give what plain passes over whole sequences give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from training.pipeline import rollouts
+from training.pipeline.data import encode_prompt
+from training.pipeline.loading import add_policy, load_base, load_tokenizer
+from training.pipeline.losses import token_log_probs
+
+TEXTS = ["the moon", "a cat in the rain", "an old pond with a frog", "it"]
+
+
+@pytest.fixture
+def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(str(tiny_model))
+
+
+@pytest.fixture
+def policy(tiny_model: Path) -> PeftModel:
+    """A policy whose adapter is not the identity."""
+    torch.manual_seed(3)
+    model = add_policy(load_base(str(tiny_model)).float(), None, 4)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture
+def prompts(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    return [
+        encode_prompt(tokenizer, [{"role": "user", "content": f"Write a haiku about {t}."}])
+        for t in TEXTS
+    ]
+
+
+def plain_log_probs(model: PeftModel, prompt: list[int], completion: list[int]) -> torch.Tensor:
+    """One row, no padding, no cache."""
+    ids = torch.tensor([prompt + completion])
+    logits = model(input_ids=ids).logits[:, len(prompt) - 1 : -1]
+    return token_log_probs(logits, ids[:, len(prompt) :])[0]
+
+
+def test_it_reads_log_probs_that_do_not_depend_on_padding_or_batch(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    completions = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2], [14]]
+    tokens, mask = rollouts.pad_right(completions, tokenizer.pad_token_id, torch.device("cpu"))
+    assert rollouts.shared_prefix(prompts) >= rollouts.MIN_SHARED
+    with torch.no_grad():
+        read = rollouts.read_completions(policy, prompts, tokens, mask, pad=0)
+        for row, completion in enumerate(completions):
+            expected = plain_log_probs(policy, prompts[row], completion)
+            torch.testing.assert_close(
+                read.log_probs[row, : len(completion)], expected, atol=1e-5, rtol=1e-5
+            )
+            assert read.log_probs[row, len(completion) :].abs().sum() == 0
+
+
+def test_it_gives_the_gradient_of_plain_passes(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    completions = [[5, 6, 7, 2], [8, 2], [9, 10, 2], [14, 2]]
+    tokens, mask = rollouts.pad_right(completions, tokenizer.pad_token_id, torch.device("cpu"))
+    weights = {n: p for n, p in policy.named_parameters() if p.requires_grad}
+
+    rollouts.read_completions(policy, prompts, tokens, mask, pad=0).log_probs.sum().backward()
+    cached = {n: p.grad.clone() for n, p in weights.items() if p.grad is not None}
+    policy.zero_grad()
+    total = sum(plain_log_probs(policy, p, c).sum() for p, c in zip(prompts, completions, strict=True))
+    assert isinstance(total, torch.Tensor)
+    total.backward()
+    assert len(cached) == len(weights)
+    for name, parameter in weights.items():
+        torch.testing.assert_close(cached[name], parameter.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_it_records_while_sampling_what_a_pass_over_the_samples_reads(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    torch.manual_seed(0)
+    value_head = torch.nn.Linear(16, 1)
+    drawn = rollouts.sample(
+        policy,
+        prompts,
+        tokenizer,
+        max_new_tokens=12,
+        repeat=3,
+        generator=torch.Generator().manual_seed(1),
+        value_head=value_head,
+    )
+    thrice = [p for p in prompts for _ in range(3)]
+    with torch.no_grad():
+        read = rollouts.read_completions(
+            policy, thrice, drawn.tokens, drawn.mask, pad=0, value_head=value_head
+        )
+    torch.testing.assert_close(drawn.log_probs, read.log_probs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(drawn.values, read.values, atol=1e-4, rtol=1e-4)
+
+
+def test_it_ends_a_row_at_its_end_token_and_pads_the_rest(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    end = tokenizer.eos_token_id
+    drawn = rollouts.sample(
+        policy,
+        prompts,
+        tokenizer,
+        max_new_tokens=400,
+        repeat=4,
+        generator=torch.Generator().manual_seed(5),
+    )
+    assert drawn.ended.any()
+    for tokens, mask, ended in zip(drawn.tokens, drawn.mask, drawn.ended, strict=True):
+        real = tokens[mask.bool()].tolist()
+        assert (real[-1] == end) == bool(ended)
+        assert end not in real[:-1]
+        assert set(tokens[~mask.bool()].tolist()) <= {tokenizer.pad_token_id}
+
+
+def test_it_samples_the_same_from_the_same_seed(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    def draw(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return rollouts.sample(policy, prompts, tokenizer, max_new_tokens=8, generator=generator).tokens
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_it_draws_tokens_as_often_as_the_model_says() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(20_000, 1)
+    uniform = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
+    drawn, log_probs = rollouts._draw(logits, uniform, top_p=1.0)
+    share = torch.bincount(drawn, minlength=4) / len(drawn)
+    torch.testing.assert_close(share, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.012, rtol=0)
+    torch.testing.assert_close(log_probs, logits.gather(1, drawn.unsqueeze(1)).squeeze(1))
+
+
+def test_it_never_draws_from_the_tail_that_top_p_cuts() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(5_000, 1)
+    uniform = torch.rand(5_000, generator=torch.Generator().manual_seed(0))
+    assert set(rollouts._draw(logits, uniform, top_p=0.7)[0].tolist()) == {0, 1}

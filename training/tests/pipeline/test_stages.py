@@ -1,0 +1,217 @@
+"""Each stage on the tiny model: weights move, what must not move does not, outputs reload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from training.pipeline import data, ppo
+from training.pipeline.checkpoints import is_whole, read_manifest
+from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
+from training.pipeline.errors import PipelineError
+from training.pipeline.reward import score_groups
+from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.rows import preference_rows, write_rows
+
+MakeJob = Callable[..., Job]
+SMALL_PPO = PPOConfig(
+    steps=2, batch_size=8, minibatch_size=4, max_new_tokens=8, learning_rate=1e-3, checkpoint_every=1
+)
+
+
+def adapter(path: str) -> dict[str, torch.Tensor]:
+    return load_file(Path(path) / "adapter_model.safetensors")
+
+
+def test_it_fine_tunes_and_leaves_a_whole_checkpoint(sft_adapter: str) -> None:
+    folder = Path(sft_adapter)
+    assert is_whole(folder)
+    assert (folder / "tokenizer.json").exists()
+    assert any(w.abs().max() > 0 for n, w in adapter(sft_adapter).items() if "lora_B" in n)
+    assert read_manifest(folder)["results"]["rows"] == 30
+
+
+def test_it_learns_the_demonstrations(make_job: MakeJob, tmp_path: Path) -> None:
+    config = SFTConfig(batch_size=4, epochs=4, learning_rate=5e-3)
+    _, results, events = run_job(make_job(tmp_path, config, "demonstrations"))
+    first = [e["values"]["loss"] for e in events if e["event"] == "metrics" and "loss" in e["values"]]
+    assert results["eval_loss"] < first[0] - 0.5
+    (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
+    assert samples[0].keys() == {"prompt", "before", "after"}
+
+
+def test_it_scores_the_same_after_saving_and_reloading(
+    tiny_model: Path, reward_adapter: str, tmp_path: Path
+) -> None:
+    """Through transformers and PEFT alone, as anyone outside would load it."""
+    tokenizer = AutoTokenizer.from_pretrained(reward_adapter)
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1, dtype=torch.float32)
+    base.config.pad_token_id = tokenizer.pad_token_id
+    model = PeftModel.from_pretrained(base, reward_adapter).eval()
+    groups, _ = data.preference_groups(preference_rows()[:6], tokenizer, ("train",), 256)
+    with torch.no_grad():
+        ours = score_groups(model, [vars(g) for g in groups], tokenizer.pad_token_id)
+        theirs = [
+            model(input_ids=torch.tensor([group.prompt + completion])).logits.item()
+            for group in groups
+            for completion in group.completions
+        ]
+    assert ours.tolist() == pytest.approx(theirs, abs=1e-5)
+
+
+def test_it_learns_which_completion_people_chose(reward_adapter: str) -> None:
+    results = read_manifest(Path(reward_adapter))["results"]
+    assert results["heldout_accuracy"] > 0.9
+    assert results["heldout_low"] <= results["heldout_accuracy"] <= results["heldout_high"]
+    assert results["heldout_pairs"] == 20
+
+
+def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, SMALL_PPO, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter)
+    models = ppo.load_models(job, SMALL_PPO)
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1, dtype=torch.float32)
+    outside = PeftModel.from_pretrained(base, reward_adapter).eval()
+    prompts = [[1, 40, 41, 42, 43, 44, 45, 46, 47, 50], [1, 40, 41, 42, 43, 44, 45, 46, 47, 51, 52]]
+    tokens, mask = torch.tensor([[60, 61, 2], [70, 2, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
+    with torch.no_grad(), ppo.using(models.model, "reward"):
+        scores = ppo.score_completions(
+            ppo.trunk_of(models.model), models.score_head, prompts, tokens, mask, pad=0
+        )
+    with torch.no_grad():
+        expected = [
+            outside(input_ids=torch.tensor([prompts[0] + [60, 61, 2]])).logits.item(),
+            outside(input_ids=torch.tensor([prompts[1] + [70, 2]])).logits.item(),
+        ]
+    assert scores.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_it_starts_ppo_with_no_kl_and_a_ratio_of_one(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path
+) -> None:
+    config = PPOConfig(steps=1, batch_size=4, minibatch_size=4, ppo_epochs=1, max_new_tokens=8)
+    job = make_job(tmp_path, config, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter)
+    _, _, events = run_job(job)
+    (metrics,) = [e["values"] for e in events if e["event"] == "metrics"]
+    assert metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
+    assert metrics["val/ratio"] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("from_sft", [True, False])
+def test_it_moves_the_policy_and_nothing_else(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path, from_sft: bool
+) -> None:
+    parent = sft_adapter if from_sft else None
+    job = make_job(tmp_path, SMALL_PPO, "prompts", adapter_path=parent, reward_path=reward_adapter)
+    models = ppo.load_models(job, SMALL_PPO)
+    frozen = {n: p.clone() for n, p in models.model.named_parameters() if ".policy." not in n}
+    policy = {n: p.clone() for n, p in models.model.named_parameters() if ".policy." in n}
+    optimizer = torch.optim.AdamW(models.trainable(), lr=1e-3)
+    prompts = data.prompts(data.read_rows(job.data_path), models.tokenizer, ("train",))
+    for step in range(2):
+        ppo.ppo_step(models, optimizer, prompts, SMALL_PPO, step, 0.1)
+    now = dict(models.model.named_parameters())
+    assert all(torch.equal(now[n], p) for n, p in frozen.items())
+    assert all(not torch.equal(now[n], p) for n, p in policy.items())
+    assert models.value_head.weight.abs().sum() > 0
+    assert len(policy) > 0
+
+
+def test_it_learns_a_reward_with_a_known_optimum(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reward is the share of one token: PPO must make that token common, and KL must cost.
+
+    Only the reward is replaced; everything that samples and learns is the real thing.
+    """
+    wanted = 77
+
+    def share(_trunk: object, _head: object, _prompts: object, tokens: torch.Tensor, mask: torch.Tensor, **_: object) -> torch.Tensor:
+        return 4 * ((tokens == wanted) * mask).sum(dim=1) / mask.sum(dim=1)
+
+    monkeypatch.setattr(ppo, "score_completions", share)
+
+    def final_score(kl_coef: float) -> tuple[float, float]:
+        config = PPOConfig(
+            steps=25, batch_size=32, minibatch_size=16, ppo_epochs=2, max_new_tokens=6,
+            learning_rate=1e-2, kl_coef=kl_coef, missing_eos_penalty=0, max_kl=1000,
+        )  # fmt: skip
+        folder = tmp_path / str(kl_coef)
+        _, _, events = run_job(make_job(folder, config, "prompts", reward_path=reward_adapter))
+        last = [e["values"] for e in events if e["event"] == "metrics"][-3:]
+        return (
+            sum(m["objective/scores"] for m in last) / 3,
+            sum(m["objective/kl"] for m in last) / 3,
+        )
+
+    free_score, free_kl = final_score(0.01)
+    priced_score, priced_kl = final_score(2.0)
+    assert free_score > 0.5  # by chance it is 4/384
+    assert free_kl > 2 * priced_kl
+    assert free_score > 2 * priced_score
+
+
+def test_it_samples_for_a_checkpoint_and_its_rival(
+    make_job: MakeJob, sft_adapter: str, tmp_path: Path
+) -> None:
+    config = SampleConfig(completions_per_prompt=3, max_new_tokens=6, batch_size=16)
+    job = make_job(tmp_path, config, "prompts", adapter_path=sft_adapter, rival=True)
+    output, results, _ = run_job(job)
+    rows = [json.loads(line) for line in (Path(output) / "completions.jsonl").open()]
+    assert len(rows) == results["completions"] == 40 * 3 * 2
+    assert {row["source"] for row in rows} == {"policy", "rival"}
+    assert len({(row["prompt_id"], row["source"]) for row in rows}) == 80
+
+
+def test_it_opens_the_published_policy_with_transformers_and_peft(tiny_model: Path, sft_adapter: str) -> None:
+    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, sft_adapter)
+    assert model(input_ids=torch.tensor([[1, 5, 6]])).logits.shape == (1, 3, 384)
+
+
+def test_it_refuses_too_few_pairs_with_the_count_and_the_cure(make_job: MakeJob, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"60 preference pairs .* at least 1000.*Collect more"):
+        run_job(make_job(tmp_path, RewardConfig(min_pairs=1000), "preferences"))
+
+
+def test_it_counts_what_is_too_long_and_does_not_drop_it_in_silence(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    rows = preference_rows()
+    rows[0]["chosen"][0]["content"] = "pond " * 300
+    path = write_rows(tmp_path / "long.jsonl", rows)
+    job = make_job(tmp_path, RewardConfig(batch_size=8), "preferences")
+    job = Job(**{**vars(job), "data_path": path})
+    assert run_job(job)[1]["left_out_too_long"] == 1
+
+
+def test_it_stops_on_a_loss_that_is_not_a_number_and_publishes_nothing(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(*_: object, **__: object) -> torch.Tensor:
+        return torch.full((8,), float("nan"))
+
+    monkeypatch.setattr(ppo, "score_completions", poisoned)
+    job = make_job(tmp_path, SMALL_PPO, "prompts", reward_path=reward_adapter)
+    with pytest.raises(PipelineError, match="step 1.*lower learning rate"):
+        run_job(job)
+    assert not Path(job.output_dir).exists()
+
+
+def test_it_stops_when_the_policy_runs_away(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+) -> None:
+    config = PPOConfig(
+        steps=20, batch_size=8, minibatch_size=4, max_new_tokens=8, learning_rate=1e-2,
+        kl_coef=0, max_kl=0.01,
+    )  # fmt: skip
+    with pytest.raises(PipelineError, match="above max_kl"):
+        run_job(make_job(tmp_path, config, "prompts", reward_path=reward_adapter))
