@@ -1,0 +1,98 @@
+"""The only way a view obtains an object: what a person may not see does not exist (404).
+
+Being a superuser opens the admin site, not a project.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+from django.http import Http404
+
+from annotations.models import (
+    Assignment,
+    GuidelineVersion,
+    Membership,
+    Project,
+    Prompt,
+    Role,
+    User,
+)
+
+Person = User | AnonymousUser
+
+
+def get_projects_for(user: Person) -> QuerySet[Membership]:
+    """Return the active memberships of a person, each with its project, by project name."""
+    return (
+        Membership.objects.filter(user_id=_id(user), state=Membership.State.ACTIVE)
+        .select_related("project")
+        .order_by("project__name")
+    )
+
+
+def get_membership_for(user: Person, project_id: int) -> Membership:
+    """Return a person's active membership of a project, with the project."""
+    try:
+        # Through the project's own key, whose lookup knows numbers that no database has.
+        return get_projects_for(user).get(project__in=Project.objects.filter(id=project_id))
+    except Membership.DoesNotExist:
+        raise Http404("There is no such project for this person.") from None
+
+
+def get_project_for(user: Person, project_id: int, *roles: Role) -> Project:
+    """Return a project of which a person is an active member, in one of the roles if there are any."""
+    membership = get_membership_for(user, project_id)
+    if roles and membership.role not in roles:
+        raise Http404("This page belongs to another role.")
+    return membership.project
+
+
+def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
+    """Return one's own assignment, in any state, in a project one is still a member of.
+
+    A paused member still reaches it, so that what they were writing is not lost.
+    """
+    own = Assignment.objects.filter(
+        annotator_id=_id(user), item__project__memberships__user_id=_id(user)
+    ).select_related("annotator", "item__project", "item__prompt", "guideline_version")
+    try:
+        return own.get(id=assignment_id)
+    except Assignment.DoesNotExist:
+        raise Http404("There is no such assignment for this person.") from None
+
+
+def get_prompt_for(user: Person, prompt_id: int, *roles: Role) -> Prompt:
+    """Return a prompt of a project that a person is a member of, in one of the roles."""
+    try:
+        prompt = Prompt.objects.select_related("project").get(id=prompt_id)
+    except Prompt.DoesNotExist:
+        raise Http404("There is no such prompt.") from None
+    get_project_for(user, prompt.project_id, *roles)
+    return prompt
+
+
+def get_guideline_version_for(user: Person, version_id: int) -> GuidelineVersion:
+    """Return a published guideline version to any member, a draft to owners alone."""
+    try:
+        version = GuidelineVersion.objects.select_related("project").get(id=version_id)
+    except GuidelineVersion.DoesNotExist:
+        raise Http404("There are no such guidelines.") from None
+    roles = () if version.published_at else (Role.OWNER,)
+    get_project_for(user, version.project_id, *roles)
+    return version
+
+
+def get_member_for(user: Person, membership_id: int, *roles: Role) -> Membership:
+    """Return anyone's membership of a project in which a person has one of the roles."""
+    try:
+        membership = Membership.objects.select_related("project", "user").get(id=membership_id)
+    except Membership.DoesNotExist:
+        raise Http404("There is no such member.") from None
+    get_project_for(user, membership.project_id, *roles)
+    return membership
+
+
+def _id(user: Person) -> int:
+    """Return a person's id; nobody has that of a visitor who is not signed in."""
+    return user.pk or 0

@@ -1,0 +1,65 @@
+"""The one validator of text that people, files and models hand in."""
+
+from __future__ import annotations
+
+import re
+
+MAX_PROMPT_CHARS = 20_000
+MAX_COMPLETION_CHARS = 20_000
+MAX_REASON_CHARS = 2_000
+MAX_GUIDELINE_BYTES = 64 * 1024
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class TextError(ValueError):
+    """A text that cannot be kept. Its message is a sentence for the person who sent it."""
+
+
+def check_text(value: str, *, field: str, max_chars: int) -> str:
+    """Return `value` unchanged if it can be stored and sent as it is; raise TextError if not.
+
+    Refused are NUL characters, lone surrogates (neither survives a database or UTF-8) and texts
+    that are too long. Everything else is data: markup, right-to-left overrides, blank text.
+
+    >>> check_text("<b>frog</b>", field="The haiku", max_chars=100)
+    '<b>frog</b>'
+    """
+    if len(value) > max_chars:
+        raise TextError(
+            f"{field} is {len(value):,} characters long, and at most {max_chars:,} fit. Shorten it."
+        )
+    if "\x00" in value:
+        line = _line_of(value, value.index("\x00"))
+        raise TextError(
+            f"{field} contains a NUL character in line {line}. Remove it and send the text again."
+        )
+    if found := _SURROGATE.search(value):
+        line = _line_of(value, found.start())
+        raise TextError(
+            f"{field} contains half a character (lone surrogate U+{ord(found[0]):04X}) in line "
+            f"{line}. Remove it and send the text again."
+        )
+    return value
+
+
+def unix_newlines(value: str) -> str:
+    r"""Return `value` with the line endings that browsers put into form fields made plain.
+
+    >>> unix_newlines("old pond\r\na frog")
+    'old pond\na frog'
+    """
+    return value.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def same_words(value: str) -> str:
+    r"""Return a key that is equal for texts that differ only in whitespace.
+
+    >>> same_words(" old  pond\n") == same_words("old pond")
+    True
+    """
+    return " ".join(value.split())
+
+
+def _line_of(value: str, position: int) -> int:
+    return value.count("\n", 0, position) + 1

@@ -1,0 +1,149 @@
+"""Objects for tests: each function makes one, with defaults for what a test does not care about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from annotations.algorithms.prompts import content_hash, split_for
+from annotations.models import (
+    Annotation,
+    Assignment,
+    Comparison,
+    Completion,
+    Demonstration,
+    Item,
+    Kind,
+    Project,
+    Prompt,
+    RankedCompletion,
+    Ranking,
+    User,
+)
+
+
+def make_prompt(
+    project: Project, text: str = "Write a haiku about a frog.", **changes: Any
+) -> Prompt:
+    """Return a prompt of one turn by the user."""
+    messages = changes.pop("messages", [{"role": "user", "content": text}])
+    digest = content_hash(messages)
+    values: dict[str, Any] = {"content_hash": digest, "split": split_for(digest), **changes}
+    return Prompt.objects.create(project=project, messages=messages, text=text, **values)
+
+
+def make_prompt_in(project: Project, split: str, **changes: Any) -> Prompt:
+    """Return a prompt whose content puts it into a split."""
+    number = project.prompts.count()
+    while True:
+        text = f"Write a haiku about the number {number}."
+        if split_for(content_hash([{"role": "user", "content": text}])) == split:
+            return make_prompt(project, text, **changes)
+        number += 1
+
+
+def make_completion(
+    prompt: Prompt, text: str = "old pond\na frog leaps in\nwater's sound", **changes: Any
+) -> Completion:
+    """Return a completion; by a person if it has an author, by a checkpoint if it has one."""
+    if "origin" not in changes:
+        changes["origin"] = Completion.Origin.IMPORTED
+        if changes.get("author"):
+            changes["origin"] = Completion.Origin.HUMAN
+        elif changes.get("checkpoint") or changes.get("checkpoint_id"):
+            changes["origin"] = Completion.Origin.CHECKPOINT
+    return Completion.objects.create(prompt=prompt, text=text, **changes)
+
+
+def make_item(
+    project: Project,
+    kind: str = Kind.COMPARISON,
+    *,
+    prompt: Prompt | None = None,
+    texts: Sequence[str] | None = None,
+    completions: Sequence[Completion] | None = None,
+    overlap: int = 1,
+    **changes: Any,
+) -> Item:
+    """Return an item with new completions of the texts: two or four by default, by its kind."""
+    if prompt is None:
+        prompt = make_prompt(project, f"Write a haiku about prompt {project.prompts.count()}.")
+    if completions is None:
+        if texts is None:
+            count = {Kind.DEMONSTRATION: 0, Kind.COMPARISON: 2, Kind.RANKING: 4}[Kind(kind)]
+            texts = [f"haiku {number}" for number in range(count)]
+        completions = [make_completion(prompt, text) for text in texts]
+    values = {"open_slots": overlap, **changes}
+    item = Item.objects.create(project=project, kind=kind, prompt=prompt, overlap=overlap, **values)
+    item.completions.add(*completions)
+    return item
+
+
+def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
+    """Return a live lease, which holds a place of its item."""
+    Item.objects.filter(id=item.pk).update(open_slots=item.open_slots - 1)
+    item.refresh_from_db()
+    values = {
+        "shown_order": sorted(item.completions.values_list("id", flat=True)),
+        "guideline_version": item.project.guideline_versions.filter(
+            kind=item.kind, published_at__isnull=False
+        )
+        .order_by("-version")
+        .first(),
+        "leased_at": Now(),
+        "lease_until": Now() + timedelta(minutes=30),
+        **changes,
+    }
+    assignment = Assignment.objects.create(item=item, annotator=annotator, **values)
+    assignment.refresh_from_db()
+    return assignment
+
+
+def run_out(assignment: Assignment) -> Assignment:
+    """Let the lease of an assignment be over, by the clock of the database."""
+    Assignment.objects.filter(id=assignment.pk).update(lease_until=Now() - timedelta(minutes=1))
+    assignment.refresh_from_db()
+    return assignment
+
+
+def make_annotation(item: Item, annotator: User, **changes: Any) -> Annotation:
+    """Return an annotation without an assignment and without its payload."""
+    return Annotation.objects.create(item=item, annotator=annotator, kind=item.kind, **changes)
+
+
+def make_demonstration(
+    project: Project, annotator: User, text: str = "a frog\nleaps\nin", **changes: Any
+) -> Demonstration:
+    """Return a demonstration with its own item and annotation."""
+    prompt = changes.pop("prompt", None)
+    item = make_item(project, Kind.DEMONSTRATION, prompt=prompt, open_slots=0)
+    annotation = make_annotation(item, annotator, **changes)
+    completion = make_completion(item.prompt, text, author=annotator)
+    return Demonstration.objects.create(annotation=annotation, completion=completion)
+
+
+def make_comparison(
+    item: Item, annotator: User, outcome: str = "left", strength: str = "", **changes: Any
+) -> Comparison:
+    """Return a comparison of the item's two completions, the older one on the left."""
+    annotation = make_annotation(item, annotator, **changes)
+    left, right = item.completions.order_by("id")
+    return Comparison.objects.create(
+        annotation=annotation, left=left, right=right, outcome=outcome, strength=strength
+    )
+
+
+def make_ranking(
+    item: Item, annotator: User, tiers: Sequence[Sequence[int]], **changes: Any
+) -> Ranking:
+    """Return a ranking in tiers of completion ids."""
+    ranking = Ranking.objects.create(annotation=make_annotation(item, annotator, **changes))
+    RankedCompletion.objects.bulk_create(
+        RankedCompletion(ranking=ranking, completion_id=completion, tier=number)
+        for number, tier in enumerate(tiers)
+        for completion in tier
+    )
+    return ranking

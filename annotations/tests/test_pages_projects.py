@@ -1,0 +1,350 @@
+"""What the pages of owners, engineers and everybody's home promise, through HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from annotations.models import (
+    Annotation,
+    GuidelineVersion,
+    Item,
+    Kind,
+    Membership,
+    Project,
+    Prompt,
+    User,
+)
+from annotations.tests.factories import make_item, make_prompt
+
+PASSWORD = "haiku-demo"
+CAST = ("alice", "eve", "carol", "bob", "charlie")
+
+MAY_READ = {
+    "project": {"alice", "eve", "carol", "bob"},
+    "guidelines": {"alice", "eve", "carol", "bob"},
+    "done": {"alice", "eve", "carol", "bob"},
+    "agreement": {"alice", "eve", "carol"},
+    "prompts": {"alice", "eve"},
+    "import": {"alice", "eve"},
+    "members": {"alice"},
+    "settings": {"alice"},
+}
+
+
+@pytest.fixture
+def alices(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def url(name: str, project: Project, *args: object) -> str:
+    return reverse(f"annotations:{name}", args=[project.pk, *args])
+
+
+@pytest.mark.parametrize("name", MAY_READ)
+@pytest.mark.parametrize("username", CAST)
+def test_a_page_exists_for_those_who_may_see_it(
+    client: Client, project: Project, name: str, username: str
+) -> None:
+    client.force_login(User.objects.get(username=username))
+    expected = 200 if username in MAY_READ[name] else 404
+    assert client.get(url(name, project)).status_code == expected
+
+
+@pytest.mark.parametrize("username", CAST)
+def test_only_owners_write_guidelines(client: Client, project: Project, username: str) -> None:
+    client.force_login(User.objects.get(username=username))
+    page = url("edit_guideline", project, "comparison")
+    assert client.get(page).status_code == (200 if username == "alice" else 404)
+    client.post(page, {"text": "new", "publish": "1"})
+    published = GuidelineVersion.objects.filter(kind="comparison", version=2).exists()
+    assert published == (username == "alice")
+
+
+@pytest.mark.parametrize("name", ["home", "create_project"])
+def test_a_visitor_is_asked_to_sign_in(client: Client, db: None, name: str) -> None:
+    response = client.get(reverse(f"annotations:{name}"))
+    assert response.status_code == 302
+    assert response.url.startswith("/sign-in/")
+
+
+@pytest.mark.parametrize("name", ["home", "project", "guidelines", "agreement", "done"])
+def test_a_page_that_only_shows_takes_no_post(
+    alices: Client, project: Project, name: str
+) -> None:
+    page = reverse("annotations:home") if name == "home" else url(name, project)
+    assert alices.post(page).status_code == 405
+
+
+def test_signing_in_leads_to_what_was_asked_for(client: Client, project: Project) -> None:
+    data = {"username": "bob", "password": PASSWORD, "next": url("project", project)}
+    response = client.post(reverse("annotations:sign_in"), data)
+    assert (response.status_code, response.url) == (303, url("project", project))
+
+
+def test_signing_in_never_leads_elsewhere(client: Client, project: Project) -> None:
+    data = {"username": "bob", "password": PASSWORD, "next": "https://elsewhere.example/"}
+    assert client.post(reverse("annotations:sign_in"), data).url == "/"
+
+
+def test_a_wrong_password_is_refused_with_a_sentence(client: Client, project: Project) -> None:
+    data = {"username": "bob", "password": "wrong"}
+    response = client.post(reverse("annotations:sign_in"), data)
+    assert response.status_code == 422
+    assert 'role="alert"' in response.text
+    assert 'value="bob"' in response.text
+
+
+def test_demo_people_sign_in_with_one_click_in_a_demo(
+    client: Client, project: Project, settings: Any
+) -> None:
+    settings.DEMO = True
+    assert 'value="bob"' in client.get(reverse("annotations:sign_in")).text
+    client.post(reverse("annotations:sign_in_as_demo_person"), {"username": "bob"})
+    assert "Hello, Bob" in client.get("/").text
+
+
+def test_nobody_signs_in_without_a_password_elsewhere(
+    client: Client, project: Project, settings: Any
+) -> None:
+    settings.DEMO = False
+    page = reverse("annotations:sign_in_as_demo_person")
+    assert client.post(page, {"username": "bob"}).status_code == 404
+    assert "_auth_user_id" not in client.session
+    assert 'value="bob"' not in client.get(reverse("annotations:sign_in")).text
+
+
+def test_signing_out_ends_the_session(alices: Client, project: Project) -> None:
+    assert alices.get(reverse("annotations:sign_out")).status_code == 405
+    alices.post(reverse("annotations:sign_out"))
+    assert "_auth_user_id" not in alices.session
+
+
+def test_home_offers_what_is_ones_to_do(client: Client, project: Project, bob: User) -> None:
+    make_item(project)
+    client.force_login(bob)
+    html = client.get("/").text
+    assert 'name="kind" value="comparison"' in html
+    assert 'name="kind" value="ranking"' not in html
+
+
+def test_home_tells_an_outsider_what_to_do_first(client: Client, charlie: User) -> None:
+    client.force_login(charlie)
+    assert "No projects yet" in client.get("/").text
+
+
+def test_a_new_project_belongs_to_its_creator(client: Client, charlie: User) -> None:
+    client.force_login(charlie)
+    response = client.post(reverse("annotations:create_project"), {"name": "Sonnets"})
+    project = Project.objects.get(name="Sonnets")
+    assert (response.status_code, response.url) == (303, url("guidelines", project))
+    assert Membership.objects.get(project=project).role == "owner"
+
+
+def test_a_project_needs_a_name_of_its_own(alices: Client, project: Project) -> None:
+    for name in ("", "Haiku", "a\x00b", "x" * 101):
+        response = alices.post(reverse("annotations:create_project"), {"name": name})
+        assert response.status_code == 422, name
+    assert Project.objects.count() == 1
+
+
+def test_settings_are_saved_and_wrong_ones_refused(alices: Client, project: Project) -> None:
+    good = {"name": "Haiku 2", "description": "", "comparison_overlap": 3, "lease_minutes": 10}
+    assert alices.post(url("settings", project), good).status_code == 303
+    project.refresh_from_db()
+    assert (project.name, project.comparison_overlap) == ("Haiku 2", 3)
+    bad = {**good, "name": "Haiku 3", "comparison_overlap": 0}
+    response = alices.post(url("settings", project), bad)
+    assert response.status_code == 422
+    assert 'value="Haiku 3"' in response.text
+    project.refresh_from_db()
+    assert project.name == "Haiku 2"
+
+
+def test_members_are_added_changed_paused_and_removed(
+    alices: Client, project: Project, charlie: User
+) -> None:
+    alices.post(url("members", project), {"username": "charlie", "role": "reviewer"})
+    membership = Membership.objects.get(user=charlie)
+    assert membership.role == "reviewer"
+    page = url("change_membership", project, membership.pk)
+    alices.post(page, {"action": "role", "role": "engineer"})
+    alices.post(page, {"action": "pause"})
+    membership.refresh_from_db()
+    assert (membership.role, membership.state) == ("engineer", "paused")
+    alices.post(page, {"action": "resume"})
+    membership.refresh_from_db()
+    assert membership.state == "active"
+    alices.post(page, {"action": "remove"})
+    assert not Membership.objects.filter(user=charlie).exists()
+
+
+def test_the_last_owner_stays(alices: Client, project: Project, alice: User) -> None:
+    membership = Membership.objects.get(user=alice)
+    page = url("change_membership", project, membership.pk)
+    for change in ({"action": "remove"}, {"action": "pause"}, {"action": "role", "role": "engineer"}):
+        response = alices.post(page, change)
+        assert response.status_code == 409
+        assert 'role="alert"' in response.text
+    membership.refresh_from_db()
+    assert (membership.role, membership.state) == ("owner", "active")
+
+
+@pytest.mark.parametrize("username", ["eve", "bob", "charlie"])
+def test_only_owners_change_members(client: Client, project: Project, username: str) -> None:
+    client.force_login(User.objects.get(username=username))
+    membership = Membership.objects.get(user__username="bob")
+    page = url("change_membership", project, membership.pk)
+    assert client.post(page, {"action": "role", "role": "owner"}).status_code == 404
+    membership.refresh_from_db()
+    assert membership.role == "annotator"
+
+
+def test_an_unknown_person_or_change_is_refused(alices: Client, project: Project) -> None:
+    members = url("members", project)
+    response = alices.post(members, {"username": "nobody", "role": "annotator"})
+    assert response.status_code == 422
+    assert 'value="nobody"' in response.text
+    bob = Membership.objects.get(user__username="bob")
+    page = url("change_membership", project, bob.pk)
+    for change in ({}, {"action": "explode"}, {"action": "role"}, {"action": "role", "role": "x"}):
+        assert alices.post(page, change).status_code == 422
+
+
+def test_a_draft_is_seen_by_owners_alone_until_it_is_published(
+    client: Client, project: Project, alice: User, bob: User
+) -> None:
+    client.force_login(alice)
+    edit = url("edit_guideline", project, "comparison")
+    client.post(edit, {"text": "A *draft* text"})
+    assert "A *draft* text" in client.get(edit).text
+    client.force_login(bob)
+    read = url("guideline", project, "comparison")
+    assert "draft" not in client.get(read).text
+    client.force_login(alice)
+    client.post(edit, {"text": "Published **text**", "publish": "1"})
+    client.force_login(bob)
+    html = client.get(read).text
+    assert "Published <strong>text</strong>" in html
+    assert "How to do a comparison." in client.get(read, {"version": "1"}).text
+
+
+def test_guidelines_do_not_run_what_they_hold(alices: Client, project: Project) -> None:
+    text = "<script>alert(1)</script> [x](javascript:alert(1)) <img src=x onerror=alert(1)>"
+    edit = url("edit_guideline", project, "ranking")
+    alices.post(edit, {"text": text, "publish": "1"})
+    html = alices.get(url("guideline", project, "ranking")).text
+    assert "<script>alert" not in html
+    assert 'href="javascript' not in html
+    assert "<img" not in html
+
+
+def test_guidelines_that_cannot_be_kept_are_given_back(alices: Client, project: Project) -> None:
+    edit = url("edit_guideline", project, "ranking")
+    for text in ("  ", "zero\x00byte", "word " * 20_000):
+        response = alices.post(edit, {"text": text, "publish": "1"})
+        assert response.status_code == 422
+        assert 'class="error"' in response.text
+    assert "word word" in response.text
+    assert GuidelineVersion.objects.filter(kind="ranking").count() == 1
+
+
+@pytest.mark.parametrize("path", ["guidelines/nonsense/", "guidelines/nonsense/edit/"])
+def test_an_unknown_kind_of_guidelines_is_not_found(
+    alices: Client, project: Project, path: str
+) -> None:
+    assert alices.get(url("project", project) + path).status_code == 404
+
+
+@pytest.mark.parametrize("version", ["7", "x", "-1"])
+def test_an_unknown_version_is_not_found(alices: Client, project: Project, version: str) -> None:
+    page = url("guideline", project, "comparison")
+    assert alices.get(page, {"version": version}).status_code == 404
+
+
+def test_pasted_prompts_are_added_and_wait_to_be_answered(
+    alices: Client, project: Project
+) -> None:
+    data = {"text": "First prompt\r\nSecond prompt\r\nFirst prompt", "as_demonstrations": "on"}
+    assert alices.post(url("prompts", project), data).status_code == 303
+    assert sorted(Prompt.objects.values_list("text", flat=True)) == ["First prompt", "Second prompt"]
+    assert Item.objects.filter(kind=Kind.DEMONSTRATION).count() == 2
+
+
+def test_prompts_can_be_added_without_asking_for_answers(alices: Client, project: Project) -> None:
+    alices.post(url("prompts", project), {"text": "Only a prompt"})
+    assert Prompt.objects.count() == 1
+    assert not Item.objects.exists()
+
+
+def test_an_uploaded_file_is_taken_whole_or_not_at_all(alices: Client, project: Project) -> None:
+    lines = [json.dumps({"prompt": f"Prompt {number}"}) for number in range(1, 2001)]
+    lines[1873] = '{"prompt": '
+    lines[1900] = '{"no": "prompt"}'
+    file = SimpleUploadedFile("prompts.jsonl", "\n".join(lines).encode())
+    response = alices.post(url("prompts", project), {"file": file, "upload": "1"})
+    assert response.status_code == 422
+    assert '<li value="1874">' in response.text
+    assert '<li value="1901">' in response.text
+    assert not Prompt.objects.exists()
+
+
+def test_a_csv_file_is_known_by_its_name(alices: Client, project: Project) -> None:
+    file = SimpleUploadedFile("prompts.CSV", b'prompt,id\n"One, two",7\n')
+    assert alices.post(url("prompts", project), {"file": file, "upload": "1"}).status_code == 303
+    assert Prompt.objects.get().text == "One, two"
+
+
+def test_an_upload_needs_a_file(alices: Client, project: Project) -> None:
+    for data in ({"upload": "1"}, {"upload": "1", "file": SimpleUploadedFile("a.jsonl", b"")}):
+        assert alices.post(url("prompts", project), data).status_code == 422
+
+
+def test_prompts_show_as_text_and_can_be_searched(alices: Client, project: Project) -> None:
+    make_prompt(project, "<script>alert(1)</script>")
+    make_prompt(project, "\u202eodd direction")
+    html = alices.get(url("prompts", project)).text
+    assert "<script>alert" not in html
+    assert "<bdi>\u202eodd direction</bdi>" in html
+    found = alices.get(url("prompts", project), {"search": "direction", "page": "99"}).text
+    assert "odd direction" in found
+    assert "alert(1)" not in found
+
+
+def test_votes_are_imported_once_and_their_agreement_is_shown(
+    alices: Client, project: Project
+) -> None:
+    rows = [
+        {"prompt": "Frogs", "left": "one", "right": "two", "annotator": person, "winner": winner}
+        for person, winner in (("w1", "left"), ("w2", "left"), ("w3", "tie"))
+    ]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    for _ in range(2):
+        file = SimpleUploadedFile("votes.jsonl", content)
+        assert alices.post(url("import", project), {"file": file}).status_code == 303
+    assert Annotation.objects.count() == 3
+    html = alices.get(url("import", project)).text
+    assert "Krippendorff" in html
+    assert "33 %" in html
+
+
+def test_bad_votes_are_named_by_line_and_none_is_kept(alices: Client, project: Project) -> None:
+    good = {"prompt": "p", "left": "a", "right": "b", "annotator": "w", "winner": "left"}
+    lines = [json.dumps(good), json.dumps({**good, "winner": "maybe"})]
+    file = SimpleUploadedFile("votes.jsonl", "\n".join(lines).encode())
+    response = alices.post(url("import", project), {"file": file})
+    assert response.status_code == 422
+    assert '<li value="2">' in response.text
+    assert not Annotation.objects.exists()
+
+
+def test_an_unknown_page_is_not_found_in_words(alices: Client, project: Project) -> None:
+    response = alices.get("/nowhere/")
+    assert response.status_code == 404
+    assert "Not found" in response.text

@@ -1,0 +1,42 @@
+"""Addresses of this app."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from annotations.views import accounts, guidelines, projects, prompts, quality, queue
+
+app_name = "annotations"
+
+urlpatterns = [
+    path("", projects.home, name="home"),
+    path("sign-in/", accounts.sign_in, name="sign_in"),
+    path("sign-in/demo/", accounts.sign_in_as_demo_person, name="sign_in_as_demo_person"),
+    path("sign-out/", accounts.sign_out, name="sign_out"),
+    path("projects/new/", projects.create_project, name="create_project"),
+    path("projects/<int:project_id>/", projects.project, name="project"),
+    path("projects/<int:project_id>/settings/", projects.settings, name="settings"),
+    path("projects/<int:project_id>/members/", projects.members, name="members"),
+    path(
+        "projects/<int:project_id>/members/<int:membership_id>/",
+        projects.change_membership,
+        name="change_membership",
+    ),
+    path("projects/<int:project_id>/guidelines/", guidelines.guidelines, name="guidelines"),
+    path(
+        "projects/<int:project_id>/guidelines/<str:kind>/", guidelines.guideline, name="guideline"
+    ),
+    path(
+        "projects/<int:project_id>/guidelines/<str:kind>/edit/",
+        guidelines.edit_guideline,
+        name="edit_guideline",
+    ),
+    path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
+    path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
+    path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
+    path("projects/<int:project_id>/start/", queue.start, name="start"),
+    path("projects/<int:project_id>/done/", queue.done, name="done"),
+    path("assignments/<int:assignment_id>/", queue.assignment, name="assignment"),
+    path("assignments/<int:assignment_id>/submit/", queue.submit, name="submit"),
+    path("assignments/<int:assignment_id>/skip/", queue.skip, name="skip"),
+]
