@@ -41,7 +41,7 @@ def get_membership_for(user: Person, project_id: int) -> Membership:
 
 
 def get_project_for(user: Person, project_id: int, *roles: Role) -> Project:
-    """Return a project of which a person is an active member, in one of the roles if there are any."""
+    """Return a project of which a person is an active member, in one of `roles` if given."""
     membership = get_membership_for(user, project_id)
     if roles and membership.role not in roles:
         raise Http404("This page belongs to another role.")

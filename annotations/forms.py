@@ -33,7 +33,7 @@ class VerbatimField(forms.CharField):
         self.validators = []
 
     def to_python(self, value: Any) -> str:
-        return unix_newlines(super().to_python(value))
+        return unix_newlines(super().to_python(value) or "")
 
     def validate(self, value: str) -> None:
         if self.required and not value.strip():

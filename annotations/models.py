@@ -63,7 +63,9 @@ class Project(models.Model):
             models.CheckConstraint(
                 name="project_overlap_at_least_one", condition=Q(comparison_overlap__gte=1)
             ),
-            models.CheckConstraint(name="project_lease_at_least_one", condition=Q(lease_minutes__gte=1)),
+            models.CheckConstraint(
+                name="project_lease_at_least_one", condition=Q(lease_minutes__gte=1)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -78,7 +80,9 @@ class Membership(models.Model):
         PAUSED = "paused", "Paused"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
-    user = models.ForeignKey("annotations.User", on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        "annotations.User", on_delete=models.CASCADE, related_name="memberships"
+    )
     role = models.CharField(max_length=12, choices=Role)
     state = models.CharField(max_length=12, choices=State, default=State.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -100,7 +104,9 @@ class GuidelineVersion(models.Model):
     one draft that a project may have per kind.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guideline_versions")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="guideline_versions"
+    )
     kind = models.CharField(max_length=16, choices=Kind)
     version = models.PositiveIntegerField()
     text = models.TextField()
@@ -282,7 +288,9 @@ class Assignment(models.Model):
             ),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["item", "annotator"], name="assignment_once_per_person"),
+            models.UniqueConstraint(
+                fields=["item", "annotator"], name="assignment_once_per_person"
+            ),
             models.CheckConstraint(
                 name="assignment_skip_has_reason",
                 condition=~Q(state="skipped") | ~Q(skip_reason=""),

@@ -60,9 +60,7 @@ class Checkpoint(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     path = models.CharField(max_length=500)
     """Of a base: the model's folder. Of an adapter: its folder below ARTIFACTS_URL."""
-    parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="children"
-    )
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     run = models.OneToOneField(
         "training.Run", on_delete=models.PROTECT, null=True, related_name="checkpoint"
     )
@@ -134,9 +132,7 @@ class Run(models.Model):
     snapshot = models.ForeignKey(
         DatasetSnapshot, on_delete=models.PROTECT, null=True, related_name="runs"
     )
-    parent = models.ForeignKey(
-        Checkpoint, on_delete=models.PROTECT, related_name="runs_from"
-    )
+    parent = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="runs_from")
     """The checkpoint that this run starts from (or samples)."""
     reward_checkpoint = models.ForeignKey(
         Checkpoint, on_delete=models.PROTECT, null=True, related_name="runs_scored"
@@ -146,6 +142,12 @@ class Run(models.Model):
     """Of a sample run: prompt ids and what to make of the completions."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    device = models.CharField(max_length=120, blank=True)
+    """What the attempt occupies while it runs (`host/training`); one running run for each."""
+    first_step = models.PositiveIntegerField(default=0)
+    """The step at which this attempt began to count: more than 0 after a resume."""
+    first_step_at = models.DateTimeField(null=True)
+    """When this attempt reported `first_step`; the time left is reckoned from here."""
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     phase = models.CharField(max_length=100, blank=True)
@@ -179,9 +181,7 @@ class Run(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="run_state_known",
-                condition=Q(
-                    state__in=["queued", "running", "succeeded", "failed", "cancelled"]
-                ),
+                condition=Q(state__in=["queued", "running", "succeeded", "failed", "cancelled"]),
             ),
             models.CheckConstraint(
                 name="run_terminal_has_end",
@@ -193,6 +193,11 @@ class Run(models.Model):
             models.CheckConstraint(
                 name="run_steps_within_total",
                 condition=Q(total_steps=0) | Q(step__lte=F("total_steps")),
+            ),
+            models.UniqueConstraint(
+                fields=["device"],
+                condition=Q(state="running") & ~Q(device=""),
+                name="run_one_running_per_device",
             ),
         ]
 

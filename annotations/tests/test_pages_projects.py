@@ -75,9 +75,7 @@ def test_a_visitor_is_asked_to_sign_in(client: Client, db: None, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["home", "project", "guidelines", "agreement", "done"])
-def test_a_page_that_only_shows_takes_no_post(
-    alices: Client, project: Project, name: str
-) -> None:
+def test_a_page_that_only_shows_takes_no_post(alices: Client, project: Project, name: str) -> None:
     page = reverse("annotations:home") if name == "home" else url(name, project)
     assert alices.post(page).status_code == 405
 
@@ -188,7 +186,11 @@ def test_members_are_added_changed_paused_and_removed(
 def test_the_last_owner_stays(alices: Client, project: Project, alice: User) -> None:
     membership = Membership.objects.get(user=alice)
     page = url("change_membership", project, membership.pk)
-    for change in ({"action": "remove"}, {"action": "pause"}, {"action": "role", "role": "engineer"}):
+    for change in (
+        {"action": "remove"},
+        {"action": "pause"},
+        {"action": "role", "role": "engineer"},
+    ):
         response = alices.post(page, change)
         assert response.status_code == 409
         assert 'role="alert"' in response.text
@@ -268,12 +270,13 @@ def test_an_unknown_version_is_not_found(alices: Client, project: Project, versi
     assert alices.get(page, {"version": version}).status_code == 404
 
 
-def test_pasted_prompts_are_added_and_wait_to_be_answered(
-    alices: Client, project: Project
-) -> None:
+def test_pasted_prompts_are_added_and_wait_to_be_answered(alices: Client, project: Project) -> None:
     data = {"text": "First prompt\r\nSecond prompt\r\nFirst prompt", "as_demonstrations": "on"}
     assert alices.post(url("prompts", project), data).status_code == 303
-    assert sorted(Prompt.objects.values_list("text", flat=True)) == ["First prompt", "Second prompt"]
+    assert sorted(Prompt.objects.values_list("text", flat=True)) == [
+        "First prompt",
+        "Second prompt",
+    ]
     assert Item.objects.filter(kind=Kind.DEMONSTRATION).count() == 2
 
 

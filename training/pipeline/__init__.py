@@ -1,4 +1,7 @@
-"""Turn a snapshot into a checkpoint. No Django, no Celery: runs from a notebook, a test or a worker."""
+"""Turn a snapshot into a checkpoint: from a notebook, a test or a worker.
+
+No Django and no Celery here.
+"""
 
 from __future__ import annotations
 

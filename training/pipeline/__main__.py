@@ -31,7 +31,9 @@ def main(path: str) -> int:
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the worker decides
     ended = threading.Event()
 
     def beat() -> None:
@@ -62,13 +64,16 @@ def _run(path: str, report: Any, stop: threading.Event) -> int:
         return _fail(report, str(error), expected=True)
     except OSError as error:
         if error.errno == 28:  # ENOSPC
-            return _fail(report, "The disk is full. Free some space and start the run again.", expected=True)
+            return _fail(
+                report, "The disk is full. Free some space and start the run again.", expected=True
+            )
         return _fail(report, f"{type(error).__name__}: {error}", expected=False)
     except Exception as error:  # the page shows it with the log's last lines
         if "out of memory" in str(error).lower():
             return _fail(
                 report,
-                "The device ran out of memory. Lower batch_size or the completion length and start again.",
+                "The device ran out of memory. Lower batch_size or the completion length and start "
+                "again.",
                 expected=True,
             )
         return _fail(report, f"{type(error).__name__}: {error}", expected=False)

@@ -44,7 +44,9 @@ class StageConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise PipelineError(f"Unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}.")
+            raise PipelineError(
+                f"Unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}."
+            )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,9 +103,9 @@ class RewardConfig(TrainConfig):
     """A reward model from preference pairs, Bradley-Terry loss."""
 
     stage: Literal["reward"] = field(default="reward", init=False)
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
-    batch_size: int = 8
+    batch_size: int = 4
     """Prompts per optimiser update; all pairs of a prompt stay together."""
     epochs: float = 1.0
     """Passes over the pairs. More than one or two overfits (InstructGPT)."""

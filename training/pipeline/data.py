@@ -24,7 +24,7 @@ def read_rows(path: str | None) -> list[dict[str, Any]]:
     """Return the rows of a snapshot's JSONL file."""
     if path is None or not Path(path).is_file():
         raise PipelineError(f"The snapshot's file {path} is not there. Freeze a new snapshot.")
-    with open(path, encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
@@ -138,11 +138,11 @@ def prompts(
     """Return the distinct prompts of `splits` (None: all rows)."""
     seen: dict[int, PromptRow] = {}
     for row in rows:
-        if splits is None or row["split"] in splits:
-            if row["prompt_id"] not in seen:
-                seen[row["prompt_id"]] = PromptRow(
-                    row["prompt_id"],
-                    row["prompt"][-1]["content"],
-                    encode_prompt(tokenizer, row["prompt"]),
-                )
+        wanted = splits is None or row["split"] in splits
+        if wanted and row["prompt_id"] not in seen:
+            seen[row["prompt_id"]] = PromptRow(
+                row["prompt_id"],
+                row["prompt"][-1]["content"],
+                encode_prompt(tokenizer, row["prompt"]),
+            )
     return list(seen.values())

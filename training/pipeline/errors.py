@@ -7,5 +7,5 @@ class PipelineError(Exception):
     """Something that the engineer can act on; the message names the cure."""
 
 
-class RunStopped(Exception):  # noqa: N818 - not an error: the run was asked to stop
+class RunStopped(Exception):
     """The run was asked to stop and did so."""

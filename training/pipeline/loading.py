@@ -103,11 +103,26 @@ def add_policy(base: PreTrainedModel, adapter_path: str | None, rank: int) -> Pe
     return PeftModel.from_pretrained(base, adapter_path, adapter_name="policy", is_trainable=True)
 
 
+def add_reward_adapter(base: PreTrainedModel, adapter_path: str | None, rank: int) -> PeftModel:
+    """Return the sequence classifier with a trainable adapter and score head.
+
+    The adapter starts with the parent's LoRA weights where there is a parent; the head at random.
+    """
+    if adapter_path is None:
+        return get_peft_model(base, new_lora(rank, TaskType.SEQ_CLS))
+    check_adapter(adapter_path)
+    model = get_peft_model(base, new_lora(lora_rank_of(adapter_path), TaskType.SEQ_CLS))
+    own = dict(model.named_parameters())
+    for name, value in load_file(Path(adapter_path) / "adapter_model.safetensors").items():
+        own[name.replace(".weight", ".default.weight")].data.copy_(value)
+    return model
+
+
 def check_adapter(path: str) -> None:
     """Raise PipelineError unless a whole checkpoint lies at `path`."""
     if not is_whole(Path(path)):
         raise PipelineError(
-            f"The checkpoint at {path} is missing or damaged (its files do not match its manifest). "
+            f"The checkpoint at {path} is missing or damaged: its manifest does not match. "
             "Choose another checkpoint or run its training again."
         )
 

@@ -98,7 +98,9 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     prompts = data.prompts(rows, models.tokenizer, ("train",))
     held_out = data.prompts(rows, models.tokenizer, ("validation",)) or prompts
     if not prompts:
-        raise PipelineError("This snapshot has no prompts to train on. Add prompts and freeze again.")
+        raise PipelineError(
+            "This snapshot has no prompts to train on. Add prompts and freeze again."
+        )
     optimizer = torch.optim.AdamW(
         models.trainable(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )
@@ -119,8 +121,8 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
         if kl > config.max_kl:
             raise PipelineError(
                 f"The KL to the reference reached {kl:.1f} nats at step {step}, above max_kl "
-                f"{config.max_kl:g}: the policy is running away from the reward model's data. Raise "
-                "kl_coef or lower the learning rate and start again."
+                f"{config.max_kl:g}: the policy is running away from the reward model's data. "
+                "Raise kl_coef or lower the learning rate and start again."
             )
         if config.target_kl is not None:
             kl_coef = losses.adapted_kl_coef(
@@ -367,7 +369,10 @@ def save_resume_point(
     """Keep all that the next step depends on; random choices depend on seed and step alone."""
 
     def write(folder: Path) -> None:
-        save_file(get_peft_model_state_dict(models.model, adapter_name="policy"), folder / "policy.safetensors")
+        save_file(
+            get_peft_model_state_dict(models.model, adapter_name="policy"),
+            folder / "policy.safetensors",
+        )
         save_file(models.value_head.state_dict(), folder / "value_head.safetensors")
         state, numbers = {}, {}
         for index, values in optimizer.state_dict()["state"].items():

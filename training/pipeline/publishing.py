@@ -19,7 +19,7 @@ def publish_adapter(
     adapter: str,
     results: dict[str, Any],
 ) -> None:
-    """Write one adapter, the tokenizer and the manifest to the job's output folder, whole or not at all."""
+    """Write one adapter, the tokenizer and the manifest to the output folder, whole or not."""
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder, selected_adapters=[adapter], safe_serialization=True)

@@ -41,8 +41,8 @@ def check_finite(name: str, value: float, step: int, learning_rate: float) -> No
     """Raise PipelineError when a loss is NaN or infinite, before it can reach a checkpoint."""
     if not math.isfinite(value):
         raise PipelineError(
-            f"{name} became {value} at step {step}. Nothing was published. Start again with a lower "
-            f"learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g})."
+            f"{name} became {value} at step {step}. Nothing was published. Start again with a "
+            f"lower learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g})."
         )
 
 
@@ -89,4 +89,7 @@ class TrainerReporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         # transformers saves in place: without this manifest a torn save would look like a whole one
-        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", {"step": state.global_step})
+        seal(
+            Path(str(args.output_dir)) / f"checkpoint-{state.global_step}",
+            {"step": state.global_step},
+        )

@@ -3,7 +3,8 @@
 Ouyang et al. 2022 (arXiv:2203.02155), §3.5: all pairs of one prompt stand in one batch element and
 every prompt weighs the same. TRL's own batches hold pairs, which encodes a completion of a ranking
 of four three times and its prompt six times; here each completion is encoded once and the prompt
-once per group, through the key-value cache. Left out: soft targets for annotators who disagree.
+once per group, through the key-value cache. The adapter starts as the parent's, as InstructGPT's
+reward model starts as the fine-tuned model. Left out: soft targets for annotators who disagree.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import PeftModel, TaskType, get_peft_model
+from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from trl import RewardConfig as TRLConfig
@@ -26,9 +27,9 @@ from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.evaluate import accuracy_with_interval
 from training.pipeline.loading import (
+    add_reward_adapter,
     load_reward_base,
     load_tokenizer,
-    new_lora,
     pick_device,
     trunk_of,
 )
@@ -50,12 +51,12 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     pairs = sum(len(group.pairs) for group in training)
     if pairs < config.min_pairs:
         raise PipelineError(
-            f"This snapshot has {pairs} preference pairs to train on; a reward model needs at least "
-            f"{config.min_pairs}. Collect more comparisons or rankings, or lower min_pairs."
+            f"This snapshot has {pairs} preference pairs to train on; a reward model needs at "
+            f"least {config.min_pairs}. Collect more comparisons or rankings, or lower min_pairs."
         )
     torch.manual_seed(config.seed)  # the score head and the adapter begin at random
-    model = get_peft_model(
-        load_reward_base(job.base_path, tokenizer), new_lora(config.lora_rank, TaskType.SEQ_CLS)
+    model = add_reward_adapter(
+        load_reward_base(job.base_path, tokenizer), job.adapter_path, config.lora_rank
     )
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training, held_out, reporting)
@@ -161,7 +162,7 @@ class GroupedRewardTrainer(RewardTrainer):
             offset += len(group["completions"])
         index = [torch.tensor(x, device=scores.device) for x in (chosen, rejected, owner)]
         margin = torch.tensor(margins, device=scores.device)
-        loss = grouped_pairwise_loss(scores, *index, margin=margin)
+        loss = grouped_pairwise_loss(scores, index[0], index[1], index[2], margin)
         with torch.no_grad():
             gap = scores[index[0]] - scores[index[1]]
             metrics = self._metrics["train" if self.model.training else "eval"]

@@ -91,7 +91,9 @@ def pad_right(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Te
     return ids, mask
 
 
-def read_prompts(trunk: nn.Module, prompts: list[list[int]], *, pad: int, repeat: int = 1) -> PromptState:
+def read_prompts(
+    trunk: nn.Module, prompts: list[list[int]], *, pad: int, repeat: int = 1
+) -> PromptState:
     """Read prompts into a cache; each row stands `repeat` times, side by side."""
     device = next(trunk.parameters()).device
     shared = shared_prefix(prompts)
@@ -263,4 +265,3 @@ def _draw(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor
 
 def _positions(mask: Tensor, width: int) -> Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
-

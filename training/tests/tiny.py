@@ -1,4 +1,4 @@
-"""A tiny language model from a config, with a tokenizer trained in memory: milliseconds, no download."""
+"""A tiny language model from a config, with a tokenizer trained in memory."""
 
 from __future__ import annotations
 

@@ -10,12 +10,19 @@ import pytest
 
 from training.pipeline import train
 from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
-from training.tests.pipeline.rows import demonstration_rows, preference_rows, prompt_rows, write_rows
+from training.tests.pipeline.rows import (
+    demonstration_rows,
+    preference_rows,
+    prompt_rows,
+    write_rows,
+)
 
 RunStage = Callable[..., tuple[str, dict[str, Any], list[dict[str, Any]]]]
 
 
-def run_job(job: Job, should_stop: Callable[[], bool] = lambda: False) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+def run_job(
+    job: Job, should_stop: Callable[[], bool] = lambda: False
+) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
     """Return the output folder, the results and the events of a job."""
     events: list[dict[str, Any]] = []
     outcome = train(job, report=events.append, should_stop=should_stop)

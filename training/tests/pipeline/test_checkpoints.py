@@ -64,7 +64,9 @@ def test_it_picks_the_newest_whole_resume_point(tmp_path: Path) -> None:
         (lambda f: (f / "config.json").unlink(), "config.json"),
         (lambda f: [p.unlink() for p in f.glob("*.safetensors")], "safetensors"),
         (
-            lambda f: (f / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "x.X"}})),
+            lambda f: (f / "config.json").write_text(
+                json.dumps({"auto_map": {"AutoModel": "x.X"}})
+            ),
             "code of its own",
         ),
     ],

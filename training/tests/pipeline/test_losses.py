@@ -148,9 +148,9 @@ def test_it_gives_the_margin_losses_of_llama_2(margin: float, expected: float) -
 
 
 def test_it_raises_the_price_of_kl_above_the_target_and_lowers_it_below() -> None:
-    assert losses.adapted_kl_coef(0.1, kl=12, target=6, episodes=100, horizon=1000) == pytest.approx(
-        0.102
-    )
-    assert losses.adapted_kl_coef(0.1, kl=5.7, target=6, episodes=100, horizon=1000) == pytest.approx(
-        0.0995
-    )
+    assert losses.adapted_kl_coef(
+        0.1, kl=12, target=6, episodes=100, horizon=1000
+    ) == pytest.approx(0.102)
+    assert losses.adapted_kl_coef(
+        0.1, kl=5.7, target=6, episodes=100, horizon=1000
+    ) == pytest.approx(0.0995)

@@ -116,9 +116,7 @@ def test_it_goes_on_from_the_last_resume_point_after_kill_9(long_ppo: Job, tmp_p
     again = start_child(long_ppo, tmp_path)
     assert again.stdout is not None
     first = next(
-        event["step"]
-        for event in map(json.loads, again.stdout)
-        if event["event"] == "progress"
+        event["step"] for event in map(json.loads, again.stdout) if event["event"] == "progress"
     )
     again.kill()
     again.wait(timeout=10)

@@ -74,7 +74,9 @@ def test_it_gives_the_gradient_of_plain_passes(
     rollouts.read_completions(policy, prompts, tokens, mask, pad=0).log_probs.sum().backward()
     cached = {n: p.grad.clone() for n, p in weights.items() if p.grad is not None}
     policy.zero_grad()
-    total = sum(plain_log_probs(policy, p, c).sum() for p, c in zip(prompts, completions, strict=True))
+    total = sum(
+        plain_log_probs(policy, p, c).sum() for p, c in zip(prompts, completions, strict=True)
+    )
     assert isinstance(total, torch.Tensor)
     total.backward()
     assert len(cached) == len(weights)
@@ -130,7 +132,9 @@ def test_it_samples_the_same_from_the_same_seed(
 ) -> None:
     def draw(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return rollouts.sample(policy, prompts, tokenizer, max_new_tokens=8, generator=generator).tokens
+        return rollouts.sample(
+            policy, prompts, tokenizer, max_new_tokens=8, generator=generator
+        ).tokens
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))

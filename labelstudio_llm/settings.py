@@ -1,0 +1,382 @@
+"""Settings, read from the environment here and nowhere else.
+
+What is wrong is refused at the start, with a sentence that says what to do. Every variable is
+listed in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from labelstudio_llm import broker
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SHORTEST_SECRET_KEY = 50
+WELL_KNOWN_SECRET_KEYS = ("django-insecure", "changeme", "change-me", "secret", "example")
+
+
+def flag(name: str) -> bool:
+    """Return the yes-or-no variable `name`; unset or empty is no."""
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}; set it to 1 or 0.")
+
+
+def number(name: str, default: float) -> float:
+    """Return the variable `name` as a positive number."""
+    value = os.environ.get(name) or default
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = 0.0
+    if not 0 < parsed < float("inf"):
+        raise ImproperlyConfigured(f"{name} is {value!r}; set it to a number above 0.")
+    return parsed
+
+
+def words(name: str) -> list[str]:
+    """Return the comma-separated variable `name` as a list."""
+    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+
+
+def generated_secret_key(path: Path) -> str:
+    """Return the key in `path`, made on first use and readable by its owner alone."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    key = secrets.token_urlsafe(64)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key)
+    return key
+
+
+def secret_key() -> str:
+    """Return SECRET_KEY; only a demo and DEBUG may do without one of their own."""
+    key = os.environ.get("SECRET_KEY", "")
+    if not key and (DEBUG or DEMO):
+        return generated_secret_key(VAR_DIR / "secret_key")
+    advice = (
+        "Set it to a long random text, for example the output of "
+        "`python -c 'import secrets; print(secrets.token_urlsafe(64))'`."
+    )
+    if not key:
+        raise ImproperlyConfigured(f"SECRET_KEY is not set. {advice}")
+    if key.lower().startswith(WELL_KNOWN_SECRET_KEYS) or len(set(key)) < 5:
+        raise ImproperlyConfigured(f"SECRET_KEY is easy to guess. {advice}")
+    if len(key) < SHORTEST_SECRET_KEY:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY has {len(key)} characters; it needs at least {SHORTEST_SECRET_KEY}. "
+            f"{advice}"
+        )
+    return key
+
+
+def allowed_hosts() -> list[str]:
+    """Return ALLOWED_HOSTS; away from a demo there is no default and no wildcard."""
+    hosts = words("ALLOWED_HOSTS")
+    if DEBUG or DEMO:
+        return hosts or ["localhost", "127.0.0.1", "[::1]"]
+    if not hosts or "*" in hosts:
+        raise ImproperlyConfigured(
+            "ALLOWED_HOSTS must list the names that this site is reached by, without '*': "
+            "for example ALLOWED_HOSTS=labels.example.org."
+        )
+    return hosts
+
+
+def artifacts_root() -> Path:
+    """Return the folder that ARTIFACTS_URL names: a path or a file:// URL."""
+    url = os.environ.get("ARTIFACTS_URL", "")
+    if not url:
+        return VAR_DIR / "artifacts"
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return Path(unquote(parts.path)).resolve()
+    if not parts.scheme and "://" not in url:
+        return Path(url).resolve()
+    raise ImproperlyConfigured(
+        f"ARTIFACTS_URL is {url!r}; only a folder works (a path or file:///path) that every "
+        "machine of this installation sees under the same name."
+    )
+
+
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    # A transaction takes the write lock when it begins: the default (upgrade at the first
+    # write) fails at once with "database is locked" when two upgrade at the same time.
+    "transaction_mode": "IMMEDIATE",
+    "init_command": (
+        "PRAGMA journal_mode=WAL;"
+        # NORMAL may lose the last commits when the power goes; an answered submit must not.
+        "PRAGMA synchronous=FULL;"
+        "PRAGMA foreign_keys=ON;"
+        "PRAGMA busy_timeout=20000;"
+        "PRAGMA journal_size_limit=67108864;"
+    ),
+}
+POSTGRESQL_OPTIONS = {
+    "connect_timeout": 3,
+    "application_name": "labelstudio-llm",
+    "options": (
+        "-c statement_timeout=60000 -c lock_timeout=5000 "
+        "-c idle_in_transaction_session_timeout=30000"
+    ),
+}
+
+
+def database() -> dict[str, Any]:
+    """Return Django's settings for DATABASE_URL: PostgreSQL, or SQLite in VAR_DIR by default."""
+    url = os.environ.get("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
+    try:
+        parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL can't be read; write postgresql://user:password@host:5432/name "
+            "or sqlite:////folder/file.sqlite3."
+        ) from error
+    engine = parsed["ENGINE"]
+    if engine == "django.db.backends.sqlite3":
+        options = SQLITE_OPTIONS
+    elif engine == "django.db.backends.postgresql":
+        options = POSTGRESQL_OPTIONS
+        parsed |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    else:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names {engine.rpartition('.')[2]}; use PostgreSQL or SQLite."
+        )
+    parsed["OPTIONS"] = options | parsed.get("OPTIONS", {})
+    return parsed
+
+
+# The platform ------------------------------------------------------------------------------
+
+DEBUG = flag("DEBUG")
+DEMO = flag("DEMO")
+"""A demonstration on this machine: its people sign in with one click, over plain http."""
+
+VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
+"""Where everything lies that this installation writes."""
+VAR_DIR.mkdir(parents=True, exist_ok=True)
+
+ARTIFACTS_ROOT = artifacts_root()
+BASE_MODEL_PATH = Path(
+    os.environ.get("BASE_MODEL_PATH") or VAR_DIR / "models" / "smollm2-135m-instruct"
+).resolve()
+
+# Models are files in BASE_MODEL_PATH and ARTIFACTS_ROOT; nothing asks a hub, here or in a child.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+# Django ------------------------------------------------------------------------------------
+
+SECRET_KEY = secret_key()
+ALLOWED_HOSTS = allowed_hosts()
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "annotations",
+    "training",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+ROOT_URLCONF = "labelstudio_llm.urls"
+WSGI_APPLICATION = "labelstudio_llm.wsgi.application"
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# People --------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "annotations.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "annotations:sign_in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "annotations:sign_in"
+
+# Security ------------------------------------------------------------------------------------
+
+HTTPS = not (DEBUG or DEMO)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+if flag("BEHIND_PROXY"):
+    # Only a proxy that sets this header itself, whatever the client sent, may be believed.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+# Large enough that a paste of several megabytes reaches its form, which refuses it with a
+# sentence and gives the text back; Django itself would answer with a bare error page.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
+
+# Celery --------------------------------------------------------------------------------------
+
+BROKER_DIR = VAR_DIR / "broker"
+EMBEDDED_BROKER = not os.environ.get("REDIS_URL")
+CELERY_BROKER_URL = os.environ.get("REDIS_URL") or broker.socket_url(BROKER_DIR)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    # Without it a publish to a hung broker waits for ever.
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "global_keyprefix": "labelstudio-llm:",
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+# Nothing reads results: pages read the database.
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# How long a stopping worker lets its task come to an end by itself.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25.0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Runs have a limit of their own; everything else is done in minutes.
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_ENABLE_UTC = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+# One that could not be sent in time is not caught up on: the next does the same.
+CELERY_BEAT_SCHEDULE = {
+    "send hints again": {
+        "task": "training.dispatch_queued_runs",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
+    "take back lost runs": {
+        "task": "training.find_lost_runs",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+}
+
+# Runs ----------------------------------------------------------------------------------------
+
+RUN_LIMIT_HOURS = number("RUN_LIMIT_HOURS", 48)
+"""The wall clock of one attempt at a run."""
+RUN_SILENCE_SECONDS = number("RUN_SILENCE_SECONDS", 90)
+"""A running run whose worker says nothing for so long is taken back."""
+
+# Logs ----------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
+    "loggers": {"django.server": {"level": "WARNING"}},
+}

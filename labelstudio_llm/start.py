@@ -1,0 +1,78 @@
+"""What `make run` ends in: prepare the database, say where the site is, start its processes.
+
+`python -m labelstudio_llm.start` runs the Procfile until Ctrl-C, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+import django
+import honcho.manager
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from honcho.command import main as start_processes
+
+STOP_SECONDS = 10
+"""How long a stopping process may take before it is killed: a run saves where it is."""
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Stop with a sentence when another program listens where the site would."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                sys.exit(
+                    f"Port {port} is taken by another program. Stop it, or choose another port: "
+                    f"make run PORT={port + 1}"
+                )
+            sys.exit(f"Cannot listen on {host}:{port}: {error.strerror}. Check BIND and PORT.")
+
+
+def stop_with_the_terminal(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does when the terminal is closed."""
+    # Nobody reads the output any more, and writing to it would fail half-way through the stop.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Prepare and start everything; return when it has stopped."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
+    host, port = os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
+    refuse_taken_port(host, port)
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    call_command("migrate", verbosity=0)
+    print(f"\n  http://localhost:{port}\n", flush=True)
+    if settings.DEMO:
+        call_command("seed_demo")
+    print("\n  Ctrl-C stops everything.\n", flush=True)
+
+    signal.signal(signal.SIGHUP, stop_with_the_terminal)
+    # The Procfile names its programs plainly: they are those of this virtual environment.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    # SIGTERM gives a worker time to let its run save; see CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    honcho.manager.KILL_WAIT = STOP_SECONDS
+    os.chdir(settings.BASE_DIR)
+    start_processes(["start", "--port", str(port), "--env", os.devnull])
+
+
+if __name__ == "__main__":
+    main()

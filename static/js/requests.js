@@ -1,0 +1,72 @@
+// What happens when a request made in the page fails: say so, and lose nothing.
+
+const trouble = document.getElementById("trouble");
+
+const MESSAGES = {
+  400: "The server could not read this. It may be too large: shorten it and send again.",
+  401: "You are signed out. Sign in again in another tab, then send once more.",
+  403: "This page has been open for too long, or you may not do this any more. What you entered is still here; sign in again in another tab, then send once more.",
+  404: "This is not here any more, or not yours. Copy what you wrote before you leave this page.",
+  413: "This is too large to send. Shorten it and send again.",
+  429: "Too many requests at once. Wait a moment, then send again.",
+};
+
+function messageFor(status) {
+  if (MESSAGES[status]) return MESSAGES[status];
+  if (status >= 500) return `The server had a problem (${status}). What you entered is still here; wait a moment, then send again.`;
+  return `The server refused this (${status}). What you entered is still here; try again.`;
+}
+
+function show(message, signIn = false) {
+  const notice = document.createElement("div");
+  notice.className = "notice notice--bad";
+  const text = document.createElement("p");
+  text.textContent = message;
+  notice.append(text);
+  if (signIn) {
+    const link = document.createElement("a");
+    link.href = "/sign-in/";
+    link.target = "_blank";
+    link.textContent = "Sign in";
+    text.append(" ", link);
+  }
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "button button--quiet button--small";
+  close.textContent = "Close";
+  close.addEventListener("click", hide);
+  notice.append(close);
+  trouble.replaceChildren(notice);
+}
+
+function hide() {
+  trouble.replaceChildren();
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  show(messageFor(status), status === 401 || status === 403);
+});
+document.addEventListener("htmx:sendError", () => {
+  show("The server cannot be reached. What you entered is still here; check the connection, then send again.");
+});
+document.addEventListener("htmx:timeout", () => {
+  show("The server took too long. What you entered is still here; send again. Nothing is counted twice.");
+});
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  if (event.detail.successful) hide();
+});
+
+// Signing in again in another tab changes the form token; this page goes on with the new one.
+
+async function renewTokens() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const token = page.querySelector("[name=csrfmiddlewaretoken]")?.value;
+  if (!token || response.redirected) return;
+  for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && trouble.querySelector("a")) renewTokens();
+});

@@ -1,0 +1,79 @@
+"""The broker in the wheel: it listens on a socket, and a restart loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from django.conf import settings
+
+from labelstudio_llm import broker
+
+
+def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start the broker with `folder` as VAR_DIR."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "labelstudio_llm.broker"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DEMO": "1", "VAR_DIR": str(folder), **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[redis.Redis]:
+    """Yield a client of a running broker; stop it at the end."""
+    process = start(folder)
+    client = redis.Redis(unix_socket_path=str(broker.socket_path(folder / "broker")))
+    try:
+        wait_until_it_answers(client)
+        yield client
+    finally:
+        client.close()
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def wait_until_it_answers(client: redis.Redis) -> None:
+    for _ in range(100):
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("The broker did not answer within 10 seconds.")
+
+
+def test_it_keeps_what_waits_in_a_queue_through_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path) as client:
+        client.rpush("queue", "run 1", "run 2")
+        assert client.info("memory")["maxmemory_policy"] == "noeviction"
+    with running(tmp_path) as client:
+        assert client.llen("queue") == 2
+
+
+def test_it_moves_a_socket_whose_path_is_too_long(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 120)
+    assert len(os.fsencode(broker.socket_path(deep))) <= broker.LONGEST_SOCKET_PATH
+    assert broker.socket_path(deep) != broker.socket_path(tmp_path / ("y" * 120))
+    with running(deep) as client:
+        assert client.ping()
+
+
+def test_it_waits_where_another_broker_is_used(tmp_path: Path) -> None:
+    process = start(tmp_path, REDIS_URL="redis://redis.example.org")
+    assert process.stdout is not None
+    assert "REDIS_URL is set" in process.stdout.readline()
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5) == 0
+    assert not (tmp_path / "broker").exists()

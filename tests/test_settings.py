@@ -1,0 +1,94 @@
+"""What the environment may say, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+LONG_KEY = "a-long-random-k3y-for-this-test-alone-" * 2
+PRODUCTION = {"SECRET_KEY": LONG_KEY, "ALLOWED_HOSTS": "labels.example.org"}
+
+
+def load(
+    folder: Path, environment: dict[str, str], code: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Import the settings in a process of their own, with this environment and no other."""
+    return subprocess.run(
+        [sys.executable, "-c", f"from labelstudio_llm import settings\n{code}"],
+        cwd=settings.BASE_DIR,
+        env={"VAR_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "cure"),
+    [
+        ({}, "SECRET_KEY is not set. Set it to a long random text"),
+        ({**PRODUCTION, "SECRET_KEY": "short"}, "it needs at least 50"),
+        ({**PRODUCTION, "SECRET_KEY": "django-insecure-" + LONG_KEY}, "easy to guess"),
+        ({"SECRET_KEY": LONG_KEY}, "ALLOWED_HOSTS must list the names"),
+        ({**PRODUCTION, "ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS must list the names"),
+        ({**PRODUCTION, "ARTIFACTS_URL": "s3://bucket"}, "only a folder works"),
+        ({**PRODUCTION, "ARTIFACTS_URL": "file://host/folder"}, "only a folder works"),
+        ({**PRODUCTION, "DATABASE_URL": "mysql://a@b/c"}, "use PostgreSQL or SQLite"),
+        ({**PRODUCTION, "DATABASE_URL": "nonsense"}, "DATABASE_URL can't be read"),
+        ({**PRODUCTION, "DEBUG": "perhaps"}, "set it to 1 or 0"),
+        ({**PRODUCTION, "RUN_LIMIT_HOURS": "nan"}, "set it to a number above 0"),
+    ],
+)
+def test_it_refuses_settings_that_cannot_work(
+    tmp_path: Path, environment: dict[str, str], cure: str
+) -> None:
+    loaded = load(tmp_path, environment)
+    assert loaded.returncode != 0
+    assert cure in loaded.stderr.splitlines()[-1]
+
+
+def test_it_starts_in_production_with_a_key_and_hosts(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PRODUCTION, "print(settings.SESSION_COOKIE_NAME, settings.DEBUG)")
+    assert loaded.stdout.split() == ["__Host-session", "False"], loaded.stderr
+
+
+def test_it_passes_djangos_own_deployment_check(tmp_path: Path) -> None:
+    check = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=settings.BASE_DIR,
+        env={"VAR_DIR": str(tmp_path), **PRODUCTION},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stderr
+
+
+def test_it_makes_a_key_for_a_demo_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    keys = {load(tmp_path, {"DEMO": "1"}, "print(settings.SECRET_KEY)").stdout for _ in range(2)}
+    assert len(keys) == 1
+    assert len(keys.pop().strip()) >= 50
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("url", ["{folder}/store", "file://{folder}/store"])
+def test_it_takes_a_folder_for_artifacts(tmp_path: Path, url: str) -> None:
+    environment = {"DEMO": "1", "ARTIFACTS_URL": url.format(folder=tmp_path)}
+    loaded = load(tmp_path, environment, "print(settings.ARTIFACTS_ROOT)")
+    assert loaded.stdout.strip() == str(tmp_path / "store")
+
+
+def test_it_keeps_the_options_of_a_postgresql_url(tmp_path: Path) -> None:
+    url = "postgresql://postgres:@/postgres?host=/tmp/socket"
+    loaded = load(
+        tmp_path,
+        {"DEMO": "1", "DATABASE_URL": url},
+        "print(settings.DATABASES['default']['OPTIONS'])",
+    )
+    assert "'host': '/tmp/socket'" in loaded.stdout
+    assert "lock_timeout" in loaded.stdout

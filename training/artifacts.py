@@ -1,0 +1,164 @@
+"""Where files lie, and what a run's child process is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotations import exports
+from training.models import Checkpoint, DatasetSnapshot, Run, Stage
+from training.pipeline.checkpoints import check_model_folder
+from training.pipeline.config import Job, parse_config
+from training.pipeline.errors import PipelineError
+
+
+def project_folder(project_id: int) -> Path:
+    """Return the folder of everything that a project stores. Names never become paths, ids do."""
+    return Path(settings.ARTIFACTS_ROOT) / "projects" / str(project_id)
+
+
+def snapshot_folder(snapshot: DatasetSnapshot) -> Path:
+    """Return the folder of a snapshot: rows.jsonl and manifest.json."""
+    return project_folder(snapshot.project_id) / "snapshots" / str(snapshot.pk)
+
+
+def snapshot_rows(snapshot: DatasetSnapshot) -> Path:
+    """Return the file of a snapshot's rows."""
+    return snapshot_folder(snapshot) / "rows.jsonl"
+
+
+def work_folder(run: Run) -> Path:
+    """Return the folder of a run's resume points and scratch files; it survives attempts."""
+    return project_folder(run.project_id) / "runs" / str(run.pk)
+
+
+def output_folder(run: Run) -> Path:
+    """Return where a run publishes its checkpoint, or its completions."""
+    if run.stage == Stage.SAMPLE:
+        return work_folder(run) / "output"
+    return project_folder(run.project_id) / "checkpoints" / f"run-{run.pk}"
+
+
+def checkpoint_folder(checkpoint: Checkpoint) -> Path:
+    """Return the folder of a base model or an adapter."""
+    if checkpoint.kind == Checkpoint.Kind.BASE:
+        return Path(checkpoint.path)
+    return Path(settings.ARTIFACTS_ROOT) / checkpoint.path
+
+
+def base_of(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the base model at the root of the checkpoint's lineage."""
+    while checkpoint.parent is not None:
+        checkpoint = checkpoint.parent
+    return checkpoint
+
+
+def check_base(path: Path) -> None:
+    """Raise PipelineError unless the folder is a base model that is safe to load."""
+    try:
+        check_model_folder(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise PipelineError(
+            f"{path} can't be read ({error}). Save the model there again."
+        ) from None
+
+
+def job_for(run: Run) -> Job:
+    """Return what the child process is told; write the prompts of a sample run beside it."""
+    base = base_of(run.parent)
+    check_base(checkpoint_folder(base))
+    rival_id = run.request.get("rival_checkpoint_id")
+    rival = Checkpoint.objects.get(id=rival_id) if rival_id else None
+    return Job(
+        config=parse_config(run.stage, run.config),
+        base_path=str(checkpoint_folder(base)),
+        work_dir=str(work_folder(run)),
+        output_dir=str(output_folder(run)),
+        adapter_path=_adapter(run.parent),
+        reward_path=_adapter(run.reward_checkpoint),
+        rival=rival is not None,
+        rival_path=_adapter(rival),
+        data_path=str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot)),
+        provenance={
+            "run": run.pk,
+            "stage": run.stage,
+            "project": run.project_id,
+            "parent": run.parent.name,
+            "parent_id": run.parent_id,
+            "base": base.name,
+            "reward_checkpoint": run.reward_checkpoint and run.reward_checkpoint.name,
+            "snapshot": run.snapshot_id,
+            "snapshot_sha256": run.snapshot and run.snapshot.sha256,
+            "code_version": code_version(),
+        },
+    )
+
+
+@cache
+def code_version() -> str:
+    """Return the git revision of the code, else the installed package's version, else unknown."""
+    root = Path(__file__).resolve().parent.parent
+    if revision := os.environ.get("CODE_VERSION"):
+        return revision
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    try:
+        return metadata.version("labelstudio-llm")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def to_line(row: Any) -> str:
+    """Return a row as one line of compact JSON, the same for the same row everywhere."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Write a file and wait until it lies on the disk."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's entries lie on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _adapter(checkpoint: Checkpoint | None) -> str | None:
+    if checkpoint is None or checkpoint.kind == Checkpoint.Kind.BASE:
+        return None
+    return str(checkpoint_folder(checkpoint))
+
+
+def _prompts_file(run: Run) -> Path:
+    """Write the prompts that a sample run answers, in the order of their ids."""
+    wanted = set(run.request.get("prompt_ids", []))
+    rows = sorted(
+        (row for row in exports.prompts(run.project_id) if row["prompt_id"] in wanted),
+        key=lambda row: row["prompt_id"],
+    )
+    if not rows:
+        raise PipelineError("None of the prompts to answer is there any more. Choose others.")
+    folder = work_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "prompts.jsonl"
+    write_synced(path.with_suffix(".tmp"), "".join(map(to_line, rows)))
+    path.with_suffix(".tmp").rename(path)
+    return path

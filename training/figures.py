@@ -1,0 +1,147 @@
+"""Turn what a run reported into figures that a page shows: each with its interval and its n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from training.charts import short
+
+PERCENT = "\u00a0%"
+"""Kept on the line of its number."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number, what it is, and what it rests on."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+def result_figures(stage: str, results: Mapping[str, Any]) -> list[Figure]:
+    """Return the figures of a finished run, the one that matters first, then all others.
+
+    >>> found = result_figures("ppo", {"kl": 1.5, "score_before": -2.0, "score_after": 0.5})
+    >>> [(figure.label, figure.value, figure.note) for figure in found]
+    [('Score', '0.5', 'before: −2'), ('KL', '1.5', 'nats per completion')]
+    """
+    rest = dict(results)
+    figures = [f for f in _LEADING.get(stage, _nothing)(rest) if f is not None]
+    for name, value in rest.items():
+        if isinstance(value, bool) or value is None or isinstance(value, str | int | float):
+            figures.append(Figure(_words(name), _plain(value)))
+    return figures
+
+
+def percent(value: float | None) -> str:
+    r"""Return a share in percent.
+
+    >>> percent(0.6449), percent(None)
+    ('64.5\xa0%', '–')
+    """
+    return "–" if value is None else f"{value * 100:.1f}{PERCENT}"
+
+
+def interval(low: float | None, high: float | None, n: int | None) -> str:
+    r"""Return a 95 % interval with its n in words.
+
+    >>> interval(0.551, 0.724, 120)
+    '95\xa0% interval 55.1–72.4\xa0%, n = 120'
+    """
+    if low is None or high is None:
+        return f"n = {n}" if n is not None else ""
+    text = f"95{PERCENT} interval {low * 100:.1f}–{high * 100:.1f}{PERCENT}"
+    return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span in the two units that matter.
+
+    >>> [duration(s) for s in (0.4, 42, 61, 600, 3700, 90_000, None)]
+    ['under 1 s', '42 s', '1 min 1 s', '10 min', '1 h 1 min', '1 d 1 h', '–']
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return "under 1 s"
+    whole = int(seconds)
+    for size, unit, smaller, small_unit in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            big, small = whole // size, whole % size // smaller
+            return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"
+    return f"{whole} s"
+
+
+def _sft(rest: dict[str, Any]) -> list[Figure | None]:
+    held_out = rest.pop("eval_rows", None)
+    note = "cross-entropy per token"
+    if held_out is not None:
+        note += f", n = {held_out} demonstrations"
+    return [_take(rest, "eval_loss", "Held-out loss", note=note), *_counts(rest)]
+
+
+def _reward(rest: dict[str, Any]) -> list[Figure | None]:
+    accuracy = rest.pop("heldout_accuracy", None)
+    low, high = rest.pop("heldout_low", None), rest.pop("heldout_high", None)
+    pairs, prompts = rest.pop("heldout_pairs", None), rest.pop("heldout_prompts", None)
+    held_out = None
+    if accuracy is not None or pairs is not None:
+        note = interval(low, high, pairs) + (f" pairs of {prompts} prompts" if prompts else "")
+        held_out = Figure("Held-out accuracy", percent(accuracy), note)
+    return [held_out, *_counts(rest)]
+
+
+def _ppo(rest: dict[str, Any]) -> list[Figure | None]:
+    before = rest.pop("score_before", None)
+    prompts = rest.pop("score_prompts", None)
+    note = f"before: {_plain(before)}" if before is not None else ""
+    note += f", n = {prompts} held-out prompts" if prompts else ""
+    return [
+        _take(rest, "score_after", "Score", note=note),
+        _take(rest, "kl", "KL", note="nats per completion"),
+        _take(rest, "episodes", "Episodes"),
+    ]
+
+
+def _sample(rest: dict[str, Any]) -> list[Figure | None]:
+    return [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
+
+
+def _counts(rest: dict[str, Any]) -> list[Figure | None]:
+    return [
+        _take(rest, "rows", "Rows"),
+        _take(rest, "train_pairs", "Training pairs"),
+        _take(rest, "left_out_too_long", "Left out", note="longer than max length"),
+    ]
+
+
+def _nothing(rest: dict[str, Any]) -> list[Figure | None]:
+    return []
+
+
+_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "sample": _sample}
+
+
+def _take(rest: dict[str, Any], name: str, label: str, note: str = "") -> Figure | None:
+    value = rest.pop(name, None)
+    return None if value is None else Figure(label, _plain(value), note)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return short(value) if isinstance(value, float) else str(value)
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ").replace("/", ": ")
+    return words[:1].upper() + words[1:]

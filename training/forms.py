@@ -1,0 +1,384 @@
+"""What engineers may send, checked before a service is called."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from django import forms
+
+from training.models import Checkpoint, DatasetSnapshot, Stage
+from training.pipeline.config import CONFIGS, parse_config
+from training.pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from annotations.models import Project
+
+MAX_REASON_CHARS = 2_000
+MOST_PROMPTS = 5_000
+"""Prompts that one request may sample: enough for a round, little enough to look at."""
+TRAINED_STAGES = (Stage.SFT, Stage.REWARD, Stage.PPO)
+
+SNAPSHOT_CONTENT = {
+    "sft": DatasetSnapshot.Content.DEMONSTRATIONS,
+    "reward": DatasetSnapshot.Content.PREFERENCES,
+    "ppo": DatasetSnapshot.Content.PROMPTS,
+}
+MAIN_FIELDS = {
+    "sft": ("epochs", "learning_rate", "batch_size"),
+    "reward": ("epochs", "learning_rate", "batch_size", "use_margin"),
+    "ppo": ("steps", "batch_size", "learning_rate", "kl_coef", "target_kl", "max_new_tokens"),
+    "sample": ("temperature", "top_p", "max_new_tokens"),
+}
+"""The settings that matter first; the others wait under "More settings"."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Values that fill the form of a stage for one purpose."""
+
+    name: str
+    label: str
+    note: str
+    values: dict[str, Any]
+
+
+PRESETS = {
+    "sft": (
+        Preset("quick", "Quick look", "One pass, to see that it learns.", {"epochs": 1.0}),
+        Preset("standard", "Standard", "Three passes over the demonstrations.", {}),
+    ),
+    "reward": (
+        Preset(
+            "quick",
+            "Quick look",
+            "Half a pass on few pairs: does it beat a coin flip?",
+            {"epochs": 0.5, "min_pairs": 10},
+        ),
+        Preset("standard", "Standard", "One pass; more than two overfits.", {}),
+    ),
+    "ppo": (
+        Preset(
+            "quick",
+            "Quick look",
+            "Ten rollout steps, to see where score and KL go.",
+            {"steps": 10, "batch_size": 16, "minibatch_size": 8},
+        ),
+        Preset("standard", "Standard", "Forty rollout steps at a KL price that holds.", {}),
+        Preset(
+            "careful",
+            "Careful",
+            "Smaller steps, steered towards 2 nats of KL.",
+            {"learning_rate": 2e-5, "target_kl": 2.0, "steps": 80, "max_kl": 8.0},
+        ),
+    ),
+}
+
+
+class PlainForm(forms.Form):
+    """A form whose labels end without a colon."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+
+
+class ConfigForm(PlainForm):
+    """A form made from the config dataclass of a stage: one field each, its docstring as help."""
+
+    def __init__(self, stage: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stage = stage
+        for field in config_fields(stage):
+            self.fields[field.name] = _form_field(stage, field)
+
+    def clean(self) -> dict[str, Any]:
+        """Check the settings together, as the run itself will."""
+        values = super().clean() or self.cleaned_data
+        self._check_config(values)
+        return values
+
+    def config(self) -> dict[str, Any]:
+        """Return the checked settings as `start_run` takes them."""
+        names = [field.name for field in config_fields(self.stage)]
+        values = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
+        config = parse_config(self.stage, values).to_dict()
+        return {name: value for name, value in config.items() if name != "stage"}
+
+    def main_settings(self) -> list[forms.BoundField]:
+        names = MAIN_FIELDS[self.stage]
+        return [self[name] for name in names]
+
+    def more_settings(self) -> list[forms.BoundField]:
+        names = [field.name for field in config_fields(self.stage)]
+        return [self[name] for name in names if name not in MAIN_FIELDS[self.stage]]
+
+    def more_is_open(self) -> bool:
+        """Return whether a hidden setting is in error, so that the form shows it."""
+        return any(field.errors for field in self.more_settings())
+
+    def _check_config(self, values: dict[str, Any]) -> None:
+        """Put what the config refuses beside its field, every refusal at once.
+
+        A refused value is left out (its default is fine) and the rest checked again.
+        """
+        names = [field.name for field in config_fields(self.stage)]
+        rest = {name: values[name] for name in names if name in values}
+        while True:
+            try:
+                parse_config(self.stage, rest)
+            except PipelineError as error:
+                name = next((n for n in rest if str(error).startswith(f"{n} ")), None)
+                self.add_error(name, str(error))
+                if name is None:
+                    return
+                del rest[name]
+            else:
+                return
+
+
+class RunForm(ConfigForm):
+    """What a new run starts from, learns from and is told."""
+
+    parent = forms.ModelChoiceField(Checkpoint.objects.none(), label="Start from")
+    snapshot = forms.ModelChoiceField(
+        DatasetSnapshot.objects.none(), label="Snapshot", empty_label="Choose a snapshot"
+    )
+
+    def __init__(self, project: Project, stage: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(stage, *args, **kwargs)
+        adapters = Checkpoint.objects.filter(project_id=project.pk)
+        _choose(
+            self.fields["parent"],
+            adapters.exclude(kind=Checkpoint.Kind.REWARD),
+            "There is no model to start from. Register a base model first.",
+        )
+        self.fields["parent"].help_text = PARENT_HELP[stage]
+        content = SNAPSHOT_CONTENT[stage]
+        _choose(
+            self.fields["snapshot"],
+            DatasetSnapshot.objects.filter(project_id=project.pk, content=content),
+            f"Choose a snapshot of {content.value}; freeze one on the snapshots page first.",
+        )
+        self.fields["snapshot"].label_from_instance = describe_snapshot  # type: ignore[attr-defined]
+        if stage == Stage.PPO:
+            self.fields["reward_checkpoint"] = forms.ModelChoiceField(
+                Checkpoint.objects.none(),
+                label="Reward model",
+                empty_label="Choose a reward model",
+                help_text="Scores the completions. It must stem from the same base model.",
+            )
+            _choose(
+                self.fields["reward_checkpoint"],
+                adapters.filter(kind=Checkpoint.Kind.REWARD),
+                "PPO needs a reward model. Train one first: new run, stage reward.",
+            )
+
+    def sources(self) -> list[forms.BoundField]:
+        names = ("parent", "snapshot", "reward_checkpoint")
+        return [self[name] for name in names if name in self.fields]
+
+
+PARENT_HELP = {
+    "sft": "The base model, or a checkpoint to teach more.",
+    "reward": "Its knowledge is kept; a score head is put on top. The policy in force fits best.",
+    "ppo": "The policy to improve. It is also the reference that KL is measured against.",
+}
+
+
+class FreezeForm(PlainForm):
+    """Which annotations to freeze into a snapshot."""
+
+    content = forms.ChoiceField(
+        choices=DatasetSnapshot.Content.choices,
+        label="Content",
+        help_text="Demonstrations feed sft, preferences feed reward, prompts feed ppo.",
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        label="Seed",
+        help_text="Same annotations and seed give the same bytes and the same hash.",
+    )
+
+
+class CompletionsForm(ConfigForm):
+    """How many prompts a checkpoint answers, and what becomes of its answers."""
+
+    KINDS = (
+        ("ranking", "Rankings of all K"),
+        ("comparison", "Comparisons of two"),
+    )
+    SPLITS = (
+        ("train,validation", "Train and validation"),
+        ("train", "Train only"),
+        ("train,validation,test", "All"),
+    )
+    kind = forms.ChoiceField(
+        choices=KINDS,
+        label="Labelling work",
+        help_text="A ranking teaches most per minute of reading.",
+    )
+    prompt_count = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_PROMPTS,
+        initial=100,
+        label="Prompts",
+        help_text="Those with the least work so far come first.",
+    )
+    splits = forms.ChoiceField(
+        choices=SPLITS, label="Splits", help_text="Evaluations need test prompts that stay unseen."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(Stage.SAMPLE, *args, **kwargs)
+        self.fields["completions_per_prompt"] = forms.IntegerField(
+            min_value=2,
+            max_value=64,
+            initial=4,
+            label="Completions per prompt (K)",
+            help_text="Near-identical ones are dropped.",
+            error_messages={"min_value": "One completion cannot be compared; ask for at least 2."},
+        )
+
+    def work(self) -> list[forms.BoundField]:
+        names = ("kind", "completions_per_prompt", "prompt_count", "splits")
+        return [self[name] for name in names]
+
+    def more_settings(self) -> list[forms.BoundField]:
+        return [f for f in super().more_settings() if f.name != "completions_per_prompt"]
+
+    def sampling_is_open(self) -> bool:
+        """Return whether a hidden setting is in error, so that the form shows it."""
+        return any(field.errors for field in [*self.main_settings(), *self.more_settings()])
+
+    def chosen_splits(self) -> list[str]:
+        return str(self.cleaned_data["splits"]).split(",")
+
+
+class EvaluationForm(PlainForm):
+    """Which held-out prompts the child and its rival answer."""
+
+    rival = forms.ModelChoiceField(Checkpoint.objects.none(), label="Against")
+    split = forms.ChoiceField(
+        choices=(("test", "Test (held out)"), ("validation", "Validation")), label="Prompts of"
+    )
+    limit = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_PROMPTS,
+        required=False,
+        label="At most",
+        help_text="Prompts; empty takes all. A win rate of 60 % needs about 100 votes to show.",
+    )
+
+    def __init__(
+        self, checkpoint: Checkpoint, promoted: Checkpoint | None, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        others = Checkpoint.objects.filter(project_id=checkpoint.project_id)
+        _choose(
+            self.fields["rival"],
+            others.exclude(id=checkpoint.pk).exclude(kind=Checkpoint.Kind.REWARD),
+            "Choose the checkpoint to compare with.",
+        )
+        # The gate asks for the checkpoint in force; before the first promotion there is none.
+        rival = promoted.pk if promoted and promoted != checkpoint else checkpoint.parent_id
+        self.fields["rival"].initial = rival
+
+
+class PromotionForm(PlainForm):
+    """Why a checkpoint shall sample for the project from now on."""
+
+    reason = forms.CharField(
+        max_length=MAX_REASON_CHARS,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        label="Reason",
+        help_text="Kept for good, with the win rate of this moment.",
+        error_messages={
+            "required": "Say why this checkpoint shall answer the prompts from now on."
+        },
+    )
+    override = forms.BooleanField(
+        required=False,
+        label="Promote although the gate is closed",
+        help_text="Owners only. The reason above is the record of it.",
+    )
+
+    def __init__(self, *args: Any, may_override: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_override:
+            del self.fields["override"]
+
+
+def config_fields(stage: str) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a stage's config that a person may choose, those of the stage first."""
+    fields = [field for field in dataclasses.fields(CONFIGS[stage]) if field.init]
+    order = list(CONFIGS[stage].__annotations__)
+    return sorted(fields, key=lambda f: order.index(f.name) if f.name in order else len(order))
+
+
+@functools.cache
+def config_help(stage: str) -> dict[str, str]:
+    """Return the docstring under each field of a stage's config.
+
+    Python does not keep these strings, so they are read from the source, base classes first.
+    """
+    found: dict[str, str] = {}
+    for config in reversed(CONFIGS[stage].__mro__):
+        if dataclasses.is_dataclass(config):
+            found.update(_field_docstrings(config))
+    return found
+
+
+def describe_snapshot(snapshot: DatasetSnapshot) -> str:
+    """Return one line by which a person tells snapshots apart."""
+    made = snapshot.created_at.strftime("%-d %b %H:%M")
+    return f"#{snapshot.pk} · {total_rows(snapshot)} rows · {made} · {snapshot.sha256[:8]}"
+
+
+def total_rows(snapshot: DatasetSnapshot) -> int:
+    """Return how many rows the snapshot holds over all splits."""
+    rows = snapshot.counts.get("rows", 0)
+    return sum(rows.values()) if isinstance(rows, dict) else int(rows)
+
+
+def _field_docstrings(config: type) -> Iterator[tuple[str, str]]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            yield field.target.id, " ".join(str(text.value.value).split())
+
+
+def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
+    hint = get_type_hints(CONFIGS[stage])[field.name]
+    kinds = get_args(hint) or (hint,)
+    label = field.name.replace("_", " ").replace("kl", "KL").replace("lora", "LoRA")
+    options: dict[str, Any] = {
+        "label": label[0].upper() + label[1:],
+        "help_text": config_help(stage).get(field.name, ""),
+        "initial": None if field.default is dataclasses.MISSING else field.default,
+        "required": type(None) not in kinds,
+    }
+    if bool in kinds:
+        return forms.BooleanField(**{**options, "required": False})
+    if float in kinds:
+        number = forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"})
+        return forms.FloatField(**options, widget=number)
+    return forms.IntegerField(**options)
+
+
+def _choose(field: forms.Field, queryset: Any, message: str) -> None:
+    assert isinstance(field, forms.ModelChoiceField)
+    field.queryset = queryset
+    field.error_messages["required"] = message
+    field.error_messages["invalid_choice"] = message

@@ -1,0 +1,157 @@
+"""How a child's end becomes its run's end, and what a run that succeeded leaves to the project."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotations import services as annotation_services
+from training import artifacts, lifecycle, recording
+from training.models import Checkpoint, Run, Stage
+from training.pipeline.checkpoints import is_whole, read_manifest
+from training.supervisor import LOG, Outcome
+
+Publish = Callable[[], dict[str, Any]]
+
+logger = logging.getLogger(__name__)
+
+
+class PublishingError(Exception):
+    """The child said that it is done, but what it should have left is not there."""
+
+
+def record(run: Run, attempt: int, outcome: Outcome) -> bool:
+    """Move the attempt to the state that its child's end means. Return False if superseded."""
+    if outcome.stop == "superseded":
+        return False
+    if outcome.ending == "done":
+        return _succeed(run, attempt, outcome)
+    if outcome.stop == "cancel":
+        return lifecycle.cancelled(run.pk, attempt)
+    if outcome.ending == "error":
+        return _fail(run, attempt, outcome)
+    if outcome.stop == "limit":
+        return lifecycle.fail(run.pk, attempt, _over_time())
+    if outcome.stop == "shutdown" or outcome.ending == "stopped":
+        return lifecycle.requeue(run.pk, attempt)
+    if outcome.ending == "killed":
+        return lifecycle.lost(run.pk, attempt, why=_killed(outcome))
+    return fail_unexpectedly(run, attempt, f"exit status {outcome.exit_code}, no last word")
+
+
+def fail_unexpectedly(run: Run, attempt: int, message: str, detail: str = "") -> bool:
+    """Fail the attempt with an error that nobody foresaw; the log's last lines stand beside it."""
+    logger.error("Run %s, attempt %s, failed: %s\n%s", run.pk, attempt, message, detail)
+    return lifecycle.fail(
+        run.pk,
+        attempt,
+        f"Run {run.pk} stopped on an error that it did not expect: {message} "
+        "The last lines of its log are below.",
+        detail=detail or recording.tail(artifacts.work_folder(run) / LOG),
+    )
+
+
+def wall_clock_limit_s() -> float:
+    """Return how long one attempt may take. Celery's limits would leave the child behind."""
+    return float(getattr(settings, "RUN_LIMIT_HOURS", 48)) * 3600
+
+
+def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
+    prepare = _completions_of if run.stage == Stage.SAMPLE else _checkpoint_of
+    try:
+        publish = prepare(run)  # reads files: not while the transaction holds its locks
+        return lifecycle.succeed(run.pk, attempt, results=outcome.results, publish=publish)
+    except (PublishingError, annotation_services.ServiceError) as error:
+        return lifecycle.fail(run.pk, attempt, str(error))
+
+
+def _fail(run: Run, attempt: int, outcome: Outcome) -> bool:
+    message = outcome.message.strip()
+    if outcome.expected and message:
+        return lifecycle.fail(run.pk, attempt, message, detail=outcome.detail)
+    return fail_unexpectedly(run, attempt, message or "no message.", outcome.detail)
+
+
+def _checkpoint_of(run: Run) -> Publish:
+    """Return what records the checkpoint that the run left, once."""
+    folder = artifacts.output_folder(run)
+    if not is_whole(folder):
+        raise PublishingError(
+            f"The checkpoint in {folder} is not whole: a file is missing or changed. "
+            "Check the disk, then start the run again."
+        )
+    values = {
+        "project": run.project,
+        "name": f"{run.stage}-{run.pk}",
+        "kind": Checkpoint.Kind.REWARD if run.stage == Stage.REWARD else Checkpoint.Kind.POLICY,
+        "path": folder.relative_to(settings.ARTIFACTS_ROOT).as_posix(),
+        "parent": run.parent,
+        "manifest": lifecycle.clean(read_manifest(folder)),
+    }
+
+    def publish() -> dict[str, Any]:
+        Checkpoint.objects.get_or_create(run=run, defaults=values)
+        return {}
+
+    return publish
+
+
+def _completions_of(run: Run) -> Publish:
+    """Return what turns the completions that the run left into items for annotators, once."""
+    answers = list(_answers(run, artifacts.output_folder(run) / "completions.jsonl"))
+    if not answers:
+        raise PublishingError("The run left no completions. Choose prompts and run it again.")
+
+    def publish() -> dict[str, Any]:
+        added = annotation_services.add_completions(
+            run.project,
+            answers,
+            kind=run.request["kind"],
+            purpose=run.request["purpose"],
+            batch=run.request["batch"],
+        )
+        return {"sampled": len(answers), **dataclasses.asdict(added)}
+
+    return publish
+
+
+def _answers(run: Run, path: Path) -> Iterator[annotation_services.Answer]:
+    sources = {"policy": run.parent_id, "rival": run.request.get("rival_checkpoint_id")}
+    names = dict(
+        Checkpoint.objects.filter(id__in=filter(None, sources.values())).values_list("id", "name")
+    )
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+    except (OSError, ValueError) as error:
+        raise PublishingError(f"The completions can't be read ({error}). Run it again.") from error
+    for row in lifecycle.clean(rows):
+        checkpoint_id = sources[row["source"]]
+        yield annotation_services.Answer(
+            prompt_id=row["prompt_id"],
+            text=row["text"],
+            checkpoint_id=checkpoint_id,
+            source_name=names.get(checkpoint_id or 0, ""),
+            sampling=row.get("sampling", {}),
+        )
+
+
+def _killed(outcome: Outcome) -> str:
+    return (
+        f"The training process was killed ({outcome.signal_name}). Most often the machine ran out "
+        "of memory: choose a smaller batch size or shorter texts. It happened"
+    )
+
+
+def _over_time() -> str:
+    hours = wall_clock_limit_s() / 3600
+    return (
+        f"The run took longer than the limit of {hours:g} hours and was stopped. "
+        "Choose fewer steps, or raise RUN_LIMIT_HOURS."
+    )

@@ -1,0 +1,428 @@
+"""What the pages of training read: curves, progress, lineage, evaluations, the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.db.models.functions import Now
+
+from annotations import exports
+from annotations.algorithms.winrate import WinRate, win_rate
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+
+__all__ = ["WinRate"]
+
+Content = DatasetSnapshot.Content
+
+ANSWERED_SHARE = 0.95
+"""Of an evaluation's items, how many must be answered before its interval decides anything.
+
+The interval holds for a number of judgements fixed beforehand, so stopping at the first good
+one would flatter. A few items are left over because everybody skipped them.
+"""
+SCORES = {"tie": 0.5, "both_bad": 0.5}
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is. `eta_seconds` and `fraction` are None while nobody can know."""
+
+    step: int
+    total_steps: int
+    fraction: float | None
+    eta_seconds: float | None
+    elapsed_seconds: float | None
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One line of the list of checkpoints."""
+
+    checkpoint: Checkpoint
+    run: Run | None
+    snapshot: DatasetSnapshot | None
+    parent: Checkpoint | None
+    is_promoted: bool
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """The one thing to do next: a url name with its arguments. POST ones need a form."""
+
+    url_name: str
+    args: tuple[int, ...]
+    label: str
+    method: Literal["get", "post"] = "get"
+    query: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """How many items of a batch there are, and how many have all their annotations."""
+
+    items: int
+    answered: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether (nearly) everything is answered."""
+        return self.items > 0 and self.answered >= self.items * ANSWERED_SHARE
+
+
+StepName = Literal["start", "prompts", "comparisons", "reward", "policy", "evaluation", "promotion"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the loop as the loop page shows it."""
+
+    name: StepName
+    title: str
+    state: Literal["done", "current", "waiting", "failed"]
+    numbers: dict[str, int | float | str] = field(default_factory=dict)
+    """Label → figure, in the order to show them."""
+    next_action: NextAction | None = None
+    note: str = ""
+    run: Run | None = None
+
+
+TITLES: dict[StepName, str] = {
+    "start": "First policy",
+    "prompts": "Prompts answered",
+    "comparisons": "Comparisons",
+    "reward": "Reward model",
+    "policy": "Policy",
+    "evaluation": "Evaluation",
+    "promotion": "Promotion",
+}
+
+
+def promoted_checkpoint(project: Project) -> Checkpoint | None:
+    """Return the checkpoint that samples for the project, if one was promoted."""
+    newest = Promotion.objects.filter(project=project).select_related("checkpoint").first()
+    return newest.checkpoint if newest else None
+
+
+def open_round(project: Project) -> Round | None:
+    """Return the round that is open in the project."""
+    related = ("policy", "sample_run", "reward_run", "policy_run", "evaluation__run")
+    return Round.objects.filter(project=project, ended_at=None).select_related(*related).first()
+
+
+def run_curves(run: Run) -> dict[str, list[tuple[int, float]]]:
+    """Return the run's metrics by name, each as points in the order of steps."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    points = run.metrics.order_by("name", "step").values_list("name", "step", "value")
+    for name, step, value in points.iterator():
+        curves.setdefault(name, []).append((step, value))
+    return curves
+
+
+def run_progress(run: Run) -> RunProgress:
+    """Return how far the run is and how long the rest will take at the pace so far.
+
+    The pace is that of this attempt alone: what came before a resume says nothing about it.
+    """
+    elapsed = _elapsed(run)
+    fraction = run.step / run.total_steps if run.total_steps else None
+    eta = None
+    done = run.step - run.first_step
+    if run.state == Run.State.RUNNING and run.first_step_at and run.heartbeat_at and done > 0:
+        took = (run.heartbeat_at - run.first_step_at).total_seconds()
+        eta = max(0.0, took / done * (run.total_steps - run.step))
+    return RunProgress(run.step, run.total_steps, fraction, eta, elapsed)
+
+
+def evaluation_result(evaluation: Evaluation) -> WinRate:
+    """Return the child's win rate, computed from the annotations as they are now.
+
+    Ties and both-bad count one half. Without annotations n is 0 and the interval is 0 to 1.
+    """
+    return win_rate(
+        [
+            (battle["prompt_id"], _score(battle, evaluation.child_id))
+            for battle in exports.battles(evaluation.project_id, evaluation.batch)
+        ]
+    )
+
+
+def batch_progress(project: Project, batch: str) -> BatchProgress:
+    """Return how far people are with the items that one sample run made."""
+    items = project.items.filter(batch=batch)
+    answered = items.filter(open_slots=0, annotations__isnull=False).distinct()
+    return BatchProgress(items.count(), answered.count())
+
+
+def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
+    """Return why the checkpoint may not be promoted on this evaluation, or an empty string."""
+    current = promoted_checkpoint(checkpoint.project)
+    if current is None:
+        return ""
+    if evaluation is None:
+        return f"Promotion needs a blind evaluation of {checkpoint} against {current}. Start one."
+    if evaluation.child_id != checkpoint.pk:
+        return f"That evaluation is of {evaluation.child}, not of {checkpoint}. Choose another."
+    if evaluation.parent_id != current.pk:
+        return (
+            f"That evaluation is against {evaluation.parent}, but {current} is promoted now. "
+            f"Evaluate against {current}."
+        )
+    progress = batch_progress(checkpoint.project, evaluation.batch)
+    if not progress.is_complete:
+        return (
+            f"{progress.answered} of {progress.items} comparisons are answered. "
+            "Wait for the others: stopping at the first good moment would flatter."
+        )
+    result = evaluation_result(evaluation)
+    if result.low <= 0.5:
+        return (
+            f"The win rate is {result.rate:.0%} with a 95 % interval of {result.low:.0%} to "
+            f"{result.high:.0%} over {result.n} votes; the interval must lie above 50 %. Evaluate "
+            "on more prompts, or train on."
+        )
+    return ""
+
+
+def checkpoint_rows(project: Project) -> list[CheckpointRow]:
+    """Return the project's checkpoints, newest first, with where they came from."""
+    promoted = promoted_checkpoint(project)
+    checkpoints = project.checkpoints.select_related("parent", "run__snapshot")
+    return [
+        CheckpointRow(
+            checkpoint=checkpoint,
+            run=checkpoint.run,
+            snapshot=checkpoint.run.snapshot if checkpoint.run else None,
+            parent=checkpoint.parent,
+            is_promoted=promoted is not None and promoted.pk == checkpoint.pk,
+            results=checkpoint.run.results if checkpoint.run else {},
+        )
+        for checkpoint in checkpoints
+    ]
+
+
+def lineage(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Return the checkpoint's ancestors and itself, the base model first."""
+    line = [checkpoint]
+    while line[0].parent is not None:
+        line.insert(0, line[0].parent)
+    return line
+
+
+def loop_status(project: Project, user: User) -> list[Step]:
+    """Return the stages of the open round (or of the start), each with its numbers and next act."""
+    opened = open_round(project)
+    policy = promoted_checkpoint(project)
+    if policy is None:
+        return [_start(project), *_waiting("prompts")]
+    started = Step("start", TITLES["start"], "done", {"Promoted": policy.name})
+    if opened is None:
+        action = NextAction("training:open_round", (project.pk,), "Open the next round", "post")
+        step = Step("prompts", TITLES["prompts"], "current", {}, action, _last_decision(project))
+        return [started, step, *_waiting("comparisons")]
+    steps = [started]
+    for build in (_prompts, _comparisons, _reward, _policy, _evaluation, _promotion):
+        step = build(project, opened)
+        steps.append(step)
+        if step.state != "done":
+            break
+    following = len(steps)
+    return [*steps, *(Step(name, TITLES[name], "waiting") for name in list(TITLES)[following:])]
+
+
+def _start(project: Project) -> Step:
+    """Return the way from an empty project to a first promoted policy."""
+
+    def step(note: str, action: NextAction, run: Run | None = None, state: Any = "current") -> Step:
+        return Step("start", TITLES["start"], state, {}, action, note, run)
+
+    if not project.checkpoints.exists():
+        action = NextAction("training:checkpoints", (project.pk,), "Register a base model")
+        return step("Everything starts from a base model.", action)
+    policy = project.checkpoints.filter(kind=Checkpoint.Kind.POLICY).first()
+    if policy is not None:
+        action = NextAction("training:checkpoint", (policy.pk,), f"Promote {policy}")
+        return step(f"{policy} is trained and waits to be promoted.", action, policy.run)
+    run = project.runs.filter(stage=Stage.SFT).first()
+    if run is not None and run.state in (Run.State.QUEUED, Run.State.RUNNING):
+        return step(f"{run} is {run.state}.", _watch(run), run)
+    if not project.snapshots.filter(content=Content.DEMONSTRATIONS).exists():
+        action = NextAction("training:snapshots", (project.pk,), "Freeze demonstrations")
+        return step("Collect demonstrations, then freeze them.", action)
+    failed = run is not None and run.state == Run.State.FAILED
+    note = run.error if run is not None and failed else "The demonstrations are frozen."
+    return step(note, _new_run(project, "sft"), run, "failed" if failed else "current")
+
+
+def _prompts(project: Project, opened: Round) -> Step:
+    action = NextAction("training:checkpoint", (opened.policy_id,), "Ask for completions")
+    numbers: dict[str, int | float | str] = {"Round": opened.number, "Policy": opened.policy.name}
+    run = opened.sample_run
+    if run is not None and run.state == Run.State.SUCCEEDED:
+        for label, name in (("Completions", "completions"), ("Items", "items")):
+            numbers[label] = run.results.get(name, 0)
+    note = f"{opened.policy} answers prompts, several times each."
+    return _run_step("prompts", run, numbers, action, note)
+
+
+def _comparisons(project: Project, opened: Round) -> Step:
+    assert opened.sample_run is not None
+    progress = batch_progress(project, opened.sample_run.request.get("batch", ""))
+    if progress.is_complete or opened.reward_run is not None:
+        return Step("comparisons", TITLES["comparisons"], "done", _answered(progress))
+    return Step(
+        "comparisons",
+        TITLES["comparisons"],
+        "current",
+        _answered(progress),
+        NextAction("training:snapshots", (project.pk,), "Freeze what there is")
+        if progress.answered
+        else NextAction("annotations:project", (project.pk,), "Label"),
+        "People compare the completions, blind.",
+    )
+
+
+def _reward(project: Project, opened: Round) -> Step:
+    action = _train(project, opened, Content.PREFERENCES, "reward")
+    numbers: dict[str, int | float | str] = {}
+    if opened.reward_run is not None and "heldout_accuracy" in opened.reward_run.results:
+        numbers["Held-out accuracy"] = _share(opened.reward_run.results["heldout_accuracy"])
+        numbers["Held-out pairs"] = opened.reward_run.results.get("heldout_pairs", 0)
+    note = "A reward model learns what people prefer."
+    return _run_step("reward", opened.reward_run, numbers, action, note)
+
+
+def _policy(project: Project, opened: Round) -> Step:
+    action = _train(project, opened, Content.PROMPTS, "ppo")
+    numbers: dict[str, int | float | str] = {}
+    run = opened.policy_run
+    if run is not None:
+        for label, name in (
+            ("KL", "kl"),
+            ("Score before", "score_before"),
+            ("after", "score_after"),
+        ):
+            value = run.results.get(name)
+            if isinstance(value, int | float):
+                numbers[label] = round(value, 2)
+    return _run_step("policy", run, numbers, action, "PPO improves the policy on that reward.")
+
+
+def _evaluation(project: Project, opened: Round) -> Step:
+    assert opened.policy_run is not None
+    child = Checkpoint.objects.filter(run=opened.policy_run).first()
+    assert child is not None  # written in the transaction in which the run succeeded
+    action = NextAction("training:checkpoint", (child.pk,), f"Compare with {opened.policy}")
+    note = f"{child} answers held-out prompts against {opened.policy}, blind."
+    evaluation = opened.evaluation
+    step = _run_step("evaluation", evaluation.run if evaluation else None, {}, action, note)
+    if evaluation is None or step.state != "done":
+        return step
+    progress = batch_progress(project, evaluation.batch)
+    numbers = {**_answered(progress), **_win_rate_numbers(evaluation_result(evaluation))}
+    label = NextAction("annotations:project", (project.pk,), "Label")
+    if progress.is_complete:
+        return Step("evaluation", TITLES["evaluation"], "done", numbers, run=evaluation.run)
+    return Step("evaluation", TITLES["evaluation"], "current", numbers, label, note, evaluation.run)
+
+
+def _promotion(project: Project, opened: Round) -> Step:
+    assert opened.evaluation is not None
+    child = opened.evaluation.child
+    refusal = gate_refusal(child, opened.evaluation)
+    verb = "Decide on" if refusal else "Promote"
+    action = NextAction("training:checkpoint", (child.pk,), f"{verb} {child}")
+    note = refusal or "The interval lies above one half."
+    return Step("promotion", TITLES["promotion"], "current", {}, action, note)
+
+
+def _run_step(
+    name: StepName,
+    run: Run | None,
+    numbers: dict[str, int | float | str],
+    action: NextAction,
+    note: str,
+) -> Step:
+    """Return the step that one run carries out: to be started, under way, ended."""
+    title = TITLES[name]
+    if run is None:
+        return Step(name, title, "current", numbers, action, note)
+    if run.state == Run.State.SUCCEEDED:
+        return Step(name, title, "done", numbers, run=run)
+    if run.state in Run.TERMINAL:
+        note = run.error or f"{run} was cancelled."
+        return Step(name, title, "failed", numbers, action, note, run)
+    numbers = (
+        {**numbers, "Step": f"{run.step} of {run.total_steps}"} if run.total_steps else numbers
+    )
+    return Step(name, title, "current", numbers, _watch(run), run.phase or f"{run.state}", run)
+
+
+def _train(project: Project, opened: Round, content: Content, stage: str) -> NextAction:
+    """Return the way to a run of a stage, by way of a snapshot if this round has none yet."""
+    fresh = project.snapshots.filter(content=content)
+    if content == Content.PREFERENCES:
+        fresh = fresh.filter(created_at__gte=opened.created_at)
+    if fresh.exists():
+        return _new_run(project, stage)
+    return NextAction("training:snapshots", (project.pk,), f"Freeze {content}")
+
+
+def _new_run(project: Project, stage: str) -> NextAction:
+    return NextAction(
+        "training:new_run", (project.pk,), f"Start a {stage} run", query={"stage": stage}
+    )
+
+
+def _watch(run: Run) -> NextAction:
+    return NextAction("training:run", (run.pk,), f"Watch {run}")
+
+
+def _waiting(first: StepName) -> list[Step]:
+    names = list(TITLES)
+    return [Step(name, TITLES[name], "waiting") for name in names[names.index(first) :]]
+
+
+def _last_decision(project: Project) -> str:
+    last = Round.objects.filter(project=project).first()
+    return f"{last}: {last.decision}" if last else ""
+
+
+def _answered(progress: BatchProgress) -> dict[str, int | float | str]:
+    return {"Answered": f"{progress.answered} of {progress.items}"}
+
+
+def _win_rate_numbers(result: WinRate) -> dict[str, int | float | str]:
+    if not result.n:
+        return {}
+    return {
+        "Win rate": _share(result.rate),
+        "95 % interval": f"{_share(result.low)} to {_share(result.high)}",
+        "Votes": result.n,
+    }
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value * 100:.0f} %"
+
+
+def _score(battle: exports.BattleRow, child_id: int) -> float:
+    """Return what a judgement says for the child: 1 for a win, 0 for a loss, one half between."""
+    outcome = battle["outcome"]
+    if outcome in SCORES:
+        return SCORES[outcome]
+    side = battle["left_checkpoint_id"] if outcome == "left" else battle["right_checkpoint_id"]
+    return 1.0 if side == child_id else 0.0
+
+
+def _elapsed(run: Run) -> float | None:
+    """Return how long the run's last attempt has taken, by the database's clock."""
+    if run.started_at is None:
+        return None
+    end = run.ended_at or Run.objects.filter(id=run.pk).values_list(Now(), flat=True).get()
+    return max(timedelta(), end - run.started_at).total_seconds()

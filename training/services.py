@@ -1,0 +1,441 @@
+"""Every write of training that a person or a program asks for. Each refuses with a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.http import Http404
+
+from annotations import access, exports
+from training import artifacts, lifecycle, selectors, snapshots, tasks
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
+from training.pipeline.checkpoints import is_whole
+from training.pipeline.config import AnyConfig, RewardConfig, SFTConfig, parse_config
+from training.pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+
+Content = DatasetSnapshot.Content
+
+CONTENT_OF = {
+    Stage.SFT: Content.DEMONSTRATIONS,
+    Stage.REWARD: Content.PREFERENCES,
+    Stage.PPO: Content.PROMPTS,
+}
+CURES = {
+    Content.DEMONSTRATIONS: "Collect more demonstrations or lower min_rows.",
+    Content.PREFERENCES: "Collect more comparisons or rankings, or lower min_pairs.",
+    Content.PROMPTS: "Add prompts to the project and freeze again.",
+}
+ROUND_FIELDS = {Stage.SAMPLE: "sample_run", Stage.REWARD: "reward_run", Stage.PPO: "policy_run"}
+LONGEST_NAME = 100
+NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample)-\d+")
+
+
+class ServiceError(Exception):
+    """What was asked for can't be done; the message says why and what to do instead."""
+
+
+def register_base(
+    project: Project, path: str, name: str = "SmolLM2-135M-Instruct", *, created_by: User
+) -> Checkpoint:
+    """Record a base model's folder as a checkpoint to start from. Repeating it is harmless."""
+    name = name.strip()
+    if not name or len(name) > LONGEST_NAME or "\0" in name or NAMES_OF_RUNS.fullmatch(name):
+        raise ServiceError(
+            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
+        )
+    if "\0" in str(path) or not Path(path).is_absolute() or len(str(path)) > 500:
+        raise ServiceError("Give the whole path of the model's folder, from / on.")
+    folder = Path(path).resolve()
+    _or_service_error(partial(artifacts.check_base, folder))
+    checkpoint, is_new = Checkpoint.objects.get_or_create(
+        project=project,
+        name=name,
+        defaults={
+            "kind": Checkpoint.Kind.BASE,
+            "path": str(folder),
+            "manifest": {"registered_by": created_by.pk},
+        },
+    )
+    if not is_new and checkpoint.path != str(folder):
+        raise ServiceError(f"There is a checkpoint called {name} already. Choose another name.")
+    return checkpoint
+
+
+def freeze_snapshot(
+    project: Project,
+    content: str,
+    *,
+    created_by: User,
+    seed: int = 0,
+    filters: dict[str, Any] | None = None,
+) -> DatasetSnapshot:
+    """Freeze demonstrations, preferences or prompts, as they are now, into an immutable snapshot.
+
+    `filters`: `limit` (most rows of each split, drawn by `seed`), `leave_out_annotators`
+    (pseudonyms). counts = {"rows": {"train", "validation", "test"}, "prompts": {the same},
+    "annotations", "annotators", "ties", "both_bad", "left_out": {reason: rows}}.
+    """
+    try:
+        return snapshots.freeze(
+            project, content, created_by=created_by, seed=seed, filters=filters or {}
+        )
+    except snapshots.SnapshotError as error:
+        raise ServiceError(str(error)) from None
+    except OSError as error:
+        raise ServiceError(
+            f"The snapshot could not be written ({error.strerror or error}). "
+            "Nothing was kept of it; free some space and freeze again."
+        ) from error
+
+
+@transaction.atomic
+def start_run(
+    project: Project,
+    stage: str,
+    config: dict[str, Any],
+    *,
+    parent: Checkpoint,
+    snapshot: DatasetSnapshot | None,
+    reward_checkpoint: Checkpoint | None = None,
+    started_by: User,
+) -> Run:
+    """Queue a training run (sft, reward, ppo) on a frozen snapshot."""
+    if stage not in CONTENT_OF:
+        raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
+    parsed = _parse(stage, config)
+    _check_checkpoint(project, parent, "start from")
+    _check_snapshot(project, Stage(stage), parsed, snapshot)
+    if stage == Stage.PPO:
+        _check_reward_model(project, parent, reward_checkpoint)
+    return _queue(
+        project,
+        stage,
+        parsed,
+        parent=parent,
+        snapshot=snapshot,
+        reward_checkpoint=reward_checkpoint if stage == Stage.PPO else None,
+        started_by=started_by,
+    )
+
+
+@transaction.atomic
+def request_completions(
+    project: Project,
+    *,
+    checkpoint: Checkpoint,
+    prompts: Iterable[Any],
+    completions_per_prompt: int,
+    kind: str,
+    started_by: User,
+    config: dict[str, Any] | None = None,
+) -> Run:
+    """Queue a sample run: the checkpoint answers the prompts, the answers become items to label.
+
+    `prompts` are prompts or their ids; `kind` is comparison or ranking.
+    """
+    if kind not in ("comparison", "ranking"):
+        raise ServiceError(f"Completions can become a comparison or a ranking, not {kind!r}.")
+    parsed = _parse("sample", {**(config or {}), "completions_per_prompt": completions_per_prompt})
+    if completions_per_prompt < 2:
+        raise ServiceError("One completion has nothing to be compared with; ask for at least 2.")
+    _check_checkpoint(project, checkpoint, "sample")
+    request = {"prompt_ids": _prompt_ids(project, prompts), "kind": kind, "purpose": "training"}
+    return _queue(
+        project, Stage.SAMPLE, parsed, parent=checkpoint, request=request, started_by=started_by
+    )
+
+
+@transaction.atomic
+def start_evaluation(
+    project: Project,
+    *,
+    child: Checkpoint,
+    parent: Checkpoint,
+    split: str = "test",
+    limit: int | None = None,
+    pairs_per_prompt: int = 1,
+    started_by: User,
+    config: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
+
+    Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
+    """
+    if child.pk == parent.pk:
+        raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
+    for checkpoint in (child, parent):
+        _check_checkpoint(project, checkpoint, "evaluate")
+    if artifacts.base_of(child).pk != artifacts.base_of(parent).pk:
+        raise ServiceError("The two checkpoints stem from different base models. Choose others.")
+    if split not in ("test", "validation"):
+        raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
+    held_out = sorted(
+        row["prompt_id"] for row in exports.prompts(project.pk) if row["split"] == split
+    )[:limit]
+    if not held_out:
+        raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    run = _queue(
+        project,
+        Stage.SAMPLE,
+        _parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt}),
+        parent=child,
+        request={
+            "prompt_ids": held_out,
+            "kind": "comparison",
+            "purpose": "evaluation",
+            "rival_checkpoint_id": parent.pk,
+        },
+        started_by=started_by,
+    )
+    evaluation = Evaluation.objects.create(
+        project=project, child=child, parent=parent, run=run, batch=run.request["batch"]
+    )
+    _link_round(project, evaluation=evaluation)
+    return evaluation
+
+
+def request_cancel(run: Run, user: User) -> None:
+    """Cancel a queued run at once; ask a running one to stop. An ended run stays as it ended."""
+    lifecycle.cancel(run.pk)
+    run.refresh_from_db()
+
+
+@transaction.atomic
+def promote_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    promoted_by: User,
+    reason: str,
+    evaluation: Evaluation | None = None,
+    override: bool = False,
+) -> Promotion:
+    """Let the checkpoint sample for its project, if it proved itself (or an owner overrides).
+
+    The gate: blind comparisons with the checkpoint in force, nearly all of them answered, give a
+    win rate whose 95 % interval lies above one half. The first checkpoint has nothing to beat.
+    """
+    project = checkpoint.project
+    reason = lifecycle.clean(reason.strip())
+    if not reason:
+        raise ServiceError("Say why this checkpoint shall answer the prompts from now on.")
+    if checkpoint.kind == Checkpoint.Kind.REWARD:
+        raise ServiceError("A reward model scores and can't answer prompts. Promote a policy.")
+    current = selectors.promoted_checkpoint(project)
+    if current is not None and current.pk == checkpoint.pk:
+        raise ServiceError(f"{checkpoint} is the promoted checkpoint already.")
+    if override:
+        _check_owner(project, promoted_by)
+    refusal = selectors.gate_refusal(checkpoint, evaluation)
+    if refusal and not override:
+        raise ServiceError(refusal)
+    evidence = asdict(selectors.evaluation_result(evaluation)) if evaluation else {}
+    promotion = Promotion.objects.create(
+        project=project,
+        checkpoint=checkpoint,
+        promoted_by=promoted_by,
+        reason=reason,
+        evidence={
+            **evidence,
+            **({"evaluation": evaluation.pk} if evaluation else {}),
+            **({"overridden": refusal} if refusal else {}),
+        },
+    )
+    Round.objects.filter(project=project, ended_at=None).update(
+        promotion=promotion, decision=f"{checkpoint} promoted: {reason}", ended_at=Now()
+    )
+    return promotion
+
+
+@transaction.atomic
+def open_round(project: Project) -> Round:
+    """Open the next turn of the loop with the promoted checkpoint, or return the open one."""
+    policy = selectors.promoted_checkpoint(project)
+    if policy is None:
+        raise ServiceError(
+            "A round begins with a promoted checkpoint. Train one on demonstrations and promote it."
+        )
+    last = Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
+    opened, _ = Round.objects.get_or_create(
+        project=project, ended_at=None, defaults={"number": last + 1, "policy": policy}
+    )
+    return opened
+
+
+@transaction.atomic
+def close_round(project: Project, *, decision: str) -> Round:
+    """End the open round without a promotion; the decision says why the child was kept back."""
+    opened = selectors.open_round(project)
+    if opened is None:
+        raise ServiceError("No round is open. Open one first.")
+    if not decision.strip():
+        raise ServiceError("Say why the round ends without a promotion.")
+    Round.objects.filter(id=opened.pk, ended_at=None).update(
+        decision=lifecycle.clean(decision.strip()), ended_at=Now()
+    )
+    opened.refresh_from_db()
+    return opened
+
+
+def _queue(
+    project: Project,
+    stage: str,
+    config: AnyConfig,
+    *,
+    parent: Checkpoint,
+    started_by: User,
+    snapshot: DatasetSnapshot | None = None,
+    reward_checkpoint: Checkpoint | None = None,
+    request: dict[str, Any] | None = None,
+) -> Run:
+    """Write the run's row, which is its place in the queue; the hint goes out on commit."""
+    run = Run.objects.create(
+        project=project,
+        stage=stage,
+        config=config.to_dict(),
+        parent=parent,
+        snapshot=snapshot,
+        reward_checkpoint=reward_checkpoint,
+        request=request or {},
+        started_by=started_by,
+    )
+    if request is not None:
+        prefix = "evaluation" if request["purpose"] == "evaluation" else "run"
+        run.request = {**request, "batch": f"{prefix}-{run.pk}"}
+        run.save(update_fields=["request"])
+    if request is None or request["purpose"] == "training":
+        _link_round(project, **({ROUND_FIELDS[Stage(stage)]: run} if stage in ROUND_FIELDS else {}))
+    transaction.on_commit(partial(tasks.send_hint, run.pk, lifecycle.QUEUES[Stage(stage)]))
+    return run
+
+
+def _link_round(project: Project, **made: Run | Evaluation) -> None:
+    """Note in the open round what was made for it; the newest of a kind counts."""
+    if made:
+        Round.objects.filter(project=project, ended_at=None).update(**made)
+
+
+def _parse(stage: str, config: dict[str, Any]) -> AnyConfig:
+    try:
+        return parse_config(stage, config)
+    except (PipelineError, TypeError) as error:
+        raise ServiceError(str(error)) from None
+
+
+def _check_checkpoint(project: Project, checkpoint: Checkpoint, purpose: str) -> None:
+    """Refuse a checkpoint of another project, a reward model, and one whose files are gone."""
+    if checkpoint.project_id != project.pk:
+        raise ServiceError(f"{checkpoint} belongs to another project. Choose one of {project}.")
+    if checkpoint.kind == Checkpoint.Kind.REWARD:
+        raise ServiceError(
+            f"{checkpoint} is a reward model; choose a policy or a base model to {purpose}."
+        )
+    _check_files(checkpoint)
+
+
+def _check_files(checkpoint: Checkpoint) -> None:
+    base = artifacts.base_of(checkpoint)
+    _or_service_error(partial(artifacts.check_base, artifacts.checkpoint_folder(base)))
+    if checkpoint.kind == Checkpoint.Kind.BASE:
+        return
+    folder = artifacts.checkpoint_folder(checkpoint)
+    if not folder.resolve().is_relative_to(Path(settings.ARTIFACTS_ROOT).resolve()):
+        raise ServiceError(f"The files of {checkpoint} lie outside the artifact store.")
+    if not is_whole(folder):
+        raise ServiceError(
+            f"The files of {checkpoint} are missing or changed ({folder}). "
+            "Restore them, or train it again."
+        )
+
+
+def _check_snapshot(
+    project: Project, stage: Stage, config: AnyConfig, snapshot: DatasetSnapshot | None
+) -> None:
+    wanted = CONTENT_OF[stage]
+    if snapshot is None:
+        raise ServiceError(f"{stage} learns from a snapshot of {wanted}. Freeze one first.")
+    if snapshot.project_id != project.pk:
+        raise ServiceError(f"{snapshot} belongs to another project. Choose one of {project}.")
+    if snapshot.content != wanted:
+        raise ServiceError(
+            f"{snapshot} holds {snapshot.content}; {stage} needs {wanted}. Choose another."
+        )
+    rows = snapshot.counts["rows"]["train"]
+    least = _least_rows(config)
+    if rows < least:
+        what = "preference pairs" if wanted == Content.PREFERENCES else wanted
+        raise ServiceError(
+            f"{snapshot} has {rows} {what} in its train split; {stage} needs at least {least}. "
+            f"{CURES[wanted]}"
+        )
+    if not artifacts.snapshot_rows(snapshot).is_file():
+        raise ServiceError(f"The file of {snapshot} is missing. Restore it, or freeze a new one.")
+
+
+def _least_rows(config: AnyConfig) -> int:
+    match config:
+        case SFTConfig():
+            return config.min_rows
+        case RewardConfig():
+            return config.min_pairs
+    return 1
+
+
+def _check_reward_model(project: Project, parent: Checkpoint, reward: Checkpoint | None) -> None:
+    if reward is None:
+        raise ServiceError(
+            "ppo needs a reward model to score with. Train one, then choose it here."
+        )
+    if reward.project_id != project.pk:
+        raise ServiceError(f"{reward} belongs to another project. Choose one of {project}.")
+    if reward.kind != Checkpoint.Kind.REWARD:
+        raise ServiceError(f"{reward} is not a reward model. Choose one that is.")
+    if artifacts.base_of(reward).pk != artifacts.base_of(parent).pk:
+        raise ServiceError(
+            f"{reward} and {parent} stem from different base models, but share one copy of it in "
+            "ppo. Train the reward model on the policy's base."
+        )
+    _check_files(reward)
+
+
+def _check_owner(project: Project, user: User) -> None:
+    try:
+        is_owner = access.get_membership_for(user, project.pk).role == "owner"
+    except Http404:
+        is_owner = False
+    if not is_owner:
+        raise ServiceError(
+            "Only an owner of the project may promote against the gate. Ask one, or evaluate first."
+        )
+
+
+def _prompt_ids(project: Project, prompts: Iterable[Any]) -> list[int]:
+    wanted = {getattr(prompt, "pk", prompt) for prompt in prompts}
+    known = sorted(
+        row["prompt_id"] for row in exports.prompts(project.pk) if row["prompt_id"] in wanted
+    )
+    if not wanted:
+        raise ServiceError("No prompts were chosen. Choose at least one.")
+    if len(known) < len(wanted):
+        raise ServiceError(
+            f"{len(wanted) - len(known)} of the prompts are not in this project. Choose again."
+        )
+    return known
+
+
+def _or_service_error(check: Any) -> None:
+    try:
+        check()
+    except PipelineError as error:
+        raise ServiceError(str(error)) from None

@@ -1,0 +1,185 @@
+"""Freeze what people said into immutable rows: a JSONL file, its manifest and its hash.
+
+The same annotations, filters and seed give the same bytes. The file is written aside, synced and
+renamed, so that a snapshot lies whole in its folder or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from annotations import exports
+from training import artifacts
+from training.models import DatasetSnapshot
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+
+Content = DatasetSnapshot.Content
+Row = Mapping[str, Any]
+
+SPLITS = ("train", "validation", "test")
+FILTERS = {
+    "limit": "most rows of each split, drawn by the seed",
+    "leave_out_annotators": "pseudonyms whose annotations stay out",
+}
+WHAT_TO_COLLECT = {
+    Content.DEMONSTRATIONS: "no demonstrations yet. Let people write some first",
+    Content.PREFERENCES: (
+        "no preference pairs yet. Let people compare or rank completions first; ties give no pairs"
+    ),
+    Content.PROMPTS: "no prompts yet. Add prompts first",
+}
+
+
+class SnapshotError(Exception):
+    """There is nothing to freeze, or the filters make no sense; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The rows of a snapshot before it has a name: their bytes and what was counted."""
+
+    text: str
+    counts: dict[str, Any]
+    annotation_ids: list[int]
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the file's bytes."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def freeze(
+    project: Project, content: str, *, created_by: User, seed: int, filters: dict[str, Any]
+) -> DatasetSnapshot:
+    """Write the rows of the project's annotations of one kind as a snapshot."""
+    frozen = collect(project.pk, content, seed=seed, filters=filters)
+    aside = artifacts.project_folder(project.pk) / "snapshots" / f"tmp-{uuid.uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        with transaction.atomic():
+            snapshot = DatasetSnapshot.objects.create(
+                project=project,
+                content=content,
+                filters=filters,
+                seed=seed,
+                counts=frozen.counts,
+                annotation_ids=frozen.annotation_ids,
+                sha256=frozen.sha256,
+                created_by=created_by,
+            )
+            _publish(snapshot, frozen, aside)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return snapshot
+
+
+def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]) -> Frozen:
+    """Return the rows that a snapshot would hold now, and their counts."""
+    _check(filters)
+    rows = sorted(_rows(project_id, content), key=_order)
+    left_out: dict[str, int] = {}
+    if names := set(filters.get("leave_out_annotators", [])):
+        kept = [row for row in rows if row.get("annotator") not in names]
+        left_out["annotators left out"] = len(rows) - len(kept)
+        rows = kept
+    if limit := filters.get("limit"):
+        kept = _draw(rows, limit, seed)
+        left_out["above the limit"] = len(rows) - len(kept)
+        rows = kept
+    if not rows:
+        raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
+    return Frozen(
+        text="".join(map(artifacts.to_line, rows)),
+        counts={**_counts(rows), **_undecided(project_id, content), "left_out": left_out},
+        annotation_ids=sorted({row["annotation_id"] for row in rows if "annotation_id" in row}),
+    )
+
+
+def _rows(project_id: int, content: str) -> Iterable[Row]:
+    match content:
+        case Content.DEMONSTRATIONS:
+            return exports.demonstrations(project_id)
+        case Content.PREFERENCES:
+            return exports.preferences(project_id)
+        case Content.PROMPTS:
+            return exports.prompts(project_id)
+    raise SnapshotError(f"Unknown content {content!r}; known: {', '.join(Content.values)}.")
+
+
+def _check(filters: dict[str, Any]) -> None:
+    if unknown := sorted(set(filters) - set(FILTERS)):
+        raise SnapshotError(f"Unknown filter {', '.join(unknown)}; known: {', '.join(FILTERS)}.")
+    limit = filters.get("limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise SnapshotError(f"limit is {limit!r}; choose a whole number from 1, or none.")
+    names = filters.get("leave_out_annotators", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SnapshotError("leave_out_annotators must be a list of names like annotator-7.")
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    """Return a key that puts rows in one order, whatever order the database gave them in."""
+    return (row["prompt_id"], row.get("annotation_id", 0), artifacts.to_line(row))
+
+
+def _draw(rows: list[Row], limit: int, seed: int) -> list[Row]:
+    """Return at most `limit` rows of each split, in their order."""
+    chosen: set[int] = set()
+    for split in SPLITS:
+        numbers = [number for number, row in enumerate(rows) if row["split"] == split]
+        # a generator for each split: more rows in one must not change the draw in another
+        chosen.update(random.Random(f"{seed} {split}").sample(numbers, min(limit, len(numbers))))
+    return [row for number, row in enumerate(rows) if number in chosen]
+
+
+def _counts(rows: list[Row]) -> dict[str, Any]:
+    of_split = Counter(row["split"] for row in rows)
+    prompts = {(row["split"], row["prompt_id"]) for row in rows}
+    prompts_of_split = Counter(split for split, _ in prompts)
+    return {
+        "rows": {split: of_split[split] for split in SPLITS},
+        "prompts": {split: prompts_of_split[split] for split in SPLITS},
+        "annotations": len({row["annotation_id"] for row in rows if "annotation_id" in row}),
+        "annotators": len({row["annotator"] for row in rows if "annotator" in row}),
+    }
+
+
+def _undecided(project_id: int, content: str) -> dict[str, int]:
+    """Return how many judgements gave no pair because nothing was better."""
+    if content != Content.PREFERENCES:
+        return {"ties": 0, "both_bad": 0}
+    counts = exports.preference_counts(project_id)
+    return {"ties": counts.ties + counts.ranking_ties, "both_bad": counts.both_bad}
+
+
+def _publish(snapshot: DatasetSnapshot, frozen: Frozen, aside: Path) -> None:
+    manifest = {
+        "snapshot": snapshot.pk,
+        "project": snapshot.project_id,
+        "content": snapshot.content,
+        "filters": snapshot.filters,
+        "seed": snapshot.seed,
+        "counts": snapshot.counts,
+        "sha256": snapshot.sha256,
+    }
+    artifacts.write_synced(aside / "rows.jsonl", frozen.text)
+    text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
+    artifacts.write_synced(aside / "manifest.json", text)
+    artifacts.sync_folder(aside)
+    target = artifacts.snapshot_folder(snapshot)
+    shutil.rmtree(target, ignore_errors=True)  # left by a freeze whose transaction failed
+    aside.rename(target)
+    artifacts.sync_folder(target.parent)

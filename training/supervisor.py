@@ -1,0 +1,350 @@
+"""Start the child process of a run, relay its events, stop it. Knows processes, not models.
+
+The child (`python -m training.pipeline JOB.json`) says one JSON object per line on stdout; what
+it writes to stderr goes to `log.txt` in the job's work folder. It lives in a process group of its
+own and dies with the process that started it, even when that is killed with -9. So a killed
+worker leaves no GPU taken, and a killed child is only a failed attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Literal
+
+Event = dict[str, Any]
+StopReason = Literal["cancel", "superseded", "shutdown", "limit"]
+
+COMMAND = (sys.executable, "-m", "training.pipeline")
+STOPPED_ON_REQUEST = 75
+"""Exit status (EX_TEMPFAIL) of a child that saved a resume point because it was asked to stop."""
+LOG = "log.txt"
+POLL_S = 1.0
+GRACE_S: dict[StopReason, float] = {"cancel": 30, "shutdown": 20, "limit": 30, "superseded": 0}
+CANCEL_SILENCE_S = 8
+"""A cancelled child that reports nothing for so long is killed before its grace is over."""
+LONGEST_LINE = 8 * 2**20
+KEPT_FROM_CHILD = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+"""Settings of the platform that a training process has no use for."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+_worker_ends = mmap.mmap(-1, 1)
+"""Shared with the pool processes forked from this one: the worker's main process sets it."""
+_terminated = threading.Event()
+"""This process alone got SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended."""
+
+    ending: Literal["done", "stopped", "error", "killed", "vanished"]
+    """Vanished: it exited without a last word and without a signal."""
+    stop: StopReason | None = None
+    """Why it was asked to stop, if it was."""
+    exit_code: int | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+    output: str = ""
+    message: str = ""
+    expected: bool = False
+    detail: str = ""
+
+    @property
+    def signal_name(self) -> str:
+        """Return the name of the signal that killed the child, or an empty string."""
+        if self.exit_code is None or self.exit_code >= 0:
+            return ""
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-self.exit_code).name
+        return f"signal {-self.exit_code}"
+
+
+def announce_shutdown(**_signal: Any) -> None:
+    """Tell this process and the pool processes forked from it that the worker is to end."""
+    _worker_ends[0] = 1
+
+
+def announce_on_signal(number: signal.Signals) -> None:
+    """Announce the shutdown when this process gets the signal, then do what it did before."""
+    main, earlier = os.getpid(), signal.getsignal(number)
+
+    def announce(received: int, frame: FrameType | None) -> None:
+        if os.getpid() == main:  # pool processes inherit this handler
+            announce_shutdown()
+        if callable(earlier):
+            earlier(received, frame)
+
+    signal.signal(number, announce)
+
+
+def forget_shutdown() -> None:
+    """Take an announcement back (a process that lives on, as in tests)."""
+    _worker_ends[0] = 0
+
+
+def is_shutting_down() -> bool:
+    """Return whether this process or its worker is to end."""
+    return bool(_worker_ends[0]) or _terminated.is_set()
+
+
+def run_child(
+    job: Mapping[str, Any],
+    *,
+    on_event: Callable[[Event], bool],
+    should_stop: Callable[[], StopReason | None],
+    command: Sequence[str] = COMMAND,
+    name: str = "job",
+    limit_s: float | None = None,
+) -> Outcome:
+    """Run one child to its end and return how it ended.
+
+    `on_event` returns False when the attempt was superseded; `should_stop` is asked every second.
+    Call it from the main thread: the parent-death signal follows the thread that forked.
+    """
+    work_dir = Path(job["work_dir"])
+    work_dir.mkdir(parents=True, exist_ok=True)
+    _end_earlier_child(work_dir)
+    job_file = work_dir / f"{name}.json"
+    job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
+    with (work_dir / LOG).open("ab") as log, _termination_as_shutdown():
+        child = _Child([*command, str(job_file)], work_dir, log, on_event)
+        try:
+            return child.watch(should_stop, limit_s)
+        finally:
+            child.end()
+
+
+class _Child:
+    """One child process from start to end."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        work_dir: Path,
+        log: IO[bytes],
+        on_event: Callable[[Event], bool],
+    ) -> None:
+        self.log = log
+        self.on_event = on_event
+        self.last_word: Event = {}
+        self.stop: StopReason | None = None
+        self.stop_asked_at = self.last_news_at = self.started_at = time.monotonic()
+        self.killed_by_us = False
+        self._rest = b""
+        log.write(f"--- {time.strftime('%F %T%z')} {work_dir.name}: start\n".encode())
+        log.flush()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=Path(__file__).resolve().parent.parent,
+            env=_environment(),
+            start_new_session=True,
+            preexec_fn=_dying_with(os.getpid()),
+        )
+        _remember(work_dir, self.process.pid)
+
+    def watch(self, should_stop: Callable[[], StopReason | None], limit_s: float | None) -> Outcome:
+        """Relay events until the child has ended; return how."""
+        next_poll = 0.0
+        while not self._has_exited():
+            self._read(timeout=0.2)
+            now = time.monotonic()
+            if now >= next_poll:
+                next_poll = now + POLL_S
+                if self.stop is None:
+                    overdue = limit_s is not None and now - self.started_at > limit_s
+                    reason = should_stop() or ("shutdown" if is_shutting_down() else None)
+                    self._ask_to_stop(reason or ("limit" if overdue else None))
+            self._insist(now)
+        while self._read(timeout=0):
+            pass
+        self._relay(self._rest)
+        return self._outcome()
+
+    def end(self) -> None:
+        """Kill whatever is left of the process group and reap the child."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # not reaped yet, so the id is still ours
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _has_exited(self) -> bool:
+        """Return whether the child ended, without reaping it: its group id must stay taken."""
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, flags) is not None
+
+    def _read(self, timeout: float) -> bool:
+        """Relay what the child wrote by now; return whether there was anything."""
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        if not select.select([descriptor], [], [], timeout)[0]:
+            return False
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            time.sleep(timeout)  # stdout was closed early; only the exit is left to wait for
+            return False
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._relay(line)
+        return True
+
+    def _relay(self, line: bytes) -> None:
+        """Hand an event on. Whatever is not an event goes to the log: libraries print, too."""
+        if not line.strip():
+            return
+        event = _parse(line)
+        if event is None:
+            self.log.write(line[:10_000] + b"\n")
+            self.log.flush()
+            return
+        if event["event"] in ("done", "stopped", "error"):
+            self.last_word = event
+        if event["event"] != "heartbeat":
+            self.last_news_at = time.monotonic()
+        if not self.on_event(event) and self.stop != "superseded":
+            self._ask_to_stop("superseded")
+
+    def _ask_to_stop(self, reason: StopReason | None) -> None:
+        if reason is None:
+            return
+        self.stop = reason
+        self.stop_asked_at = self.last_news_at = time.monotonic()
+        self._signal(signal.SIGKILL if reason == "superseded" else signal.SIGTERM)
+
+    def _insist(self, now: float) -> None:
+        """Kill a child that was asked to stop and does not."""
+        if self.stop is None or self.killed_by_us:
+            return
+        silent = self.stop == "cancel" and now - self.last_news_at > CANCEL_SILENCE_S
+        if silent or now - self.stop_asked_at > GRACE_S[self.stop]:
+            self.killed_by_us = True
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def _outcome(self) -> Outcome:
+        self.end()
+        code, word = self.process.returncode, self.last_word
+        kind = word.get("event")
+        if kind == "done" and code == 0:
+            results = word.get("results")
+            return Outcome(
+                "done",
+                self.stop,
+                code,
+                results=results if isinstance(results, dict) else {},
+                output=str(word.get("output", "")),
+            )
+        if kind == "error" and code >= 0:
+            return Outcome(
+                "error",
+                self.stop,
+                code,
+                message=str(word.get("message", "")),
+                expected=word.get("expected") is True,
+                detail=str(word.get("detail", "")),
+            )
+        if code < 0:
+            return Outcome("killed", self.stop, code)
+        if code == STOPPED_ON_REQUEST:
+            return Outcome("stopped", self.stop, code)
+        return Outcome("vanished", self.stop, code)
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(event, dict) and isinstance(event.get("event"), str):
+        return event
+    return None
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in KEPT_FROM_CHILD}
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    """Return what the child does between fork and exec: ask to be killed when `parent` dies."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if sys.platform == "linux":
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before prctl
+                os._exit(1)
+
+    return prepare
+
+
+@contextlib.contextmanager
+def _termination_as_shutdown() -> Iterator[None]:
+    """Take SIGTERM of this process as the worker's shutdown while a child runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, lambda *_: _terminated.set())
+    try:
+        yield
+    finally:
+        _terminated.clear()
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _remember(work_dir: Path, pid: int) -> None:
+    identity = {"host": socket.gethostname(), "pid": pid, "started": _started(pid)}
+    (work_dir / "child.json").write_text(json.dumps(identity), encoding="utf-8")
+
+
+def _end_earlier_child(work_dir: Path) -> None:
+    """Kill the child of an earlier attempt if it still lives on this machine.
+
+    Its supervisor may be stopped or hung; two children must not share a work folder or a GPU.
+    """
+    try:
+        identity = json.loads((work_dir / "child.json").read_text(encoding="utf-8"))
+        pid, started = int(identity["pid"]), identity["started"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if identity.get("host") == socket.gethostname() and started and _started(pid) == started:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _started(pid: int) -> str:
+    """Return the boot and the tick at which the process started, or "": ids are used again."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+    return f"{boot} {ticks}"

@@ -1,0 +1,137 @@
+"""Celery entry points. A message carries an id and is only a hint: delivered twice it does no
+harm, and lost it is sent again."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from training import artifacts, lifecycle, outcomes, supervisor
+from training.models import Run
+from training.pipeline.errors import PipelineError
+from training.recording import Recorder
+
+logger = logging.getLogger(__name__)
+
+HINT_EXPIRES_S = 120
+"""A hint that waited for so long was sent again meanwhile; old ones would only pile up."""
+UNLIMITED_S = 10 * 365 * 24 * 3600
+"""Without a number of its own a task gets the limits of the settings; 0 and None mean those."""
+PUBLISH_OPTIONS = {
+    "socket_timeout": 1,
+    "socket_connect_timeout": 1,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
+"""Sending a hint may take this many seconds; a hung broker must not hold up a page."""
+
+# The worker's main process hears of a shutdown, the pool process with the child does not.
+worker_shutting_down.connect(supervisor.announce_shutdown)
+
+
+@worker_ready.connect
+def _announce_soft_shutdown(**_signal: Any) -> None:
+    """Announce a shutdown by SIGQUIT, too: Celery waits out its soft timeout before it says so."""
+    supervisor.announce_on_signal(signal.SIGQUIT)
+    supervisor.announce_on_signal(signal.SIGTERM)
+
+
+@shared_task(
+    name="training.execute_run",
+    acks_late=False,
+    ignore_result=True,
+    time_limit=UNLIMITED_S,
+    soft_time_limit=UNLIMITED_S,
+)
+def execute_run(run_id: int, **_later: Any) -> None:
+    """Carry out one queued run. Delivering the same message twice is harmless.
+
+    Celery's time limits are out of reach: they would kill this process and leave the run behind.
+    An attempt has a wall clock of its own, RUN_LIMIT_HOURS.
+    """
+    if supervisor.is_shutting_down():
+        return
+    attempt = lifecycle.claim(run_id)
+    if attempt is None:
+        return
+    run = Run.objects.select_related("project", "parent", "snapshot", "reward_checkpoint").get(
+        id=run_id
+    )
+    try:
+        outcome = _run_child(run, attempt)
+        if outcome is not None:
+            outcomes.record(run, attempt, outcome)
+    except (OperationalError, InterfaceError):
+        raise  # nothing can be written now; the reaper takes the run back
+    except Exception as error:
+        outcomes.fail_unexpectedly(run, attempt, f"{error}.", traceback.format_exc())
+    send_hints()
+
+
+@shared_task(
+    name="training.dispatch_queued_runs", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def dispatch_queued_runs(**_later: Any) -> None:
+    """Send hints again for runs that are still queued. Runs every 10 seconds."""
+    send_hints(lifecycle.due_for_hint())
+
+
+@shared_task(name="training.find_lost_runs", ignore_result=True, time_limit=60, soft_time_limit=50)
+def find_lost_runs(**_later: Any) -> None:
+    """Take back runs whose worker went silent. Runs every 15 seconds."""
+    lifecycle.reap()
+
+
+def send_hints(runs: list[tuple[int, str]] | None = None) -> None:
+    """Send a hint for each (run id, queue), by default for all queued runs; stop at an error."""
+    for run_id, queue in lifecycle.due_for_hint(at_once=True) if runs is None else runs:
+        if not send_hint(run_id, queue):
+            return
+
+
+def send_hint(run_id: int, queue: str) -> bool:
+    """Tell the workers of a queue that a run waits. Return False, quickly, where that fails.
+
+    Nothing is lost then: the row is the queue, and the dispatcher sends the hint again.
+    """
+    app = execute_run.app
+    options = {**app.conf.broker_transport_options, **PUBLISH_OPTIONS}
+    try:
+        with app.connection_for_write(connect_timeout=1, transport_options=options) as connection:
+            execute_run.apply_async(
+                (run_id,), queue=queue, expires=HINT_EXPIRES_S, retry=False, connection=connection
+            )
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent for run %s; it stays queued (%s).", run_id, error)
+        return False
+    lifecycle.hinted(run_id)
+    return True
+
+
+def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
+    """Run the child of one attempt to its end. Return None if it could not even start."""
+    recorder = Recorder(run.pk, attempt, artifacts.work_folder(run) / supervisor.LOG)
+    try:
+        job = artifacts.job_for(run)
+    except PipelineError as error:
+        lifecycle.fail(run.pk, attempt, str(error))
+        return None
+    outcome = supervisor.run_child(
+        job.to_dict(),
+        on_event=recorder,
+        should_stop=recorder.should_stop,
+        command=getattr(settings, "TRAINING_COMMAND", supervisor.COMMAND),
+        name=f"job-{attempt}",
+        limit_s=outcomes.wall_clock_limit_s(),
+    )
+    recorder.close()
+    return outcome

@@ -1,0 +1,85 @@
+"""Objects that tests of training start from. Call them with what matters to the test alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotations.models import Project
+from training.models import Checkpoint, DatasetSnapshot, Run
+from training.pipeline.config import CONFIGS
+
+
+def make_base_folder(folder: Path) -> Path:
+    """Write a folder that passes for a base model without being one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def make_base(project: Project, **changes: Any) -> Checkpoint:
+    """Record a base model whose folder is there."""
+    folder = make_base_folder(Path(settings.ARTIFACTS_ROOT) / f"base-{project.pk}")
+    values = {"name": "base", "kind": Checkpoint.Kind.BASE, "path": str(folder), **changes}
+    return Checkpoint.objects.create(project=project, **values)
+
+
+def make_checkpoint(project: Project, **changes: Any) -> Checkpoint:
+    """Record an adapter whose files are whole; its parent is the project's base by default."""
+    number = Checkpoint.objects.count() + 1
+    path = f"projects/{project.pk}/checkpoints/made-{number}"
+    folder = Path(settings.ARTIFACTS_ROOT) / path
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    files = {"adapter_model.safetensors": hashlib.sha256(b"weights").hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    values = {
+        "name": f"checkpoint-{number}",
+        "kind": Checkpoint.Kind.POLICY,
+        "path": path,
+        **changes,
+    }
+    if "parent" not in values:
+        bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE)
+        values["parent"] = bases.order_by("id").first() or make_base(project)
+    return Checkpoint.objects.create(project=project, **values)
+
+
+def make_snapshot(
+    project: Project, content: str = "demonstrations", **changes: Any
+) -> DatasetSnapshot:
+    """Record a snapshot with a hundred train rows and a file that is there."""
+    values = {
+        "counts": {"rows": {"train": 100, "validation": 10, "test": 10}},
+        "annotation_ids": [],
+        "sha256": "0" * 64,
+        "created_by": project.created_by,
+        **changes,
+    }
+    snapshot = DatasetSnapshot.objects.create(project=project, content=content, **values)
+    root = Path(settings.ARTIFACTS_ROOT) / "projects" / str(project.pk)
+    folder = root / "snapshots" / str(snapshot.pk)
+    folder.mkdir(parents=True)
+    (folder / "rows.jsonl").write_text("{}\n")
+    return snapshot
+
+
+def make_run(project: Project, stage: str = "sft", **changes: Any) -> Run:
+    """Record a queued run that a worker could carry out."""
+    values: dict[str, Any] = {
+        "config": CONFIGS[stage]().to_dict(),
+        "started_by": project.created_by,
+        **changes,
+    }
+    if "parent" not in values:
+        bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE)
+        values["parent"] = bases.order_by("id").first() or make_base(project)
+    if "snapshot" not in values and stage != "sample":
+        content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
+        values["snapshot"] = make_snapshot(project, content)
+    return Run.objects.create(project=project, stage=stage, **values)

@@ -1,0 +1,124 @@
+"""The form of a new run: made from the config dataclass, refused beside the field."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from annotations.models import Project
+from training.forms import (
+    MAIN_FIELDS,
+    PRESETS,
+    CompletionsForm,
+    RunForm,
+    config_fields,
+    config_help,
+)
+from training.models import Checkpoint
+from training.pipeline.config import CONFIGS, parse_config
+from training.tests.factories import make_base, make_checkpoint, make_snapshot
+
+pytestmark = pytest.mark.django_db
+
+
+def filled(project: Project, stage: str, **changes: Any) -> RunForm:
+    """Return the form as the page sends it when nothing but `changes` was touched."""
+    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
+    base = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE).first()
+    data: dict[str, Any] = {
+        "parent": (base or make_base(project)).pk,
+        "snapshot": make_snapshot(project, content).pk,
+    }
+    if stage == "ppo":
+        data["reward_checkpoint"] = make_checkpoint(project, kind=Checkpoint.Kind.REWARD).pk
+    values = CONFIGS[stage]().to_dict()
+    unset = (None, False)  # an empty field and an unticked box are not sent
+    data |= {k: v for k, v in values.items() if k != "stage" and not any(v is u for u in unset)}
+    return RunForm(project, stage, data | changes)
+
+
+@pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
+def test_it_returns_the_defaults_when_nothing_is_touched(project: Project, stage: str) -> None:
+    form = filled(project, stage)
+    assert form.is_valid(), form.errors
+    assert parse_config(stage, form.config()) == CONFIGS[stage]()
+
+
+@pytest.mark.parametrize("stage", list(CONFIGS))
+def test_it_explains_every_setting_with_its_docstring(stage: str) -> None:
+    names = {field.name for field in config_fields(stage)}
+    assert names == {f.name for f in dataclasses.fields(CONFIGS[stage])} - {"stage"}
+    assert names <= set(config_help(stage))
+
+
+def test_it_takes_the_docstring_of_the_stage_over_that_of_its_base() -> None:
+    assert config_help("sft")["batch_size"] == "Demonstrations per optimiser update."
+    assert config_help("sft")["seed"] == "Seed of every random choice in the run."
+
+
+def test_it_refuses_a_learning_rate_that_cannot_work_beside_its_field(project: Project) -> None:
+    form = filled(project, "sft", learning_rate="1e9")
+    assert not form.is_valid()
+    (error,) = form.errors["learning_rate"]
+    assert "choose a value from 1e-08 to 0.01" in error
+    assert list(form.errors) == ["learning_rate"]
+
+
+def test_it_refuses_several_settings_at_once(project: Project) -> None:
+    form = filled(project, "ppo", learning_rate="1e9", gamma="2", batch_size="0")
+    assert not form.is_valid()
+    assert {"learning_rate", "gamma", "batch_size"} <= set(form.errors)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "abc", ""])
+def test_it_refuses_what_is_no_number(project: Project, value: str) -> None:
+    form = filled(project, "sft", learning_rate=value)
+    assert "learning_rate" in form.errors
+
+
+def test_it_says_that_batches_must_fit(project: Project) -> None:
+    form = filled(project, "ppo", batch_size="10", minibatch_size="4")
+    assert "not a multiple of minibatch_size 4" in str(form.errors["batch_size"])
+
+
+def test_it_lets_an_optional_setting_stay_empty(project: Project) -> None:
+    form = filled(project, "ppo", target_kl="")
+    assert form.is_valid(), form.errors
+    assert form.config()["target_kl"] is None
+
+
+def test_it_offers_no_snapshot_of_other_content_or_project(project: Project) -> None:
+    other = make_snapshot(project, "prompts")
+    form = filled(project, "sft", snapshot=other.pk)
+    assert "snapshot of demonstrations" in str(form.errors["snapshot"])
+
+
+def test_it_does_not_start_from_a_reward_model(project: Project) -> None:
+    reward = make_checkpoint(project, kind=Checkpoint.Kind.REWARD)
+    assert "parent" in filled(project, "sft", parent=reward.pk).errors
+
+
+def test_it_names_what_ppo_lacks(project: Project) -> None:
+    form = filled(project, "ppo", reward_checkpoint="")
+    assert "Train one first" in str(form.errors["reward_checkpoint"])
+
+
+@pytest.mark.parametrize("stage", list(PRESETS))
+def test_its_presets_can_run(stage: str) -> None:
+    for preset in PRESETS[stage]:
+        parse_config(stage, preset.values)
+
+
+def test_it_shows_every_setting_once(project: Project) -> None:
+    for stage in PRESETS:
+        form = RunForm(project, stage)
+        shown = [field.name for field in [*form.main_settings(), *form.more_settings()]]
+        assert sorted(shown) == sorted(field.name for field in config_fields(stage))
+        assert set(MAIN_FIELDS[stage]) <= set(shown)
+
+
+def test_it_asks_for_two_completions_at_least() -> None:
+    form = CompletionsForm({"completions_per_prompt": "1"})
+    assert "at least 2" in str(form.errors["completions_per_prompt"])

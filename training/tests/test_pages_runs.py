@@ -1,0 +1,247 @@
+"""The run pages: start one from a form, watch it, cancel it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotations.models import Project, User
+from training.models import Checkpoint, Metric, Run
+from training.pipeline.config import SFTConfig
+from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
+
+
+@pytest.fixture
+def engineer(client: Client, eve: User) -> Client:
+    client.force_login(eve)
+    return client
+
+
+def url(name: str, *args: int) -> str:
+    return reverse(f"training:{name}", args=args)
+
+
+def text_of(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def ended(state: str, **changes: Any) -> dict[str, Any]:
+    return {"state": state, "started_at": timezone.now(), "ended_at": timezone.now(), **changes}
+
+
+def sft_data(project: Project, **changes: Any) -> dict[str, Any]:
+    values = {k: v for k, v in SFTConfig().to_dict().items() if k != "stage"}
+    snapshot = make_snapshot(project)
+    return {"parent": make_base(project).pk, "snapshot": snapshot.pk, **values, **changes}
+
+
+def test_it_starts_a_run(engineer: Client, project: Project, eve: User) -> None:
+    data = sft_data(project, epochs="2")
+    response = engineer.post(url("new_run", project.pk) + "?stage=sft", data)
+    run = Run.objects.get()
+    assert response.headers["Location"] == url("run", run.pk)
+    assert (run.stage, run.config["epochs"], run.started_by) == ("sft", 2.0, eve)
+
+
+def test_it_shows_a_refusal_beside_the_field_and_keeps_what_was_typed(
+    engineer: Client, project: Project
+) -> None:
+    data = sft_data(project, learning_rate="1e9", epochs="2.5")
+    response = engineer.post(url("new_run", project.pk) + "?stage=sft", data)
+    assert response.status_code == 422
+    page = text_of(response)
+    field = page[page.index('id="id_learning_rate"') :]
+    assert "choose a value from 1e-08 to 0.01" in field[: field.index("id_batch_size")]
+    assert 'value="1e9"' in page
+    assert 'value="2.5"' in page
+    assert not Run.objects.exists()
+
+
+def test_it_shows_why_a_snapshot_is_too_small(engineer: Client, project: Project) -> None:
+    small = make_snapshot(project, counts={"rows": {"train": 3, "validation": 0, "test": 0}})
+    response = engineer.post(
+        url("new_run", project.pk) + "?stage=sft", sft_data(project, snapshot=small.pk)
+    )
+    assert response.status_code == 422
+    assert "needs at least 8" in text_of(response)
+    assert not Run.objects.exists()
+
+
+def test_it_knows_no_form_for_sampling(engineer: Client, project: Project) -> None:
+    assert engineer.get(url("new_run", project.pk) + "?stage=sample").status_code == 404
+    assert engineer.get(url("new_run", project.pk) + "?stage=x").status_code == 404
+
+
+def test_it_fills_the_form_from_a_preset(engineer: Client, project: Project) -> None:
+    response = engineer.get(url("new_run", project.pk) + "?stage=ppo&preset=quick")
+    assert response.context["form"]["steps"].value() == 10
+
+
+def test_it_fills_the_form_from_an_earlier_run(engineer: Client, project: Project) -> None:
+    run = make_run(project, config={**SFTConfig(epochs=7.0).to_dict()})
+    response = engineer.get(url("new_run", project.pk) + f"?stage=sft&from={run.pk}")
+    form = response.context["form"]
+    assert form["epochs"].value() == 7.0
+    assert form["snapshot"].value() == run.snapshot_id
+
+
+def test_it_ignores_another_projects_run_as_a_template(
+    engineer: Client, project: Project, charlie: User
+) -> None:
+    other = Project.objects.create(name="Other", created_by=charlie)
+    run = make_run(other, config=SFTConfig(epochs=7.0).to_dict())
+    response = engineer.get(url("new_run", project.pk) + f"?stage=sft&from={run.pk}")
+    assert response.context["form"]["epochs"].value() == 3.0
+
+
+def test_it_leads_to_freezing_when_there_is_no_snapshot(engineer: Client, project: Project) -> None:
+    page = text_of(engineer.get(url("new_run", project.pk) + "?stage=reward"))
+    assert url("snapshots", project.pk) + "?content=preferences" in page
+
+
+def test_it_cancels_a_queued_run(engineer: Client, project: Project) -> None:
+    run = make_run(project)
+    response = engineer.post(url("cancel_run", run.pk))
+    run.refresh_from_db()
+    assert run.state == Run.State.CANCELLED
+    assert response.headers["Location"] == url("run", run.pk)
+
+
+def test_it_asks_a_running_run_to_stop_and_says_so(engineer: Client, project: Project) -> None:
+    run = make_run(project, state="running", attempt=1, started_at=timezone.now())
+    engineer.post(url("cancel_run", run.pk))
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert "stops within seconds" in page
+    assert 'id="cancel-button"' not in page
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_it_asks_again_while_the_run_is_alive(
+    engineer: Client, project: Project, state: str
+) -> None:
+    run = make_run(project, state=state, started_at=timezone.now())
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert f'hx-get="{url("run_status", run.pk)}"' in page
+    assert 'hx-trigger="every 2s"' in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_it_stops_asking_once_the_run_has_ended(
+    engineer: Client, project: Project, state: str
+) -> None:
+    run = make_run(project, **ended(state, error="x" if state == "failed" else ""))
+    for name in ("run", "run_status"):
+        page = text_of(engineer.get(url(name, run.pk)))
+        assert "hx-trigger" not in page
+        assert 'http-equiv="refresh"' not in page
+
+
+def test_it_answers_nothing_new_until_something_changes(engineer: Client, project: Project) -> None:
+    run = make_run(project, state="running", started_at=timezone.now(), total_steps=10)
+    first = text_of(engineer.get(url("run_status", run.pk)))
+    found = re.search(r'"seen": "(\w+)"', first)
+    assert found
+    status = url("run_status", run.pk) + f"?seen={found[1]}"
+    assert engineer.get(status).status_code == 204
+    Run.objects.filter(id=run.pk).update(step=3)
+    changed = engineer.get(status)
+    assert changed.status_code == 200
+    assert "step 3 of 10" in text_of(changed)
+
+
+def test_it_hands_out_the_last_fragment_when_the_run_ends_between_two_questions(
+    engineer: Client, project: Project
+) -> None:
+    run = make_run(project, state="running", started_at=timezone.now())
+    found = re.search(r'"seen": "(\w+)"', text_of(engineer.get(url("run_status", run.pk))))
+    assert found
+    Run.objects.filter(id=run.pk).update(state="cancelled", ended_at=timezone.now())
+    last = engineer.get(url("run_status", run.pk) + f"?seen={found[1]}")
+    assert last.status_code == 200
+    assert "hx-trigger" not in text_of(last)
+
+
+def test_it_draws_the_curves_of_the_stage_and_of_unknown_metrics(
+    engineer: Client, project: Project
+) -> None:
+    run = make_run(project, state="running", started_at=timezone.now())
+    for name in ("loss", "eval_loss", "surprise"):
+        for step in range(3):
+            Metric.objects.create(run=run, name=name, step=step, value=step / 2)
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert page.count('<svg class="chart"') == 2
+    assert "surprise" in page
+    assert "eval_loss: 3 points" in page
+
+
+def test_it_says_what_happened_and_what_to_do(engineer: Client, project: Project) -> None:
+    error = "The loss is not a number. Lower learning_rate and start again."
+    run = make_run(project, **ended("failed", error=error, error_detail="Traceback <b>"))
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert error in page
+    assert "Traceback &lt;b&gt;" in page
+    assert f"?stage=sft&amp;from={run.pk}" in page
+
+
+def test_it_shows_samples_and_log_as_text(engineer: Client, project: Project) -> None:
+    nasty = "<script>alert(1)</script>"
+    samples = [{"prompt": nasty, "before": nasty, "after": nasty}]
+    run = make_run(project, **ended("succeeded", samples=samples, log_tail=nasty))
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert nasty not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+
+
+def test_it_shows_the_held_out_accuracy_with_its_interval_and_n(
+    engineer: Client, project: Project
+) -> None:
+    results = {"heldout_accuracy": 0.64, "heldout_low": 0.55, "heldout_high": 0.73}
+    run = make_run(
+        project, "reward", **ended("succeeded", results=results | {"heldout_pairs": 118})
+    )
+    make_checkpoint(project, kind=Checkpoint.Kind.REWARD, run=run)
+    for name, pk in (("run", run.pk), ("runs", project.pk), ("checkpoints", project.pk)):
+        page = text_of(engineer.get(url(name, pk)))
+        assert "64.0\u00a0%" in page
+        assert "95\u00a0% interval 55.0–73.0\u00a0%, n = 118" in page
+
+
+def test_it_tells_how_many_runs_are_ahead(engineer: Client, project: Project) -> None:
+    make_run(project, state="running", started_at=timezone.now())
+    make_run(project, "sample")
+    make_run(project)
+    last = make_run(project)
+    assert "2 runs ahead" in text_of(engineer.get(url("run", last.pk)))
+
+
+def test_it_lists_only_this_projects_runs(
+    engineer: Client, project: Project, charlie: User
+) -> None:
+    other = make_run(Project.objects.create(name="Other", created_by=charlie))
+    run = make_run(project)
+    page = text_of(engineer.get(url("runs", project.pk)))
+    assert f'href="{url("run", run.pk)}"' in page
+    assert f'href="{url("run", other.pk)}"' not in page
+
+
+def test_it_filters_runs_by_stage(engineer: Client, project: Project) -> None:
+    sft, ppo = make_run(project), make_run(project, "ppo")
+    page = text_of(engineer.get(url("runs", project.pk) + "?stage=ppo"))
+    assert f'href="{url("run", ppo.pk)}"' in page
+    assert f'href="{url("run", sft.pk)}"' not in page
+
+
+def test_it_asks_as_often_for_many_runs_as_for_few(
+    engineer: Client, project: Project, django_assert_max_num_queries: Any
+) -> None:
+    parent, snapshot = make_base(project), make_snapshot(project)
+    for _ in range(30):
+        make_run(project, parent=parent, snapshot=snapshot, **ended("succeeded"))
+    with django_assert_max_num_queries(15):
+        engineer.get(url("runs", project.pk))

@@ -1,0 +1,507 @@
+"""What engineers ask for is checked early and refused in sentences; what passes is queued."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotations.models import Comparison, Item, Project, User
+from annotations.tests.factories import make_prompt
+from training import lifecycle, selectors, services, tasks
+from training.models import Checkpoint, Evaluation, Promotion, Round, Run
+from training.services import ServiceError
+from training.tests import scripted
+from training.tests.factories import (
+    make_base,
+    make_base_folder,
+    make_checkpoint,
+    make_run,
+    make_snapshot,
+)
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def base(project: Project) -> Checkpoint:
+    return make_base(project)
+
+
+@pytest.fixture
+def other_project(alice: User) -> Project:
+    return Project.objects.create(name="Limericks", created_by=alice)
+
+
+def start(project: Project, stage: str = "sft", **changes: Any) -> Run:
+    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}.get(stage, "")
+    values: dict[str, Any] = {
+        "config": {},
+        "parent": Checkpoint.objects.filter(project=project).last(),
+        "started_by": project.created_by,
+        **changes,
+    }
+    if "snapshot" not in values:
+        values["snapshot"] = make_snapshot(project, content or "demonstrations")
+    return services.start_run(project, stage, values.pop("config"), **values)
+
+
+def test_it_queues_a_run(project: Project, base: Checkpoint, eve: User) -> None:
+    run = start(project, config={"epochs": 1.0}, started_by=eve)
+    assert (run.state, run.stage, run.parent, run.started_by) == ("queued", "sft", base, eve)
+    assert run.config["epochs"] == 1.0
+    assert run.config["min_rows"] == 8
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "words"),
+    [
+        ("sft", {"learning_rate": 1e9}, "learning_rate is 1e"),
+        ("sft", {"learning_rate": float("nan")}, "must be a number"),
+        ("sft", {"learning_rate": "fast"}, "must be a number"),
+        ("sft", {"colour": "red"}, "Unknown setting colour"),
+        ("ppo", {"batch_size": 5, "minibatch_size": 2}, "multiple"),
+        ("sample", {}, "Choose a stage"),
+        ("magic", {}, "Choose a stage"),
+    ],
+)
+def test_it_refuses_settings_that_cannot_work(
+    project: Project, base: Checkpoint, stage: str, config: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ServiceError, match=words):
+        start(project, stage, config=config)
+    assert not Run.objects.exists()
+
+
+def test_it_refuses_too_little_data_with_the_count_and_the_cure(
+    project: Project, base: Checkpoint
+) -> None:
+    small = make_snapshot(project, "preferences", counts={"rows": {"train": 3}})
+    with pytest.raises(ServiceError, match=r"has 3 preference pairs .* at least 50.*Collect more"):
+        start(project, "reward", snapshot=small)
+    assert start(project, "reward", snapshot=small, config={"min_pairs": 3})
+
+
+def test_it_refuses_a_snapshot_that_does_not_fit(
+    project: Project, base: Checkpoint, other_project: Project
+) -> None:
+    with pytest.raises(ServiceError, match="holds preferences; sft needs demonstrations"):
+        start(project, snapshot=make_snapshot(project, "preferences"))
+    with pytest.raises(ServiceError, match="Freeze one"):
+        start(project, snapshot=None)
+    with pytest.raises(ServiceError, match="another project"):
+        start(project, snapshot=make_snapshot(other_project))
+
+
+def test_it_refuses_a_base_that_is_gone_or_holds_a_pickle(
+    project: Project, base: Checkpoint
+) -> None:
+    Path(base.path, "pytorch_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(ServiceError, match=r"pytorch_model\.bin"):
+        start(project)
+    base.path += "-gone"
+    base.save()
+    with pytest.raises(ServiceError, match="no folder"):
+        start(project)
+
+
+def test_it_refuses_a_checkpoint_whose_files_changed(project: Project, settings: Any) -> None:
+    checkpoint = make_checkpoint(project)
+    weights = Path(settings.ARTIFACTS_ROOT, checkpoint.path, "adapter_model.safetensors")
+    weights.write_bytes(b"weightz")
+    with pytest.raises(ServiceError, match="missing or changed"):
+        start(project, parent=checkpoint)
+
+
+def test_ppo_needs_a_reward_model_on_the_same_base(
+    project: Project, base: Checkpoint, other_project: Project
+) -> None:
+    policy = make_checkpoint(project)
+    with pytest.raises(ServiceError, match="needs a reward model"):
+        start(project, "ppo", parent=policy)
+    with pytest.raises(ServiceError, match="not a reward model"):
+        start(project, "ppo", parent=policy, reward_checkpoint=make_checkpoint(project))
+    foreign = make_checkpoint(project, kind="reward", parent=make_base(project, name="other base"))
+    with pytest.raises(ServiceError, match="different base"):
+        start(project, "ppo", parent=policy, reward_checkpoint=foreign)
+    elsewhere = make_checkpoint(other_project, kind="reward")
+    with pytest.raises(ServiceError, match="another project"):
+        start(project, "ppo", parent=policy, reward_checkpoint=elsewhere)
+    reward = make_checkpoint(project, kind="reward")
+    assert (
+        start(project, "ppo", parent=policy, reward_checkpoint=reward).reward_checkpoint == reward
+    )
+
+
+def test_it_starts_no_run_from_a_reward_model(project: Project) -> None:
+    with pytest.raises(ServiceError, match="reward model; choose a policy"):
+        start(project, parent=make_checkpoint(project, kind="reward"))
+
+
+def test_it_registers_a_base_model_once(project: Project, eve: User, tmp_path: Path) -> None:
+    folder = str(make_base_folder(tmp_path / "model"))
+    first = services.register_base(project, folder, created_by=eve)
+    assert services.register_base(project, folder, created_by=eve) == first
+    assert (first.kind, first.path) == (Checkpoint.Kind.BASE, folder)
+    other = str(make_base_folder(tmp_path / "other"))
+    with pytest.raises(ServiceError, match="already"):
+        services.register_base(project, other, created_by=eve)
+
+
+def spoil_pickle(folder: Path) -> None:
+    (folder / "model.pt").touch()
+
+
+def spoil_remote_code(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "evil.Model"}}))
+
+
+def spoil_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+
+
+def spoil_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize("spoil", [spoil_pickle, spoil_remote_code, spoil_config, spoil_weights])
+def test_it_refuses_a_base_that_is_not_safe(
+    project: Project, eve: User, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    folder = make_base_folder(tmp_path / "model")
+    spoil(folder)
+    with pytest.raises(ServiceError):
+        services.register_base(project, str(folder), created_by=eve)
+    assert not Checkpoint.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "sft-1", "a\0b", "x" * 101])
+def test_it_refuses_names_that_cannot_be(
+    project: Project, eve: User, tmp_path: Path, name: str
+) -> None:
+    folder = make_base_folder(tmp_path / "model")
+    with pytest.raises(ServiceError):
+        services.register_base(project, str(folder), name, created_by=eve)
+
+
+@pytest.mark.parametrize("path", ["models/x", "/no/such", "/tmp/a\0b", ""])
+def test_it_refuses_paths_that_lead_nowhere(project: Project, eve: User, path: str) -> None:
+    with pytest.raises(ServiceError):
+        services.register_base(project, path, created_by=eve)
+
+
+def request(project: Project, **changes: Any) -> Run:
+    values: dict[str, Any] = {
+        "checkpoint": Checkpoint.objects.filter(project=project).last(),
+        "completions_per_prompt": 4,
+        "kind": "ranking",
+        "started_by": project.created_by,
+        **changes,
+    }
+    if "prompts" not in values:
+        values["prompts"] = [make_prompt(project, text=f"asked {next(NUMBERS)}") for _ in range(3)]
+    return services.request_completions(project, **values)
+
+
+def test_it_queues_completions(project: Project, base: Checkpoint) -> None:
+    prompts = [make_prompt(project, text=f"p {n}") for n in range(3)]
+    run = request(project, prompts=prompts)
+    assert run.request == {
+        "prompt_ids": [p.pk for p in prompts],
+        "kind": "ranking",
+        "purpose": "training",
+        "batch": f"run-{run.pk}",
+    }
+    again = request(project, prompts=[p.pk for p in prompts], config={"temperature": 0.7})
+    assert again.request["prompt_ids"] == run.request["prompt_ids"]
+    assert again.config["completions_per_prompt"] == 4
+
+
+def test_it_refuses_completions_that_nobody_could_judge(
+    project: Project, base: Checkpoint, other_project: Project
+) -> None:
+    for changes, words in [
+        ({"prompts": []}, "No prompts"),
+        ({"prompts": [make_prompt(other_project, text="x")]}, "not in this project"),
+        ({"completions_per_prompt": 1}, "at least 2"),
+        ({"completions_per_prompt": 1000}, "choose a value"),
+        ({"kind": "demonstration"}, "comparison or a ranking"),
+        ({"checkpoint": make_checkpoint(project, kind="reward")}, "reward model"),
+    ]:
+        with pytest.raises(ServiceError, match=words):
+            request(project, **changes)
+
+
+def evaluate(project: Project, child: Checkpoint, parent: Checkpoint, **changes: Any) -> Evaluation:
+    values = {"started_by": project.created_by, **changes}
+    return services.start_evaluation(project, child=child, parent=parent, **values)
+
+
+def test_it_evaluates_on_held_out_prompts_alone(project: Project, base: Checkpoint) -> None:
+    held_out = [make_prompt(project, text=f"held out {n}") for n in range(60)]
+    test_ids = [p.pk for p in held_out if p.split == "test"]
+    child = make_checkpoint(project)
+    evaluation = evaluate(project, child, base, limit=2)
+    assert evaluation.run.request["prompt_ids"] == test_ids[:2]
+    assert evaluation.batch == evaluation.run.request["batch"] == f"evaluation-{evaluation.run_id}"
+    assert evaluation.run.config["completions_per_prompt"] == 1
+    with pytest.raises(ServiceError, match="itself"):
+        evaluate(project, child, child)
+    with pytest.raises(ServiceError, match="held-out"):
+        evaluate(project, child, base, split="train")
+
+
+def judge(evaluation: Evaluation, voter: User, wins: int, losses: int, open_: int = 0) -> None:
+    """Record votes on an evaluation's items as if somebody had submitted them."""
+    from annotations.models import Annotation, Completion
+
+    for number in range(wins + losses + open_):
+        prompt = make_prompt(evaluation.project, text=f"judged {evaluation.pk} {number}")
+        child, parent = (
+            Completion.objects.create(prompt=prompt, text=c.name, origin="checkpoint", checkpoint=c)
+            for c in (evaluation.child, evaluation.parent)
+        )
+        is_open = number >= wins + losses
+        item = Item.objects.create(
+            project=evaluation.project,
+            kind="comparison",
+            prompt=prompt,
+            purpose="evaluation",
+            batch=evaluation.batch,
+            open_slots=int(is_open),
+        )
+        if is_open:
+            continue
+        annotation = Annotation.objects.create(item=item, annotator=voter, kind="comparison")
+        left, right = (child, parent) if number % 2 else (parent, child)
+        winner = child if number < wins else parent
+        Comparison.objects.create(
+            annotation=annotation,
+            left=left,
+            right=right,
+            outcome="left" if left == winner else "right",
+        )
+
+
+@pytest.fixture
+def contest(project: Project, base: Checkpoint, alice: User) -> Evaluation:
+    """Return an evaluation, without votes, of a child against the promoted checkpoint."""
+    for number in range(60):
+        make_prompt(project, text=f"held out {number}")
+    parent = make_checkpoint(project)
+    promote(parent, alice)
+    return evaluate(project, make_checkpoint(project, parent=parent), parent)
+
+
+def promote(checkpoint: Checkpoint, by: User, **options: Any) -> Promotion:
+    return services.promote_checkpoint(
+        checkpoint, promoted_by=by, **{"reason": "It writes well.", **options}
+    )
+
+
+def test_the_first_checkpoint_has_nothing_to_beat(project: Project, eve: User) -> None:
+    checkpoint = make_checkpoint(project)
+    promote(checkpoint, eve)
+    assert selectors.promoted_checkpoint(project) == checkpoint
+    with pytest.raises(ServiceError, match="already"):
+        promote(checkpoint, eve)
+
+
+def test_the_gate_opens_for_a_clear_win(contest: Evaluation, eve: User, bob: User) -> None:
+    judge(contest, bob, wins=40, losses=10)
+    promotion = promote(contest.child, eve, evaluation=contest)
+    assert promotion.evidence["n"] == 50
+    assert promotion.evidence["low"] > 0.5
+    assert promotion.evidence["evaluation"] == contest.pk
+    assert selectors.promoted_checkpoint(contest.project) == contest.child
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "open_", "words"),
+    [
+        (26, 24, 0, "must lie above 50 %"),
+        (10, 40, 0, "must lie above 50 %"),
+        (40, 0, 10, "40 of 50"),
+        (0, 0, 0, "0 of 0"),
+    ],
+)
+def test_the_gate_stays_closed(
+    contest: Evaluation, eve: User, bob: User, wins: int, losses: int, open_: int, words: str
+) -> None:
+    judge(contest, bob, wins, losses, open_)
+    with pytest.raises(ServiceError, match=words):
+        promote(contest.child, eve, evaluation=contest)
+    assert Promotion.objects.count() == 1
+
+
+def test_the_gate_asks_for_the_right_evaluation(
+    contest: Evaluation, project: Project, eve: User, bob: User
+) -> None:
+    judge(contest, bob, 40, 10)
+    with pytest.raises(ServiceError, match="needs a blind evaluation"):
+        promote(contest.child, eve)
+    with pytest.raises(ServiceError, match="evaluation is of"):
+        promote(make_checkpoint(project), eve, evaluation=contest)
+    promote(contest.child, eve, evaluation=contest)
+    stale = evaluate(project, make_checkpoint(project), contest.parent)
+    with pytest.raises(ServiceError, match="is promoted now"):
+        promote(stale.child, eve, evaluation=stale)
+
+
+def test_only_an_owner_overrides_and_the_record_says_so(
+    contest: Evaluation, eve: User, alice: User
+) -> None:
+    with pytest.raises(ServiceError, match="owner"):
+        promote(contest.child, eve, evaluation=contest, override=True)
+    with pytest.raises(ServiceError, match="Say why"):
+        promote(contest.child, alice, override=True, reason="  ")
+    promotion = promote(contest.child, alice, evaluation=contest, override=True)
+    assert "0 of 0" in promotion.evidence["overridden"]
+
+
+def test_a_reward_model_is_never_promoted(project: Project, alice: User) -> None:
+    with pytest.raises(ServiceError, match="reward model"):
+        promote(make_checkpoint(project, kind="reward"), alice, override=True)
+
+
+def test_a_round_gathers_what_is_made_in_it(
+    contest: Evaluation, project: Project, eve: User, bob: User
+) -> None:
+    policy = contest.parent
+    opened = services.open_round(project)
+    assert services.open_round(project) == opened
+    assert (opened.number, opened.policy) == (1, policy)
+    sample = request(project, checkpoint=policy)
+    reward_run = start(project, "reward", parent=policy)
+    reward = make_checkpoint(project, kind="reward")
+    policy_run = start(project, "ppo", parent=policy, reward_checkpoint=reward)
+    child = make_checkpoint(project, parent=policy)
+    evaluation = evaluate(project, child, policy)
+    opened.refresh_from_db()
+    assert opened.sample_run == sample
+    assert (opened.reward_run, opened.policy_run) == (reward_run, policy_run)
+    assert opened.evaluation == evaluation
+    judge(evaluation, bob, 40, 10)
+    promotion = promote(child, eve, evaluation=evaluation)
+    opened.refresh_from_db()
+    assert opened.promotion == promotion
+    assert opened.ended_at is not None
+    assert child.name in opened.decision
+    assert services.open_round(project).number == 2
+
+
+def test_a_round_can_end_without_a_promotion(contest: Evaluation, project: Project) -> None:
+    with pytest.raises(ServiceError, match="No round"):
+        services.close_round(project, decision="x")
+    services.open_round(project)
+    assert services.close_round(project, decision="No better.").decision == "No better."
+    assert Round.objects.filter(ended_at=None).count() == 0
+
+
+def test_a_round_needs_a_promoted_checkpoint(project: Project) -> None:
+    with pytest.raises(ServiceError, match="promote"):
+        services.open_round(project)
+
+
+def test_cancelling_is_final_and_harmless(project: Project, base: Checkpoint, eve: User) -> None:
+    run = start(project)
+    services.request_cancel(run, eve)
+    assert run.state == Run.State.CANCELLED
+    services.request_cancel(run, eve)
+    assert run.state == Run.State.CANCELLED
+
+
+def test_the_pages_of_the_loop_know_what_is_next(
+    project: Project, alice: User, bob: User, settings: Any
+) -> None:
+    settings.TRAINING_COMMAND = scripted.command("works")
+
+    def current() -> selectors.Step:
+        steps = selectors.loop_status(project, alice)
+        assert [s.name for s in steps] == list(selectors.TITLES)
+        return next(s for s in steps if s.state in ("current", "failed"))
+
+    def carry_out(run: Run) -> Run:
+        assert current().state == "current"
+        tasks.execute_run(run.pk)
+        run.refresh_from_db()
+        assert run.state == Run.State.SUCCEEDED, run.error
+        return run
+
+    def shows(name: str, label: str) -> None:
+        step = current()
+        assert step.name == name
+        assert step.next_action is not None
+        assert label in step.next_action.label
+
+    for number in range(60):
+        make_prompt(project, text=f"prompt {number}")
+    shows("start", "Register")
+    base = make_base(project)
+    shows("start", "Freeze demonstrations")
+    run = start(project, parent=base)
+    shows("start", "Watch")
+    sft = carry_out(run).checkpoint
+    shows("start", "Promote")
+    promote(sft, alice)
+    shows("prompts", "Open the next round")
+    services.open_round(project)
+    shows("prompts", "Ask for completions")
+    run = request(project, checkpoint=sft, kind="comparison", completions_per_prompt=2)
+    carry_out(run)
+    shows("comparisons", "Label")
+    Item.objects.filter(batch=f"run-{run.pk}").update(open_slots=0)
+    for item in Item.objects.filter(batch=f"run-{run.pk}"):
+        item.annotations.create(annotator=bob, kind="comparison")
+    shows("reward", "Freeze preferences")
+    reward = carry_out(start(project, "reward", parent=sft)).checkpoint
+    shows("policy", "Freeze prompts")
+    ppo = start(project, "ppo", parent=sft, reward_checkpoint=reward)
+    child = carry_out(ppo).checkpoint
+    shows("evaluation", "Compare")
+    evaluation = evaluate(project, child, sft)
+    carry_out(evaluation.run)
+    shows("evaluation", "Label")
+    Item.objects.filter(batch=evaluation.batch).delete()
+    judge(evaluation, bob, 40, 10)
+    shows("promotion", "Promote")
+    promote(child, alice, evaluation=evaluation)
+    shows("prompts", "Open the next round")
+
+
+def test_a_failed_run_is_shown_with_its_reason(project: Project, alice: User) -> None:
+    run = make_run(project)
+    attempt = lifecycle.claim(run.pk)
+    assert attempt is not None
+    lifecycle.fail(run.pk, attempt, "The loss is NaN.")
+    step = selectors.loop_status(project, alice)[0]
+    assert (step.state, step.note) == ("failed", "The loss is NaN.")
+
+
+def test_it_knows_where_a_checkpoint_comes_from(project: Project, base: Checkpoint) -> None:
+    child = make_checkpoint(project)
+    grandchild = make_checkpoint(project, parent=child)
+    assert selectors.lineage(grandchild) == [base, child, grandchild]
+    rows = selectors.checkpoint_rows(project)
+    assert [row.checkpoint for row in rows] == [grandchild, child, base]
+
+
+def test_it_reckons_the_time_left_from_this_attempt_alone(project: Project) -> None:
+    from datetime import timedelta
+
+    run = make_run(project, step=30, total_steps=40, first_step=20, state="running")
+    run.started_at = run.created_at
+    run.first_step_at = run.created_at + timedelta(seconds=5)
+    run.heartbeat_at = run.first_step_at + timedelta(seconds=20)
+    progress = selectors.run_progress(run)
+    assert progress.fraction == 0.75
+    assert progress.eta_seconds == pytest.approx(20)
+
+
+def test_an_evaluation_without_votes_knows_nothing(contest: Evaluation) -> None:
+    result = selectors.evaluation_result(contest)
+    assert (result.n, result.low, result.high) == (0, 0.0, 1.0)

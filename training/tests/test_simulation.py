@@ -1,0 +1,70 @@
+"""Simulated annotators read what people read, and are wrong as often as they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from training import simulation
+from training.simulation import SimulatedAnnotator, read_page
+
+PAGE = """
+<form action="/search/"><input name="q"></form>
+<p data-prompt>Write a haiku about &lt;b&gt;.</p>
+<div data-completion>one <em>two</em>
+three</div><div data-completion>four</div>
+<form action="/assignments/7/submit/" method="post">
+<input type="hidden" name="csrfmiddlewaretoken" value="abc">
+<input type="radio" name="choice" value="tie">
+</form>
+"""
+
+
+@pytest.fixture
+def annotator(monkeypatch: pytest.MonkeyPatch) -> SimulatedAnnotator:
+    """An annotator who need not sign in, since nothing here is sent."""
+    monkeypatch.setattr(SimulatedAnnotator, "_sign_in", lambda *_: None)
+    return SimulatedAnnotator("http://x", "bob", "-", judge=lambda _p, t: len(t), flip=0.2, seed=1)
+
+
+def test_it_reads_the_prompt_the_completions_in_order_and_the_form() -> None:
+    page = read_page(PAGE)
+    assert page is not None
+    assert page.action == "/assignments/7/submit/"
+    assert page.kind == "comparison"
+    assert page.prompt == "Write a haiku about <b>."
+    assert page.completions == ["one two\nthree", "four"]
+    assert page.hidden == {"csrfmiddlewaretoken": "abc"}
+
+
+def test_it_sees_that_nothing_is_left() -> None:
+    assert read_page("<p>All done.</p>") is None
+
+
+def test_it_flips_the_stated_share_of_answers(annotator: SimulatedAnnotator) -> None:
+    answers = Counter(annotator.choose(3.0, 1.0).split("-")[0] for _ in range(5_000))
+    assert answers["right"] / 5_000 == pytest.approx(0.2, abs=0.02)
+
+
+def test_it_ties_where_the_judge_ties_unless_flipped(annotator: SimulatedAnnotator) -> None:
+    answers = Counter(annotator.choose(1.0, 1.0).split("-")[0] for _ in range(5_000))
+    assert answers["tie"] / 5_000 == pytest.approx(0.8, abs=0.02)
+    assert answers["left"] / 5_000 == pytest.approx(0.1, abs=0.02)
+
+
+def test_it_ranks_by_its_judge_with_ties_when_it_is_never_wrong(
+    annotator: SimulatedAnnotator,
+) -> None:
+    annotator.flip = 0.0
+    assert annotator.rank([1.0, 5.0, 1.0, 3.0]) == [3, 1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("gap", "strength"),
+    [(2.0, "significantly"), (1.0, "better"), (0.5, "slightly"), (0.1, "negligibly")],
+)
+def test_it_says_how_much_better(annotator: SimulatedAnnotator, gap: float, strength: str) -> None:
+    annotator.flip = 0.0
+    assert annotator.choose(gap, 0.0) == f"left-{strength}"
+    assert simulation.STRENGTH_FROM_GAP[-1][0] == 0.0
