@@ -4,8 +4,6 @@ Run as `python scripted.py BEHAVIOUR JOB.json`. A "sleepy" child works through s
 where its work folder says it was, as a stage does.
 """
 
-
-
 from __future__ import annotations
 
 import hashlib
