@@ -44,7 +44,7 @@ class Settings:
     """Prompts that are answered for ranking."""
     completions: int = 4
     """Completions of each prompt (K)."""
-    evaluation_pairs: int = 2
+    evaluation_pairs: int = 3
     """Blind pairs on each held-out prompt."""
     sft: dict[str, Any] = field(default_factory=dict)
     reward: dict[str, Any] = field(default_factory=dict)

@@ -70,7 +70,7 @@ PRESETS = {
             "Ten rollout steps, to see where score and KL go.",
             {"steps": 10, "batch_size": 16, "minibatch_size": 8},
         ),
-        Preset("standard", "Standard", "Forty rollout steps at a KL price that holds.", {}),
+        Preset("standard", "Standard", "The defaults: a KL price that held in our trials.", {}),
         Preset(
             "careful",
             "Careful",

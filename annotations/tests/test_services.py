@@ -304,7 +304,7 @@ def test_it_adds_the_same_batch_once(project):
         ({"kind": "demonstration"}, "compared or ranked"),
         ({"batch": ""}, "Name the batch"),
         ({"overlap": 0}, "overlap from 1"),
-        ({"purpose": "evaluation"}, "one by the child and one by the parent"),
+        ({"purpose": "evaluation"}, "as many by the child as by the parent"),
     ],
 )
 def test_it_says_why_it_does_not_add_completions(project, changes, sentence):

@@ -128,13 +128,13 @@ class PPOConfig(TrainConfig):
     """PPO with LoRA on one copy of the weights."""
 
     stage: Literal["ppo"] = field(default="ppo", init=False)
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
     batch_size: int = 32
     """Episodes per rollout step."""
     minibatch_size: int = 16
     """Episodes per optimiser update within a rollout step."""
-    steps: int = 40
+    steps: int = 20
     """Rollout steps."""
     ppo_epochs: int = 2
     """Passes over each rollout."""
@@ -142,7 +142,7 @@ class PPOConfig(TrainConfig):
     """Longest completion in tokens."""
     temperature: float = 1.0
     """Sampling temperature. PPO is on-policy only at 1."""
-    kl_coef: float = 0.1
+    kl_coef: float = 0.05
     """Price of one nat of KL to the reference model, per token."""
     target_kl: float | None = None
     """Steer kl_coef towards this KL per completion (nats); empty keeps kl_coef fixed."""

@@ -69,6 +69,13 @@ class Models:
     score_head: nn.Module
     value_head: nn.Linear
     tokenizer: PreTrainedTokenizerBase
+    baseline: float = 0.0
+    """The reference's mean score on held-out prompts, taken off every score.
+
+    A reward model's zero is arbitrary. Were it far off, the untrained value head would be wrong by
+    as much, and advantages would tell early tokens from late ones instead of good from bad. With
+    it the reference averages 0, as InstructGPT shifts its reward model (arXiv:2203.02155, §3.5).
+    """
 
     def trainable(self) -> list[nn.Parameter]:
         adapter = [p for n, p in self.model.named_parameters() if ".policy." in n]
@@ -83,7 +90,7 @@ class Rollout:
     sampled: Sampled
     old_log_probs: Tensor  # (B, T)
     ref_log_probs: Tensor  # (B, T)
-    scores: Tensor  # (B,), the penalty for a missing end token taken off
+    scores: Tensor  # (B,), as the reward model gives them
     advantages: Tensor  # (B, T), whitened
     returns: Tensor  # (B, T)
     kl: float
@@ -108,6 +115,7 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     with using(models.model, models.reference):
         before = write_samples(models.model, models.tokenizer, held_out, config.seed)
         score_before = held_out_score(models, held_out, config)
+    models.baseline = score_before
     step, kl_coef = resume(job, models, optimizer, config)
     kl = 0.0
     reporter.phase("training")
@@ -238,8 +246,8 @@ def make_rollout(
         scores = score_completions(
             trunk_of(models.model), models.score_head, ids, tokens, mask, pad=pad
         )
-    scores = scores - config.missing_eos_penalty * (~sampled.ended).float()
-    rewards = losses.shaped_rewards(scores, old_log_probs, reference.log_probs, mask, kl_coef)
+    centred = scores - models.baseline - config.missing_eos_penalty * (~sampled.ended).float()
+    rewards = losses.shaped_rewards(centred, old_log_probs, reference.log_probs, mask, kl_coef)
     if config.whiten_rewards:
         rewards = losses.masked_whiten(rewards, mask, shift_mean=False)
     advantages, returns = losses.gae(rewards, old_values, mask, config.gamma, config.lam)

@@ -50,6 +50,7 @@ def build_tiny_model(folder: Path) -> Path:
             num_attention_heads=2,
             num_key_value_heads=1,
             max_position_embeddings=512,
+            initializer_range=0.2,  # small weights would keep it from ever preferring a token
             tie_word_embeddings=True,
             bos_token_id=1,
             eos_token_id=2,

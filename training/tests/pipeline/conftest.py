@@ -63,5 +63,5 @@ def sft_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def reward_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> str:
-    config = RewardConfig(batch_size=4, epochs=1, learning_rate=1e-3)
+    config = RewardConfig(batch_size=4, epochs=2, learning_rate=3e-3)
     return run_job(make_job(tmp_path_factory.mktemp("reward"), config, "preferences"))[0]

@@ -36,7 +36,9 @@ def policy(tiny_model: Path) -> PeftModel:
 @pytest.fixture
 def prompts(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     return [
-        encode_prompt(tokenizer, [{"role": "user", "content": f"Write a haiku about {t}."}])
+        encode_prompt(
+            tokenizer, [{"role": "user", "content": f"Write a haiku about the old pond and {t}."}]
+        )
         for t in TEXTS
     ]
 

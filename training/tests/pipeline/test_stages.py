@@ -92,6 +92,7 @@ def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
     base = AutoModelForSequenceClassification.from_pretrained(
         tiny_model, num_labels=1, dtype=torch.float32
     )
+    base.config.pad_token_id = AutoTokenizer.from_pretrained(reward_adapter).pad_token_id
     outside = PeftModel.from_pretrained(base, reward_adapter).eval()
     prompts = [[1, 40, 41, 42, 43, 44, 45, 46, 47, 50], [1, 40, 41, 42, 43, 44, 45, 46, 47, 51, 52]]
     tokens, mask = torch.tensor([[60, 61, 2], [70, 2, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
@@ -143,11 +144,11 @@ def test_it_moves_the_policy_and_nothing_else(
 def test_it_learns_a_reward_with_a_known_optimum(
     make_job: MakeJob, reward_adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reward is the share of one token: PPO must make that token common, and KL must cost.
+    """The reward is four times the share of the upper half of the vocabulary: 2 by chance.
 
-    Only the reward is replaced; everything that samples and learns is the real thing.
+    Plain gradient ascent on that share reaches 2.61: more is not in this model's adapters. Only
+    the reward is replaced; everything that samples and learns is the real thing.
     """
-    wanted = 77
 
     def share(
         _trunk: object,
@@ -157,28 +158,30 @@ def test_it_learns_a_reward_with_a_known_optimum(
         mask: torch.Tensor,
         **_: object,
     ) -> torch.Tensor:
-        return 4 * ((tokens == wanted) * mask).sum(dim=1) / mask.sum(dim=1)
+        return 4 * ((tokens >= 174) * mask).sum(dim=1) / mask.sum(dim=1)
 
     monkeypatch.setattr(ppo, "score_completions", share)
 
-    def final_score(kl_coef: float) -> tuple[float, float]:
+    def end_of_run(kl_coef: float) -> tuple[float, float]:
         config = PPOConfig(
-            steps=25, batch_size=32, minibatch_size=16, ppo_epochs=2, max_new_tokens=6,
-            learning_rate=1e-2, kl_coef=kl_coef, missing_eos_penalty=0, max_kl=1000,
-        )  # fmt: skip
-        folder = tmp_path / str(kl_coef)
-        _, _, events = run_job(make_job(folder, config, "prompts", reward_path=reward_adapter))
-        last = [e["values"] for e in events if e["event"] == "metrics"][-3:]
-        return (
-            sum(m["objective/scores"] for m in last) / 3,
-            sum(m["objective/kl"] for m in last) / 3,
+            steps=14,
+            batch_size=64,
+            minibatch_size=32,
+            max_new_tokens=6,
+            learning_rate=3e-3,
+            kl_coef=kl_coef,
+            missing_eos_penalty=0,
         )
+        job = make_job(tmp_path / str(kl_coef), config, "prompts", reward_path=reward_adapter)
+        last = [e["values"] for e in run_job(job)[2] if e["event"] == "metrics"][-4:]
+        scores, kls = ([m[f"objective/{name}"] for m in last] for name in ("scores", "kl"))
+        return sum(scores) / len(scores), sum(kls) / len(kls)
 
-    free_score, free_kl = final_score(0.01)
-    priced_score, priced_kl = final_score(2.0)
-    assert free_score > 0.5  # by chance it is 4/384
-    assert free_kl > 2 * priced_kl
-    assert free_score > 2 * priced_score
+    free_score, free_kl = end_of_run(0.01)
+    priced_score, priced_kl = end_of_run(2.0)
+    assert free_score > 2.2
+    assert priced_score < free_score - 0.1
+    assert priced_kl < free_kl / 2
 
 
 def test_it_samples_for_a_checkpoint_and_its_rival(
@@ -198,7 +201,8 @@ def test_it_opens_the_published_policy_with_transformers_and_peft(
 ) -> None:
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, sft_adapter)
-    assert model(input_ids=torch.tensor([[1, 5, 6]])).logits.shape == (1, 3, 384)
+    logits = model(input_ids=torch.tensor([[1, 5, 6]])).logits
+    assert logits.shape == (1, 3, base.config.vocab_size)
 
 
 def test_it_refuses_too_few_pairs_with_the_count_and_the_cure(
