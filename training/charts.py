@@ -13,7 +13,7 @@ from html import escape
 
 Point = tuple[float, float]
 
-MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 54, 8, 20
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 62, 8, 20
 MOST_POINTS = 240
 """Points drawn per series; more would not be seen on a small chart."""
 SERIES_CLASSES = 4
@@ -70,6 +70,9 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("Value loss", ("loss/value_avg",)),
         Panel("Clipped ratios", ("policy/clipfrac_avg",), "Share of tokens; above 0.3 is a lot."),
         Panel("Probability ratio", ("val/ratio",), "Stays near 1."),
+        Panel("KL of one step", ("policy/approxkl_avg",), "How far one rollout moved the policy."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+        Panel("Ended", ("ended",), "Share of completions with an end token."),
         Panel("KL coefficient", ("kl_coef",)),
         Panel("Episodes per second", ("eps",)),
     ),

@@ -136,14 +136,19 @@ function showOrder() {
 
 const DRAFT = "draft-";
 
+function keepDraft(field) {
+  localStorage.setItem(DRAFT + field.dataset.draft, field.value);
+}
+
 function restoreDraft(field) {
   const draft = localStorage.getItem(DRAFT + field.dataset.draft);
   if (draft && !field.value) field.value = draft;
+  if (field.value) keepDraft(field); // a quick writer may have begun before this file arrived
 }
 
 document.addEventListener("input", (event) => {
   const field = event.target;
-  if (field.dataset.draft) localStorage.setItem(DRAFT + field.dataset.draft, field.value);
+  if (field.dataset.draft) keepDraft(field);
   if (field.matches("textarea")) count(field);
 });
 document.addEventListener("change", (event) => {

@@ -28,6 +28,7 @@ def start(page: Page, project: Project, kind: str = Kind.COMPARISON) -> None:
     page.goto(f"/projects/{project.pk}/")
     page.locator(f'button[name="kind"][value="{kind}"]').click()
     expect(page.locator(f'[data-work="{kind}"]')).to_be_visible()
+    page.wait_for_load_state("load")  # the keys work from here on
 
 
 def prompt(page: Page) -> Any:
