@@ -94,6 +94,8 @@ def _reward(rest: dict[str, Any]) -> list[Figure | None]:
     held_out = None
     if accuracy is not None or pairs is not None:
         note = interval(low, high, pairs) + (f" pairs of {prompts} prompts" if prompts else "")
+        if rest.pop("heldout_by", "prompt") == "pair":
+            note += "; no prompt could be held out, so completions may be known from training"
         held_out = Figure("Held-out accuracy", percent(accuracy), note)
     return [held_out, *_counts(rest)]
 

@@ -8,7 +8,7 @@ samples.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from transformers import PreTrainedTokenizerBase
 from training.pipeline.errors import PipelineError
 
 HELD_OUT = ("validation", "test")
+MAX_GROUP = 9
+"""Most completions of one prompt in one batch element; InstructGPT's rankings had 4 to 9."""
 
 
 def read_rows(path: str | None) -> list[dict[str, Any]]:
@@ -89,37 +91,65 @@ class PreferenceGroup:
     strengths: list[str]
 
 
+def hold_out(
+    rows: list[dict[str, Any]], seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """Return the rows to train on, the rows to measure on, and what was held out: prompt or pair.
+
+    Prompts of the other splits are held out. Where there are none, as with many votes on one
+    prompt, a fifth of the pairs is, each with all of its votes; completions may then be known from
+    other pairs, which flatters the figure.
+    """
+    training = [row for row in rows if row["split"] == "train"]
+    held_out = [row for row in rows if row["split"] in HELD_OUT]
+    if held_out:
+        return training, held_out, "prompt"
+    keys = sorted({pair_key(row) for row in training})
+    random.Random(seed).shuffle(keys)
+    held = set(keys[: len(keys) // 5])
+    return (
+        [row for row in training if pair_key(row) not in held],
+        [row for row in training if pair_key(row) in held],
+        "pair",
+    )
+
+
+def pair_key(row: dict[str, Any]) -> tuple[int, str, str]:
+    """Return what two votes on the same two completions share, whichever was chosen."""
+    first, second = sorted(row[side][0]["content"] for side in ("chosen", "rejected"))
+    return row["prompt_id"], first, second
+
+
 def preference_groups(
-    rows: list[dict[str, Any]],
-    tokenizer: PreTrainedTokenizerBase,
-    splits: tuple[str, ...],
-    max_length: int,
+    rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[list[PreferenceGroup], int]:
-    """Return the pairs of `splits` by prompt, and how many pairs were too long to keep."""
-    by_prompt: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    """Return the pairs of each prompt together, and how many pairs were too long to keep.
+
+    A prompt with more than MAX_GROUP completions gives several groups: a batch element that holds
+    them all would not fit into memory.
+    """
+    groups: list[PreferenceGroup] = []
+    open_group: dict[int, PreferenceGroup] = {}
+    left_out = 0
     for row in rows:
-        if row["split"] in splits:
-            by_prompt[row["prompt_id"]].append(row)
-    groups, left_out = [], 0
-    for prompt_id, pair_rows in by_prompt.items():
-        prompt = encode_prompt(tokenizer, pair_rows[0]["prompt"])
-        index: dict[str, int] = {}
-        completions: list[list[int]] = []
-        pairs, strengths = [], []
-        for row in pair_rows:
-            texts = [row[side][0]["content"] for side in ("chosen", "rejected")]
-            ids = [encode_completion(tokenizer, text) for text in texts]
-            if len(prompt) + max(map(len, ids)) > max_length:
-                left_out += 1
-                continue
-            for text, tokens in zip(texts, ids, strict=True):
-                if text not in index:
-                    index[text] = len(completions)
-                    completions.append(tokens)
-            pairs.append((index[texts[0]], index[texts[1]], float(row["margin"])))
-            strengths.append(row.get("strength") or "")
-        if pairs:
-            groups.append(PreferenceGroup(prompt_id, prompt, completions, pairs, strengths))
+        prompt_id = row["prompt_id"]
+        texts = [row[side][0]["content"] for side in ("chosen", "rejected")]
+        ids = [encode_completion(tokenizer, text) for text in texts]
+        group = open_group.get(prompt_id)
+        prompt = group.prompt if group else encode_prompt(tokenizer, row["prompt"])
+        if len(prompt) + max(map(len, ids)) > max_length:
+            left_out += 1
+            continue
+        new = sum(tokens not in group.completions for tokens in ids) if group else 0
+        if group is None or len(group.completions) + new > MAX_GROUP:
+            group = open_group[prompt_id] = PreferenceGroup(prompt_id, prompt, [], [], [])
+            groups.append(group)
+        for tokens in ids:
+            if tokens not in group.completions:
+                group.completions.append(tokens)
+        chosen, rejected = (group.completions.index(tokens) for tokens in ids)
+        group.pairs.append((chosen, rejected, float(row["margin"])))
+        group.strengths.append(row.get("strength") or "")
     return groups, left_out
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 
 
 def accuracy_with_interval(
-    right: list[float], cluster: list[int], *, seed: int = 0, draws: int = 2000
+    right: list[float], cluster: Sequence[Hashable], *, seed: int = 0, draws: int = 2000
 ) -> tuple[float, float, float]:
     """Return accuracy and its 95 % interval, by bootstrap over clusters (prompts).
 
@@ -15,7 +17,7 @@ def accuracy_with_interval(
     """
     if not right:
         return float("nan"), float("nan"), float("nan")
-    keys = sorted(set(cluster))
+    keys = list(dict.fromkeys(cluster))
     index = {key: i for i, key in enumerate(keys)}
     hits, sizes = np.zeros(len(keys)), np.zeros(len(keys))
     for value, key in zip(right, cluster, strict=True):

@@ -9,6 +9,7 @@ reward model starts as the fine-tuned model. Left out: soft targets for annotato
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,9 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     reporter.phase("loading the model")
     tokenizer = load_tokenizer(job.base_path)
     rows = data.read_rows(job.data_path)
-    training, left_out = data.preference_groups(rows, tokenizer, ("train",), config.max_length)
-    held_out, left_out_held = data.preference_groups(
-        rows, tokenizer, data.HELD_OUT, config.max_length
-    )
+    training_rows, held_out_rows, heldout_by = data.hold_out(rows, config.seed)
+    training, left_out = data.preference_groups(training_rows, tokenizer, config.max_length)
+    held_out, left_out_held = data.preference_groups(held_out_rows, tokenizer, config.max_length)
     pairs = sum(len(group.pairs) for group in training)
     if pairs < config.min_pairs:
         raise PipelineError(
@@ -67,9 +67,10 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     reporter.phase("evaluating")
     results = {
         "train_pairs": pairs,
-        "train_prompts": len(training),
+        "train_prompts": len({group.prompt_id for group in training}),
         "left_out_too_long": left_out + left_out_held,
-        **evaluate(model, held_out, tokenizer.pad_token_id, config.batch_size),
+        "heldout_by": heldout_by,
+        **evaluate(model, held_out, tokenizer.pad_token_id, config.batch_size, by=heldout_by),
     }
     reporter.phase("publishing the checkpoint")
     publish_adapter(job, model, tokenizer, "default", results)
@@ -78,7 +79,7 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
 
 @torch.no_grad()
 def evaluate(
-    model: PeftModel, groups: list[PreferenceGroup], pad: int, batch_size: int
+    model: PeftModel, groups: list[PreferenceGroup], pad: int, batch_size: int, *, by: str
 ) -> dict[str, Any]:
     """Return the accuracy on held-out pairs with its interval, and the scores' mean and spread.
 
@@ -86,18 +87,19 @@ def evaluate(
     """
     model.eval()
     right: list[float] = []
-    cluster: list[int] = []
+    cluster: list[Hashable] = []
     scores_seen: list[float] = []
     for start in range(0, len(groups), batch_size):
         batch = groups[start : start + batch_size]
         scores = score_groups(model, [vars(group) for group in batch], pad).tolist()
         scores_seen += scores
         offset = 0
-        for group in batch:
+        for number, group in enumerate(batch, start):
             for chosen, rejected, _ in group.pairs:
                 gap = scores[offset + chosen] - scores[offset + rejected]
                 right.append(0.5 if gap == 0 else float(gap > 0))
-                cluster.append(group.prompt_id)
+                pair = (number, min(chosen, rejected), max(chosen, rejected))
+                cluster.append(group.prompt_id if by == "prompt" else pair)
             offset += len(group.completions)
     if not right:
         return {"heldout_pairs": 0}
@@ -108,7 +110,7 @@ def evaluate(
         "heldout_low": low,
         "heldout_high": high,
         "heldout_pairs": len(right),
-        "heldout_prompts": len(groups),
+        "heldout_prompts": len({group.prompt_id for group in groups}),
         "score_mean": float(spread.mean()),
         "score_std": float(spread.std(unbiased=False)),
     }

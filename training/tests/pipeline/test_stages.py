@@ -64,7 +64,7 @@ def test_it_scores_the_same_after_saving_and_reloading(
     )
     base.config.pad_token_id = tokenizer.pad_token_id
     model = PeftModel.from_pretrained(base, reward_adapter).eval()
-    groups, _ = data.preference_groups(preference_rows()[:6], tokenizer, ("train",), 256)
+    groups, _ = data.preference_groups(preference_rows()[:6], tokenizer, 256)
     with torch.no_grad():
         ours = score_groups(model, [vars(g) for g in groups], tokenizer.pad_token_id)
         theirs = [

@@ -1,0 +1,68 @@
+"""Rows become groups, and what is measured was not trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from training.pipeline import data
+from training.pipeline.loading import load_tokenizer
+from training.tests.pipeline.rows import assistant, preference_rows, user
+
+
+@pytest.fixture
+def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(str(tiny_model))
+
+
+def votes_on_one_prompt(pairs: int) -> list[dict[str, object]]:
+    """Three votes on each pair, one of them the other way round."""
+    rows: list[dict[str, object]] = []
+    for number in range(pairs):
+        sides = [assistant(f"left {number}"), assistant(f"right {number}")]
+        for chosen, rejected in (sides, sides, sides[::-1]):
+            rows.append(
+                {
+                    "split": "train",
+                    "prompt_id": 1,
+                    "prompt": user("Argue in a haiku."),
+                    "chosen": chosen,
+                    "rejected": rejected,
+                    "margin": 0.0,
+                }
+            )
+    return rows
+
+
+def test_it_holds_out_the_prompts_of_the_other_splits() -> None:
+    training, held_out, by = data.hold_out(preference_rows(), seed=0)
+    assert by == "prompt"
+    assert {row["split"] for row in training} == {"train"}
+    assert {row["split"] for row in held_out} == {"validation", "test"}
+
+
+def test_it_holds_out_pairs_with_all_their_votes_where_there_is_one_prompt() -> None:
+    rows = votes_on_one_prompt(20)
+    training, held_out, by = data.hold_out(rows, seed=0)
+    assert by == "pair"
+    assert len(held_out) == 4 * 3
+    assert len(training) + len(held_out) == len(rows)
+    assert not {data.pair_key(r) for r in training} & {data.pair_key(r) for r in held_out}
+
+
+def test_it_encodes_each_completion_of_a_prompt_once(tokenizer: PreTrainedTokenizerBase) -> None:
+    groups, left_out = data.preference_groups(votes_on_one_prompt(2), tokenizer, 256)
+    (group,) = groups
+    assert left_out == 0
+    assert len(group.completions) == 4
+    assert [pair[:2] for pair in group.pairs] == [(0, 1), (0, 1), (1, 0), (2, 3), (2, 3), (3, 2)]
+
+
+def test_it_keeps_a_batch_element_small_however_many_completions_a_prompt_has(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    groups, _ = data.preference_groups(votes_on_one_prompt(30), tokenizer, 256)
+    assert max(len(group.completions) for group in groups) <= data.MAX_GROUP
+    assert sum(len(group.pairs) for group in groups) == 90
