@@ -52,8 +52,9 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     if pairs < config.min_pairs:
         raise PipelineError(
             f"This snapshot has {pairs} preference pairs to train on; a reward model needs at "
-            f"least {config.min_pairs}. {left_out} more were longer than max_length {config.max_length}. "
-            "Collect more comparisons or rankings, raise max_length, or lower min_pairs."
+            f"least {config.min_pairs}. {left_out} more were longer than max_length "
+            f"{config.max_length}. Collect more comparisons or rankings, raise max_length, or "
+            "lower min_pairs."
         )
     torch.manual_seed(config.seed)  # the score head and the adapter begin at random
     model = add_reward_adapter(
