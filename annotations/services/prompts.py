@@ -1,0 +1,121 @@
+"""Prompts, and the answers to them that people wrote elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from annotations import queue
+from annotations.algorithms.prompts import content_hash, last_user_text, split_for
+from annotations.algorithms.text import MAX_COMPLETION_CHARS
+from annotations.importers import DemonstrationRow, Messages, PromptRow
+from annotations.models import (
+    Annotation,
+    Completion,
+    GuidelineVersion,
+    Item,
+    Kind,
+    Project,
+    Prompt,
+    User,
+)
+from annotations.selectors import guideline_in_force
+from annotations.services.rules import CHUNK, check, chunks, lock
+from annotations.services.submissions import write_demonstration
+
+
+@dataclass(frozen=True)
+class ImportedPrompts:
+    """What became of the rows of an import of prompts."""
+
+    created: int
+    duplicates: int
+    items: int
+
+
+@transaction.atomic
+def import_prompts(
+    project: Project,
+    rows: Sequence[PromptRow],
+    created_by: User | None,
+    *,
+    origin: str = Prompt.Origin.IMPORTED,
+    as_demonstrations: bool = True,
+) -> ImportedPrompts:
+    """Add prompts that the project does not have yet, each with an item to write an answer."""
+    lock(project)
+    known = prompts_by_hash(project, [row.messages for row in rows])
+    new: dict[str, Prompt] = {}
+    for row in rows:
+        prompt = _prompt(project, row.messages, created_by, origin)
+        prompt.external_id, prompt.tags = row.external_id, list(row.tags)
+        if prompt.content_hash not in known:
+            new.setdefault(prompt.content_hash, prompt)
+    created = Prompt.objects.bulk_create(new.values(), batch_size=CHUNK)
+    items = []
+    if as_demonstrations:
+        items = Item.objects.bulk_create(
+            (Item(project=project, kind=Kind.DEMONSTRATION, prompt=prompt) for prompt in created),
+            batch_size=CHUNK,
+        )
+    return ImportedPrompts(len(created), len(rows) - len(created), len(items))
+
+
+@transaction.atomic
+def add_demonstrations(project: Project, rows: Sequence[DemonstrationRow], author: User) -> int:
+    """Add answers that a person wrote elsewhere. Return how many were new.
+
+    An answer takes the open place of the prompt's item, where there is one.
+    """
+    lock(project)
+    import_prompts(project, [PromptRow(row.messages) for row in rows], author)
+    prompts = prompts_by_hash(project, [row.messages for row in rows])
+    guideline = guideline_in_force(project, Kind.DEMONSTRATION)
+    return sum(
+        _add_demonstration(prompts[content_hash(row.messages)], row.completion, author, guideline)
+        for row in rows
+    )
+
+
+def _add_demonstration(
+    prompt: Prompt, text: str, author: User, guideline: GuidelineVersion | None
+) -> bool:
+    check(text, "The demonstration", MAX_COMPLETION_CHARS)
+    human = prompt.completions.filter(origin=Completion.Origin.HUMAN, author=author)
+    if not text.strip() or human.filter(text=text).exists():
+        return False
+    open_items = prompt.items.filter(kind=Kind.DEMONSTRATION, open_slots__gt=0)
+    item = open_items.exclude(annotations__annotator=author).order_by("id").first()
+    if item is None or not queue.take_place(item.pk):
+        item = Item.objects.create(
+            project_id=prompt.project_id, kind=Kind.DEMONSTRATION, prompt=prompt, open_slots=0
+        )
+    annotation = Annotation.objects.create(
+        item=item, annotator=author, kind=Kind.DEMONSTRATION, guideline_version=guideline
+    )
+    write_demonstration(annotation, text)
+    return True
+
+
+def _prompt(project: Project, messages: Messages, created_by: User | None, origin: str) -> Prompt:
+    digest = content_hash(messages)
+    return Prompt(
+        project=project,
+        messages=[{"role": turn["role"], "content": turn["content"]} for turn in messages],
+        text=last_user_text(messages),
+        origin=origin,
+        content_hash=digest,
+        split=split_for(digest),
+        created_by=created_by,
+    )
+
+
+def prompts_by_hash(project: Project, prompts: Iterable[Messages]) -> dict[str, Prompt]:
+    """Return those of the prompts that a project has, by content hash."""
+    found: dict[str, Prompt] = {}
+    for hashes in chunks(dict.fromkeys(content_hash(messages) for messages in prompts)):
+        known = project.prompts.filter(content_hash__in=hashes)
+        found.update((prompt.content_hash, prompt) for prompt in known)
+    return found
