@@ -1,0 +1,1 @@
+"""The pages of training, for the owners and engineers of a project."""

@@ -1,0 +1,180 @@
+"""Checkpoints: what they are, what they answer, how they compare, which one is in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from annotations.models import Role
+from training import access, examples, selectors, services
+from training.forms import CompletionsForm, EvaluationForm, PromotionForm
+from training.models import Checkpoint, Evaluation
+from training.views.shared import show_page, win_rate
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+    from training.views.shared import AuthenticatedRequest
+
+
+@login_required
+@require_safe
+def checkpoints(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    latest = {one.child_id: one for one in project.evaluations.order_by("id")}
+    rows = [
+        (row, latest.get(row.checkpoint.pk), win_rate(latest.get(row.checkpoint.pk)))
+        for row in selectors.checkpoint_rows(project)
+    ]
+    promotions = project.promotions.select_related("checkpoint", "promoted_by")
+    context = {"rows": rows, "promotions": promotions[:20]}
+    return show_page(request, project, "training/checkpoints.html", context)
+
+
+@login_required
+@require_safe
+def checkpoint(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    return _checkpoint_page(request, checkpoint)
+
+
+@login_required
+@require_POST
+def request_completions(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    form = CompletionsForm(request.POST)
+    if form.is_valid():
+        config = form.config()
+        try:
+            started = services.request_completions(
+                checkpoint.project,
+                checkpoint=checkpoint,
+                prompts=_least_covered(checkpoint.project, form),
+                completions_per_prompt=config["completions_per_prompt"],
+                kind=form.cleaned_data["kind"],
+                started_by=request.user,
+                config=config,
+            )
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("training:run", started.pk)
+    return _checkpoint_page(request, checkpoint, completions_form=form)
+
+
+@login_required
+@require_POST
+def evaluate(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    promoted = selectors.promoted_checkpoint(checkpoint.project)
+    form = EvaluationForm(checkpoint, promoted, request.POST)
+    if form.is_valid():
+        try:
+            started = services.start_evaluation(
+                checkpoint.project,
+                child=checkpoint,
+                parent=form.cleaned_data["rival"],
+                split=form.cleaned_data["split"],
+                limit=form.cleaned_data["limit"],
+                started_by=request.user,
+            )
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("training:evaluation", started.pk)
+    return _checkpoint_page(request, checkpoint, evaluation_form=form)
+
+
+@login_required
+@require_POST
+def promote(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    form = PromotionForm(request.POST, may_override=_may_override(request.user, checkpoint))
+    if form.is_valid():
+        try:
+            services.promote_checkpoint(
+                checkpoint,
+                promoted_by=request.user,
+                reason=form.cleaned_data["reason"],
+                evaluation=_deciding_evaluation(checkpoint),
+                override=form.cleaned_data.get("override", False),
+            )
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{checkpoint} answers this project's prompts from now on.")
+            return redirect("training:checkpoint", checkpoint_id)
+    return _checkpoint_page(request, checkpoint, promotion_form=form)
+
+
+@login_required
+@require_safe
+def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpResponse:
+    evaluation = access.get_evaluation_for(request.user, evaluation_id)
+    context = {
+        "evaluation": evaluation,
+        "result": selectors.evaluation_result(evaluation),
+        "votes": examples.votes(evaluation),
+        "examples": examples.examples(evaluation),
+    }
+    return show_page(request, evaluation.project, "training/evaluation.html", context)
+
+
+def _checkpoint_page(
+    request: AuthenticatedRequest,
+    checkpoint: Checkpoint,
+    *,
+    completions_form: CompletionsForm | None = None,
+    evaluation_form: EvaluationForm | None = None,
+    promotion_form: PromotionForm | None = None,
+) -> HttpResponse:
+    evaluations = [(one, selectors.evaluation_result(one)) for one in _evaluations(checkpoint)]
+    promoted = selectors.promoted_checkpoint(checkpoint.project)
+    deciding = _deciding_evaluation(checkpoint)
+    refused = completions_form or evaluation_form or promotion_form
+    may_override = _may_override(request.user, checkpoint)
+    context = {
+        "checkpoint": checkpoint,
+        "run": checkpoint.run,
+        "lineage": selectors.lineage(checkpoint),
+        "children": checkpoint.children.all(),
+        "evaluations": evaluations,
+        "gate": win_rate(deciding),
+        "refusal": selectors.gate_refusal(checkpoint, deciding),
+        "promotions": checkpoint.promotions.select_related("promoted_by"),
+        "promoted": promoted,
+        "is_promoted": promoted == checkpoint,
+        "completions_form": completions_form or CompletionsForm(),
+        "evaluation_form": evaluation_form or EvaluationForm(checkpoint, promoted),
+        "promotion_form": promotion_form or PromotionForm(may_override=may_override),
+    }
+    status = 422 if refused else 200
+    return show_page(request, checkpoint.project, "training/checkpoint.html", context, status)
+
+
+def _evaluations(checkpoint: Checkpoint) -> Any:
+    return checkpoint.evaluations.select_related("parent", "run")
+
+
+def _deciding_evaluation(checkpoint: Checkpoint) -> Evaluation | None:
+    """Return the newest evaluation against the checkpoint in force, else the newest at all."""
+    promoted = selectors.promoted_checkpoint(checkpoint.project)
+    against = checkpoint.evaluations.filter(parent=promoted).first() if promoted else None
+    return against or checkpoint.evaluations.first()
+
+
+def _least_covered(project: Project, form: CompletionsForm) -> list[int]:
+    """Return the ids of the chosen number of prompts, those with the least work first."""
+    judged = Q(items__purpose="training") & ~Q(items__kind="demonstration")
+    prompts = project.prompts.filter(split__in=form.chosen_splits())
+    ordered = prompts.annotate(work=Count("items", filter=judged)).order_by("work", "id")
+    return list(ordered.values_list("id", flat=True)[: form.cleaned_data["prompt_count"]])
+
+
+def _may_override(user: User, checkpoint: Checkpoint) -> bool:
+    return access.get_membership_for(user, checkpoint.project_id).role == Role.OWNER
