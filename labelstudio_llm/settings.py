@@ -340,8 +340,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+RUN_SHUTDOWN_SECONDS = number("RUN_SHUTDOWN_SECONDS", 20)
+"""How long a run may take to save when its worker is to end; then it is killed and resumed."""
 # How long a stopping worker lets its task come to an end by itself.
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25.0
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = RUN_SHUTDOWN_SECONDS + 5
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Runs have a limit of their own; everything else is done in minutes.
 CELERY_TASK_SOFT_TIME_LIMIT = 240

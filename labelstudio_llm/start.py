@@ -69,6 +69,8 @@ def main() -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"
     # SIGTERM gives a worker time to let its run save; see CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    # A run that is slower than this goes on from its last resume point at the next start.
+    os.environ.setdefault("RUN_SHUTDOWN_SECONDS", str(STOP_SECONDS - 4))
     honcho.manager.KILL_WAIT = STOP_SECONDS
     os.chdir(settings.BASE_DIR)
     start_processes(["start", "--port", str(port), "--env", os.devnull])

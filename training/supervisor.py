@@ -110,10 +110,12 @@ def run_child(
     command: Sequence[str] = COMMAND,
     name: str = "job",
     limit_s: float | None = None,
+    shutdown_s: float = GRACE_S["shutdown"],
 ) -> Outcome:
     """Run one child to its end and return how it ended.
 
     `on_event` returns False when the attempt was superseded; `should_stop` is asked every second.
+    A worker that is to end lets the child save for `shutdown_s` seconds.
     Call it from the main thread: the parent-death signal follows the thread that forked.
     """
     work_dir = Path(job["work_dir"])
@@ -123,6 +125,7 @@ def run_child(
     job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
     with (work_dir / LOG).open("ab") as log, _termination_as_shutdown():
         child = _Child([*command, str(job_file)], work_dir, log, on_event)
+        child.grace_s["shutdown"] = shutdown_s
         try:
             return child.watch(should_stop, limit_s)
         finally:
@@ -144,6 +147,7 @@ class _Child:
         self.last_word: Event = {}
         self.stop: StopReason | None = None
         self.stop_asked_at = self.last_news_at = self.started_at = time.monotonic()
+        self.grace_s = dict(GRACE_S)
         self.killed_by_us = False
         self._rest = b""
         log.write(f"--- {time.strftime('%F %T%z')} {work_dir.name}: start\n".encode())
@@ -236,7 +240,7 @@ class _Child:
         if self.stop is None or self.killed_by_us:
             return
         silent = self.stop == "cancel" and now - self.last_news_at > CANCEL_SILENCE_S
-        if silent or now - self.stop_asked_at > GRACE_S[self.stop]:
+        if silent or now - self.stop_asked_at > self.grace_s[self.stop]:
             self.killed_by_us = True
             self._signal(signal.SIGKILL)
 

@@ -132,6 +132,7 @@ def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
         command=getattr(settings, "TRAINING_COMMAND", supervisor.COMMAND),
         name=f"job-{attempt}",
         limit_s=outcomes.wall_clock_limit_s(),
+        shutdown_s=settings.RUN_SHUTDOWN_SECONDS,
     )
     recorder.close()
     return outcome

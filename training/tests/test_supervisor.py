@@ -147,6 +147,14 @@ def test_it_stops_the_child_when_the_worker_shuts_down(job: dict[str, Any]) -> N
     assert run(job, "finishes when stopped")[0].stop == "shutdown"
 
 
+def test_it_kills_a_child_that_does_not_save_before_the_worker_ends(job: dict[str, Any]) -> None:
+    threading.Timer(0.5, supervisor.announce_shutdown).start()
+    started = time.monotonic()
+    outcome, _ = run(job, "stubborn", shutdown_s=0.3)
+    assert (outcome.stop, outcome.ending) == ("shutdown", "killed")
+    assert time.monotonic() - started < 10
+
+
 def test_it_takes_sigterm_as_shutdown_and_gives_the_handler_back(job: dict[str, Any]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
