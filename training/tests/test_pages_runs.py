@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Project, User
-from training.models import Checkpoint, Metric, Run
+from training.models import Checkpoint, Evaluation, Metric, Run
 from training.pipeline.config import SFTConfig
 from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
 
@@ -245,3 +245,21 @@ def test_it_asks_as_often_for_many_runs_as_for_few(
         make_run(project, parent=parent, snapshot=snapshot, **ended("succeeded"))
     with django_assert_max_num_queries(15):
         engineer.get(url("runs", project.pk))
+
+
+def test_it_leads_from_a_policy_to_its_evaluation_once_there_is_one(
+    engineer: Client, project: Project
+) -> None:
+    base = make_base(project)
+    run = make_run(project, "ppo", **ended("succeeded", parent=base))
+    child = make_checkpoint(project, run=run, parent=base)
+    onward = url("checkpoint", child.pk) + "#evaluate"
+    assert onward in text_of(engineer.get(url("run", run.pk)))
+    sampling = make_run(project, "sample", **ended("succeeded", parent=child))
+    evaluation = Evaluation.objects.create(
+        project=project, child=child, parent=base, run=sampling, batch="run-x"
+    )
+    for shown in (run, sampling):
+        page = text_of(engineer.get(url("run", shown.pk)))
+        assert url("evaluation", evaluation.pk) in page
+        assert onward not in page

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -136,7 +137,7 @@ def _run_live(request: HttpRequest, run: Run) -> Live:
     context = {
         **run_row(run),
         "checkpoint": Checkpoint.objects.filter(run=run).first(),
-        "evaluation": Evaluation.objects.filter(run=run).first(),
+        "evaluation": Evaluation.objects.filter(Q(run=run) | Q(child__run=run)).first(),
         "charts": _charts(run),
         "preset_from": reverse("training:new_run", args=[run.project_id]),
     }
