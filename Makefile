@@ -2,6 +2,7 @@
 # make test   every test, on SQLite and on PostgreSQL
 # make check  what CI runs
 # make loop   the closed loop with simulated annotators on the demo model
+# make bench  the benchmarks, as tables and in var/bench.json
 
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -15,7 +16,7 @@ DEVELOPMENT := $(VENV)/.development
 MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
 
-.PHONY: run test test-sqlite test-postgresql check lint loop
+.PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:
 
 run: export DEMO ?= 1
@@ -44,6 +45,9 @@ check: lint test
 loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)
 	$(BIN)/python manage.py run_loop $(ARGS)
+
+bench: $(DEVELOPMENT) $(STATIC)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 $(BIN)/python:
 	@command -v $(PYTHON) > /dev/null || { \
