@@ -12,6 +12,7 @@ from django.http import Http404
 from annotations.models import (
     Assignment,
     GuidelineVersion,
+    Item,
     Membership,
     Project,
     Prompt,
@@ -60,6 +61,16 @@ def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
         return own.get(id=assignment_id)
     except Assignment.DoesNotExist:
         raise Http404("There is no such assignment for this person.") from None
+
+
+def get_item_for(user: Person, item_id: int, *roles: Role) -> Item:
+    """Return an item of a project that a person is a member of, in one of the roles."""
+    try:
+        item = Item.objects.select_related("project", "prompt").get(id=item_id)
+    except Item.DoesNotExist:
+        raise Http404("There is no such item.") from None
+    get_project_for(user, item.project_id, *roles)
+    return item
 
 
 def get_prompt_for(user: Person, prompt_id: int, *roles: Role) -> Prompt:

@@ -1,39 +1,51 @@
 """What training may read: typed rows, in the order of the annotations behind them.
 
 Every row knows its annotation, its annotator (under a pseudonym), the guideline version that was
-in force, and the split of its prompt. Superseded annotations are left out. Each function holds a
-few thousand rows in memory at a time, however large the project is.
+in force, and the split of its prompt. Superseded and retracted annotations are left out. Each
+function holds a few thousand rows in memory at a time, however large the project is.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypedDict
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from annotations.algorithms.preferences import margin_for, pair_from_comparison
+from annotations.algorithms.preferences import (
+    REWRITE_MARGIN,
+    margin_for,
+    pair_from_comparison,
+    pair_from_rewrite,
+)
 from annotations.algorithms.rankings import pairs_from_ranking
 from annotations.models import (
     Annotation,
     Comparison,
-    Demonstration,
     Item,
     Kind,
     Message,
     Prompt,
     RankedCompletion,
+    RatingAnswer,
+    Review,
 )
+
+WRITTEN = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
+"""Kinds whose annotations are texts to imitate."""
 
 CHUNK = 2000
 
 
 class DemonstrationRow(TypedDict):
-    """An ideal answer to a prompt."""
+    """An ideal answer to a prompt: written, rewritten or put together by a person.
+
+    Where a reviewer fixed the text, the row is the reviewer's, and `fixes` is what they fixed.
+    """
 
     split: str
     prompt_id: int
@@ -42,6 +54,8 @@ class DemonstrationRow(TypedDict):
     guideline_version: int | None
     prompt: list[Message]
     completion: list[Message]
+    kind: str
+    fixes: int | None
 
 
 class PreferenceRow(TypedDict):
@@ -59,6 +73,22 @@ class PreferenceRow(TypedDict):
     strength: str
     chosen_id: int
     rejected_id: int
+
+
+class RatingRow(TypedDict):
+    """What somebody answered about one completion: a point of each scale, 1 or 0 for each flag."""
+
+    split: str
+    prompt_id: int
+    annotation_id: int
+    annotator: str
+    guideline_version: int | None
+    prompt: list[Message]
+    completion: list[Message]
+    completion_id: int
+    kind: str
+    questions_version: int
+    answers: dict[str, int]
 
 
 class PromptRow(TypedDict):
@@ -93,42 +123,104 @@ class PreferenceCounts:
     ranking_pairs: int
     """Pairs that the rankings would give if nothing were tied: C(K, 2) each."""
     ranking_ties: int
+    rewrites: int
+    rejected_rewrites: int
     annotators: int
 
     @property
     def pairs(self) -> int:
         """Return how many rows `preferences` yields."""
         decided = self.comparisons - self.ties - self.both_bad
-        return decided + self.ranking_pairs - self.ranking_ties
+        rewrites = self.rewrites - self.rejected_rewrites
+        return decided + self.ranking_pairs - self.ranking_ties + rewrites
+
+
+@dataclass(frozen=True)
+class ReviewCounts:
+    """What reviews did to the texts that are there to be imitated."""
+
+    written: int
+    """Demonstrations, rewrites and assemblies in force, whatever was said about them."""
+    reviewed: int
+    rejected: int
+    fixed: int
+    """Replaced by the reviewer's text; not among the rejected."""
 
 
 def demonstrations(project_id: int) -> Iterator[DemonstrationRow]:
-    """Yield every demonstration of a project, by annotation."""
-    rows = (
-        Demonstration.objects.filter(_current("annotation__", project_id))
-        .order_by("annotation_id")
-        .values(*_source("annotation__"), "completion__text")
+    """Yield every text that a person wrote to be imitated, by annotation.
+
+    What a reviewer rejected is left out (see `review_counts`); what one fixed is there as fixed.
+    What nobody reviewed counts as it is.
+    """
+    return heapq.merge(
+        _texts_as_written(project_id),
+        _texts_as_fixed(project_id),
+        key=lambda row: row["annotation_id"],
     )
-    for row in rows.iterator(chunk_size=CHUNK):
+
+
+def review_counts(project_id: int, kinds: Sequence[str] = WRITTEN) -> ReviewCounts:
+    """Return how many texts were written, reviewed, rejected and fixed."""
+    written = Annotation.objects.filter(_for_training("", project_id), kind__in=kinds)
+    rejected = Exists(_reviews(Review.Decision.REJECT))
+    fixed = Exists(_reviews(Review.Decision.FIX))
+    return ReviewCounts(
+        written=written.count(),
+        reviewed=written.filter(Exists(_reviews(*Review.Decision))).count(),
+        rejected=written.filter(rejected).count(),
+        fixed=written.filter(fixed & ~rejected).count(),
+    )
+
+
+def ratings(project_id: int) -> Iterator[RatingRow]:
+    """Yield what was answered about every rated completion, by annotation, then by completion.
+
+    Ratings are no preference pairs; `annotations.algorithms.preferences` says why.
+    """
+    rows = (
+        RatingAnswer.objects.filter(_for_training("rating__annotation__", project_id))
+        .order_by("rating_id", "completion_id", "id")
+        .values(
+            *_source("rating__annotation__"),
+            "rating__annotation__kind",
+            "rating__scheme__version",
+            "completion_id",
+            "completion__text",
+            "question",
+            "value",
+        )
+    )
+    key = itemgetter("rating__annotation__id", "completion_id")
+    for _, group in groupby(rows.iterator(chunk_size=CHUNK), key=key):
+        answers = list(group)
+        row = answers[0]
         yield {
-            "split": row["annotation__item__prompt__split"],
-            "prompt_id": row["annotation__item__prompt_id"],
-            "annotation_id": row["annotation__id"],
-            "annotator": _pseudonym(row["annotation__annotator_id"]),
-            "guideline_version": row["annotation__guideline_version__version"],
-            "prompt": row["annotation__item__prompt__messages"],
+            "split": row["rating__annotation__item__prompt__split"],
+            "prompt_id": row["rating__annotation__item__prompt_id"],
+            "annotation_id": row["rating__annotation__id"],
+            "annotator": _pseudonym(row["rating__annotation__annotator_id"]),
+            "guideline_version": row["rating__annotation__guideline_version__version"],
+            "prompt": row["rating__annotation__item__prompt__messages"],
             "completion": _answer(row["completion__text"]),
+            "completion_id": row["completion_id"],
+            "kind": row["rating__annotation__kind"],
+            "questions_version": row["rating__scheme__version"],
+            "answers": {answer["question"]: answer["value"] for answer in answers},
         }
 
 
 def preferences(project_id: int) -> Iterator[PreferenceRow]:
     """Yield every preference pair for training, by annotation, then by chosen and rejected.
 
-    Comparisons and rankings give pairs; ties and both-bads give none (see `preference_counts`).
+    Comparisons, rankings and rewrites give pairs; ties, both-bads and rejected rewrites give none
+    (see `preference_counts`).
     """
     return heapq.merge(
         _pairs_of_comparisons(project_id),
         _pairs_of_rankings(project_id),
+        _pairs_of_rewrites(project_id),
+        _pairs_of_fixed_rewrites(project_id),
         key=lambda row: row["annotation_id"],
     )
 
@@ -143,17 +235,21 @@ def preference_counts(project_id: int) -> PreferenceCounts:
     sizes = _tier_sizes(project_id)
     annotators = (
         Annotation.objects.filter(
-            _for_training("", project_id), kind__in=[Kind.COMPARISON, Kind.RANKING]
+            _for_training("", project_id),
+            kind__in=[Kind.COMPARISON, Kind.RANKING, Kind.REWRITE],
         )
         .values("annotator")
         .distinct()
         .count()
     )
+    reviewed = review_counts(project_id, [Kind.REWRITE])
     return PreferenceCounts(
         **compared,
         rankings=len(sizes),
         ranking_pairs=sum(_choose_two(sum(tiers)) for tiers in sizes.values()),
         ranking_ties=sum(_choose_two(tier) for tiers in sizes.values() for tier in tiers),
+        rewrites=reviewed.written,
+        rejected_rewrites=reviewed.rejected,
         annotators=annotators,
     )
 
@@ -198,6 +294,123 @@ def battles(project_id: int, batch: str) -> Iterator[BattleRow]:
             "outcome": row["outcome"],
             "strength": row["strength"],
         }
+
+
+def annotators(project_id: int) -> list[tuple[str, int]]:
+    """Return everyone whose annotations are in force, with how many those are, most first."""
+    counted = (
+        Annotation.objects.filter(_current("", project_id))
+        .values_list("annotator_id")
+        .annotate(count=Count("id"))
+        .order_by("-count", "annotator_id")
+    )
+    return [(_pseudonym(annotator), count) for annotator, count in counted]
+
+
+def _texts_as_written(project_id: int) -> Iterator[DemonstrationRow]:
+    kept = ~Exists(_reviews(Review.Decision.REJECT, Review.Decision.FIX))
+    rows = (
+        Annotation.objects.filter(_for_training("", project_id), kept, kind__in=WRITTEN)
+        .order_by("id")
+        .values(*_source(""), "kind", *(f"{kind.value}__completion__text" for kind in WRITTEN))
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        text = row[f"{row['kind']}__completion__text"]
+        if text is not None:
+            yield _demonstration(row, text, kind=row["kind"], fixes=None)
+
+
+def _texts_as_fixed(project_id: int) -> Iterator[DemonstrationRow]:
+    rows = _fixes(project_id).values(
+        *_source("annotation__"), "subject_id", "subject__kind", "completion__text"
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        of_review = {name.removeprefix("annotation__"): value for name, value in row.items()}
+        yield _demonstration(
+            of_review,
+            row["completion__text"],
+            kind=row["subject__kind"],
+            fixes=row["subject_id"],
+        )
+
+
+def _demonstration(
+    row: dict[str, Any], text: str, *, kind: str, fixes: int | None
+) -> DemonstrationRow:
+    return {
+        "split": row["item__prompt__split"],
+        "prompt_id": row["item__prompt_id"],
+        "annotation_id": row["id"],
+        "annotator": _pseudonym(row["annotator_id"]),
+        "guideline_version": row["guideline_version__version"],
+        "prompt": row["item__prompt__messages"],
+        "completion": _answer(text),
+        "kind": kind,
+        "fixes": fixes,
+    }
+
+
+def _fixes(project_id: int) -> QuerySet[Review]:
+    """Return the fixes that are in force, of what is in force: the last one of each text."""
+    fixed = Review.objects.filter(
+        _current("annotation__", project_id),
+        _for_training("subject__", project_id),
+        decision=Review.Decision.FIX,
+    )
+    later = _reviews(Review.Decision.FIX, subject="subject_id").filter(
+        annotation_id__gt=OuterRef("annotation_id")
+    )
+    rejected = _reviews(Review.Decision.REJECT, subject="subject_id")
+    return fixed.filter(~Exists(later), ~Exists(rejected)).order_by("annotation_id")
+
+
+def _reviews(*decisions: str, subject: str = "pk") -> QuerySet[Review]:
+    """Return the reviews in force of the annotation that an outer query is about."""
+    return Review.objects.filter(
+        subject=OuterRef(subject),
+        decision__in=decisions,
+        annotation__superseded_by__isnull=True,
+        annotation__retraction__isnull=True,
+    )
+
+
+def _pairs_of_rewrites(project_id: int) -> Iterator[PreferenceRow]:
+    kept = ~Exists(_reviews(Review.Decision.REJECT, Review.Decision.FIX))
+    rows = (
+        Annotation.objects.filter(
+            _for_training("", project_id), kept, kind=Kind.REWRITE, rewrite__isnull=False
+        )
+        .order_by("id")
+        .values(*_source(""), *_rewritten("rewrite__"), *_rewritten_to("rewrite__"))
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield _rewrite_pair(row, "", "rewrite__", "rewrite__")
+
+
+def _pairs_of_fixed_rewrites(project_id: int) -> Iterator[PreferenceRow]:
+    fixes = _fixes(project_id).filter(subject__kind=Kind.REWRITE)
+    rows = fixes.values(
+        *_source("annotation__"), *_rewritten("subject__rewrite__"), *_rewritten_to("")
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield _rewrite_pair(row, "annotation__", "subject__rewrite__", "")
+
+
+def _rewritten(path: str) -> list[str]:
+    return [f"{path}original_id", f"{path}original__text"]
+
+
+def _rewritten_to(path: str) -> list[str]:
+    return [f"{path}completion_id", f"{path}completion__text"]
+
+
+def _rewrite_pair(row: dict[str, Any], source: str, original: str, edited: str) -> PreferenceRow:
+    chosen, rejected = pair_from_rewrite(
+        (row[f"{original}original_id"], row[f"{original}original__text"]),
+        (row[f"{edited}completion_id"], row[f"{edited}completion__text"]),
+    )
+    pair = _preference(row, source, chosen, rejected, strength="")
+    return {**pair, "margin": REWRITE_MARGIN}
 
 
 def _pairs_of_comparisons(project_id: int) -> Iterator[PreferenceRow]:
@@ -287,7 +500,13 @@ def _choose_two(count: int) -> int:
 
 def _current(path: str, project_id: int) -> Q:
     """Return the condition that the annotation at `path` is of the project and in force."""
-    return Q(**{f"{path}item__project_id": project_id, f"{path}superseded_by__isnull": True})
+    return Q(
+        **{
+            f"{path}item__project_id": project_id,
+            f"{path}superseded_by__isnull": True,
+            f"{path}retraction__isnull": True,
+        }
+    )
 
 
 def _for_training(path: str, project_id: int) -> Q:

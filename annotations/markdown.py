@@ -1,9 +1,18 @@
-"""Guidelines from Markdown to HTML that is safe to show. Rendered once, when they are saved."""
+"""From Markdown to HTML that is safe to show: guidelines, prompts and completions.
+
+Guidelines are rendered once, when they are saved. Prompts and completions come from models and
+strangers: they get no links and no images, because a labeller who follows one leaves the work and
+tells its host who reads what, and when.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from annotations.algorithms.text import MAX_GUIDELINE_BYTES, TextError, check_text
 
@@ -13,7 +22,16 @@ TAGS = {
 }  # fmt: skip
 """No images: a remote one would tell its host who reads the guidelines, and when."""
 
+ANSWER_TAGS = TAGS - {"a"}
+
+KEPT_ANSWERS = 1_000
+"""Rendered texts that a web process remembers, because people judge the same ones in turn."""
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# A haiku's lines are lines, and a deeply nested quote is no more than an annoyance.
+_ANSWERS = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 20}).enable(
+    "table"
+)
 
 
 def render(text: str) -> str:
@@ -35,3 +53,41 @@ def render(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )
+
+
+@lru_cache(maxsize=KEPT_ANSWERS)
+def render_answer(text: str) -> str:
+    """Return the HTML of a prompt or a completion, with nothing in it that can be followed.
+
+    Line breaks are kept. A link or an image is shown as its words and its address.
+    """
+    environment: dict[str, object] = {}
+    tokens = _ANSWERS.parse(text, environment)
+    for token in tokens:
+        if token.children:
+            token.children = _without_addresses(token.children)
+    html: str = _ANSWERS.renderer.render(tokens, _ANSWERS.options, environment)
+    return nh3.clean(html, tags=ANSWER_TAGS, attributes={"ol": {"start"}})
+
+
+def _without_addresses(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens of a paragraph with links and images spelled out."""
+    plain: list[Token] = []
+    address, words = "", ""
+    for token in tokens:
+        match token.type:
+            case "link_open":
+                address, words = str(token.attrGet("href") or ""), ""
+            case "link_close":
+                if address and address != words:
+                    plain.append(_text(f" ({address})"))
+            case "image":
+                plain.append(_text(f"[image: {token.content}] ({token.attrGet('src')})"))
+            case _:
+                words += token.content
+                plain.append(token)
+    return plain
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)

@@ -3,26 +3,50 @@
 What holds however many people ask at once: a place of an item is taken by one conditional UPDATE,
 a person has one assignment of an item at most (a constraint), and leases run out by the clock of
 the database. Row locks, where the database has them, only keep people from waiting on each other.
+
+Of every item, at every moment: open places + leases held + answers within the overlap = overlap.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from annotations.models import Assignment, Item, Kind, Membership, Project, User
-from annotations.selectors import guideline_in_force, items_open_to
+from annotations.models import Assignment, AssignmentEvent, Item, Membership, Project, User
+from annotations.selectors.guidelines import guideline_in_force
+from annotations.selectors.queue import (
+    LEASED,
+    Marks,
+    gold_items_open_to,
+    items_open_to,
+    items_skipped_by,
+    kinds_with_open_items,
+    leases_of,
+    limit_reached,
+    stages,
+)
 
 CANDIDATES = 10
 """How many items are tried at a time, should others take them first."""
 
+GOLD_CANDIDATES = 50
+"""Among how many gold items one is drawn."""
+
 ATTEMPTS = 20
 """How often candidates are looked up again when others took every one of them."""
+
+MOST_HELD = 2
+"""Who holds so many leases is handed one of them, whatever kind was asked for."""
+
+Event = AssignmentEvent.Name
+State = Assignment.State
 
 _SYSTEM_RANDOM = random.SystemRandom()
 
@@ -36,36 +60,45 @@ def lease_next(
 ) -> Assignment | None:
     """Hand a person their next item, or the one that they already hold.
 
-    Return None where nothing waits for them, or where they are not an active member.
+    Return None where nothing waits for them, where they are not an active member, and where the
+    project is paused or they have reached its limits.
     """
     release_expired(project)
     with transaction.atomic():
-        if not _lock_active_member(user, project):
+        membership = _lock_active_member(user, project)
+        if membership is None:
             return None
-        return _own_lease(user, project, kind) or _lease_new(user, project, kind, rng)
+        held = list(_whole(leases_of(user, project))[:MOST_HELD])
+        wanted = [one for one in held if kind in (None, one.item.kind)]
+        if wanted:
+            return wanted[0]
+        if len(held) == MOST_HELD:
+            return held[0]
+        if membership.project.is_paused or limit_reached(user, membership.project):
+            return None
+        return _lease_new(membership, kind, rng)
+
+
+@transaction.atomic
+def lease_item(user: User, item: Item, *, rng: random.Random = _SYSTEM_RANDOM) -> Assignment | None:
+    """Hand a person a certain item. Return None if it has no place for them."""
+    membership = _lock_active_member(user, item.project)
+    return None if membership is None else _try_lease(membership, item, rng)
 
 
 def release_expired(project: Project) -> int:
     """Give back the places of leases that ran out. Return how many there were."""
-    expired = Assignment.objects.filter(
-        item__project=project, state=Assignment.State.LEASED, lease_until__lt=Now()
-    )
-    released = 0
-    for assignment_id, item_id in expired.order_by("id").values_list("id", "item_id"):
-        released += _release(assignment_id, item_id)
-    return released
+    expired = Assignment.objects.filter(LEASED, item__project=project, lease_until__lt=Now())
+    # Sorted here: asked to sort, a database may read all assignments instead of the expired.
+    found = sorted(expired.values_list("id", "item_id"))
+    return sum(_release(assignment_id, item_id) for assignment_id, item_id in found)
 
 
 @transaction.atomic
 def release_leases_of(user: User, project: Project) -> int:
     """Give back every place that a person holds in a project. Return how many there were."""
-    held = Assignment.objects.filter(
-        item__project=project, annotator=user, state=Assignment.State.LEASED
-    )
-    return sum(
-        _give_back(assignment_id, item_id)
-        for assignment_id, item_id in held.order_by("id").values_list("id", "item_id")
-    )
+    held = leases_of(user, project).values_list("id", "item_id")
+    return sum(_give_back(assignment_id, item_id) for assignment_id, item_id in held)
 
 
 def take_place(item_id: int) -> bool:
@@ -79,6 +112,23 @@ def return_place(item_id: int) -> None:
     Item.objects.filter(id=item_id).update(open_slots=F("open_slots") + 1)
 
 
+def count_skip(item_id: int, change: int, *, places: int = 0) -> None:
+    """Count one more or one less who skipped an item, and open the place that this gave back."""
+    Item.objects.filter(id=item_id).update(
+        skips=F("skips") + change, open_slots=F("open_slots") + places
+    )
+
+
+def record(assignment_id: int, name: str) -> None:
+    """Write down what happened to an assignment."""
+    AssignmentEvent.objects.create(assignment_id=assignment_id, name=name)
+
+
+def lease_end(project: Project) -> Combinable:
+    """Return when a lease ends that begins now, by the clock of the database."""
+    return Now() + timedelta(minutes=project.lease_minutes)
+
+
 @transaction.atomic
 def _release(assignment_id: int, item_id: int) -> bool:
     """Expire one lease if it still is over; its holder may have answered or renewed it since."""
@@ -86,104 +136,156 @@ def _release(assignment_id: int, item_id: int) -> bool:
 
 
 def _give_back(assignment_id: int, item_id: int, **condition: object) -> bool:
-    leased = Assignment.objects.filter(id=assignment_id, state=Assignment.State.LEASED, **condition)
-    if leased.update(state=Assignment.State.EXPIRED) != 1:
+    leased = Assignment.objects.filter(id=assignment_id, state=State.LEASED, **condition)
+    if leased.update(state=State.EXPIRED) != 1:
         return False
     return_place(item_id)
+    record(assignment_id, Event.EXPIRED)
     return True
 
 
-def _lock_active_member(user: User, project: Project) -> bool:
+def _lock_active_member(user: User, project: Project) -> Membership | None:
     """Make the requests of one person wait for each other: two tabs then get the same item."""
-    membership = Membership.objects.filter(
+    members = Membership.objects.filter(
         user=user, project=project, state=Membership.State.ACTIVE
-    )
-    return membership.select_for_update().first() is not None
+    ).select_related("project", "user")
+    return members.select_for_update(of=("self",)).first()
 
 
-def _own_lease(user: User, project: Project, kind: str | None) -> Assignment | None:
-    leased = _assignments().filter(
-        annotator=user, item__project=project, state=Assignment.State.LEASED
-    )
-    if kind is not None:
-        leased = leased.filter(item__kind=kind)
-    return leased.order_by("id").first()
-
-
-def _lease_new(
-    user: User, project: Project, kind: str | None, rng: random.Random
-) -> Assignment | None:
-    kinds = Kind.values if kind is None else [kind]
+def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> Assignment | None:
+    kinds = kinds_with_open_items(membership.project) if kind is None else [kind]
+    if membership.project.gold_percent and rng.random() * 100 < membership.project.gold_percent:
+        gold = _gold_candidates(membership, kinds)
+        rng.shuffle(gold)
+        if assignment := _lease_first(membership, gold, rng):
+            return assignment
     # Items that others are just taking are passed over at first, and waited for at last.
-    passes = [True, *[False] * ATTEMPTS]
-    for skip_locked in passes:
-        candidates = _candidates(user, project, kinds, skip_locked)
-        for item in candidates:
-            if assignment := _try_lease(user, project, item, rng):
-                return assignment
+    for skip_locked in [True, *[False] * ATTEMPTS]:
+        candidates = _candidates(membership, kinds, skip_locked)
+        if assignment := _lease_first(membership, candidates, rng):
+            return assignment
         if not candidates and not skip_locked:
             return None
     return None
 
 
-def _candidates(user: User, project: Project, kinds: list[str], skip_locked: bool) -> list[Item]:
-    # One query a kind, because the index of the queue begins with it.
-    found: list[Item] = []
-    for kind in kinds:
-        items = items_open_to(user, project, kind)
-        if skip_locked and connection.features.has_select_for_update_skip_locked:
-            items = items.select_for_update(skip_locked=True, of=("self",), no_key=True)
-            found += items[:1]
-        else:
-            found += items[:CANDIDATES]
+def _lease_first(
+    membership: Membership, candidates: list[Item], rng: random.Random
+) -> Assignment | None:
+    for item in candidates:
+        if assignment := _try_lease(membership, item, rng):
+            _pass(membership, item)
+            return assignment
+    return None
+
+
+def _gold_candidates(membership: Membership, kinds: list[str]) -> list[Item]:
+    return [
+        item
+        for kind in kinds
+        for item in gold_items_open_to(membership.user, membership.project, kind)[:GOLD_CANDIDATES]
+    ]
+
+
+def _candidates(membership: Membership, kinds: list[str], skip_locked: bool) -> list[Item]:
+    # One kind after the other, because the index of the queue begins with it.
+    found = [item for kind in kinds for item in _of_kind(membership, kind, skip_locked)]
     return sorted(found, key=lambda item: (-item.priority, item.pk))
 
 
-def _try_lease(user: User, project: Project, item: Item, rng: random.Random) -> Assignment | None:
+def _of_kind(membership: Membership, kind: str, skip_locked: bool) -> list[Item]:
+    """Return the first items of a kind for a person: ahead of their marks, or else behind."""
+    for items in _looks(membership, kind):
+        if skip_locked and connection.features.has_select_for_update_skip_locked:
+            items = items.select_for_update(skip_locked=True, of=("self",), no_key=True)
+            found = list(items[:1])
+        else:
+            found = list(items[:CANDIDATES])
+        if found:
+            return found
+    return []
+
+
+def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
+    user, project = membership.user, membership.project
+    everything = items_open_to(user, project, kind)
+    marks = membership.queue_marks.get(kind, {})
+    yield from stages(everything, marks)
+    if marks:
+        yield everything
+    if project.skip_policy == Project.SkipPolicy.LATER:
+        yield items_skipped_by(user, project, kind)
+
+
+def _try_lease(membership: Membership, item: Item, rng: random.Random) -> Assignment | None:
     try:
         with transaction.atomic():
-            assignment_id = _renew(user, project, item) or _create(user, project, item, rng)
+            assignment_id = _assign(membership, item, rng)
             if not take_place(item.pk):
                 raise _PlaceTaken
+            record(assignment_id, Event.LEASED)
     except (IntegrityError, _PlaceTaken):
         return None
-    return _assignments().get(id=assignment_id)
+    return _whole(Assignment.objects.all()).get(id=assignment_id)
 
 
 class _PlaceTaken(Exception):
-    """Others were faster: the assignment is rolled back."""
+    """The item has no place for this person any more: the assignment is rolled back."""
 
 
-def _renew(user: User, project: Project, item: Item) -> int | None:
-    """Lease a person's own run-out assignment again, in the order that they saw before."""
-    own = Assignment.objects.filter(item=item, annotator=user)
-    renewed = own.filter(state=Assignment.State.EXPIRED).update(
-        state=Assignment.State.LEASED,
-        guideline_version=guideline_in_force(project, item.kind),
-        leased_at=Now(),
-        lease_until=_lease_end(project),
-    )
-    return own.values_list("id", flat=True).get() if renewed else None
+def _pass(membership: Membership, item: Item) -> None:
+    """Move a person's marks to an item: what lies above it was looked at before it was handed out.
+
+    An item behind the marks begins another pass, for which the marks below it are forgotten.
+    """
+    if item.purpose == Item.Purpose.GOLD:
+        return
+    marks: Marks = membership.queue_marks.get(item.kind, {})
+    mark = marks.get(str(item.priority))
+    again = mark is not None and item.pk <= mark
+    above = {p: passed for p, passed in marks.items() if int(p) > item.priority or not again}
+    marks = above | {str(item.priority): item.pk}
+    membership.queue_marks = membership.queue_marks | {item.kind: dict(marks)}
+    membership.save(update_fields=["queue_marks"])
 
 
-def _create(user: User, project: Project, item: Item, rng: random.Random) -> int:
+def _assign(membership: Membership, item: Item, rng: random.Random) -> int:
+    """Write down that a person holds an item, for the first time or again. Return the id."""
+    lease = {
+        "guideline_version": guideline_in_force(membership.project, item.kind),
+        "leased_at": Now(),
+        "lease_until": lease_end(membership.project),
+    }
+    own = Assignment.objects.filter(item=item, annotator=membership.user).first()
+    if own is not None:
+        return _renew(own, lease)
     order = sorted(item.completions.values_list("id", flat=True))
     rng.shuffle(order)
     return Assignment.objects.create(
         item=item,
-        annotator=user,
+        annotator=membership.user,
+        fingerprint=item.fingerprint,
         shown_order=order,
-        guideline_version=guideline_in_force(project, item.kind),
-        leased_at=Now(),
-        lease_until=_lease_end(project),
+        **lease,
     ).pk
 
 
-def _lease_end(project: Project) -> Combinable:
-    return Now() + timedelta(minutes=project.lease_minutes)
+def _renew(own: Assignment, lease: dict[str, Any]) -> int:
+    """Lease a person's own assignment again, in the order that they saw before.
+
+    One that ran out comes back with its draft; one that they skipped is as if they had not.
+    """
+    again = Assignment.objects.filter(id=own.pk, state=own.state)
+    if own.state not in (State.EXPIRED, State.SKIPPED) or not again.update(
+        state=State.LEASED, skip_reason="", skip_note="", closed_at=None, **lease
+    ):
+        raise _PlaceTaken
+    if own.state == State.SKIPPED:
+        count_skip(own.item_id, -1)
+    return own.pk
 
 
-def _assignments() -> QuerySet[Assignment]:
-    return Assignment.objects.select_related(
+def _whole(assignments: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    return assignments.select_related(
         "annotator", "item__project", "item__prompt", "guideline_version"
     )

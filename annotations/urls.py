@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotations.views import accounts, guidelines, projects, prompts, quality, queue
+from annotations.views import (
+    accounts,
+    guidelines,
+    history,
+    own_prompt,
+    projects,
+    prompts,
+    quality,
+    queue,
+    rating_schemes,
+)
 
 app_name = "annotations"
 
@@ -13,6 +23,7 @@ urlpatterns = [
     path("sign-in/", accounts.sign_in, name="sign_in"),
     path("sign-in/demo/", accounts.sign_in_as_demo_person, name="sign_in_as_demo_person"),
     path("sign-out/", accounts.sign_out, name="sign_out"),
+    path("account/", accounts.account, name="account"),
     path("projects/new/", projects.create_project, name="create_project"),
     path("projects/<int:project_id>/", projects.project, name="project"),
     path("projects/<int:project_id>/settings/", projects.settings, name="settings"),
@@ -32,6 +43,8 @@ urlpatterns = [
         name="edit_guideline",
     ),
     path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
+    path("projects/<int:project_id>/prompts/own/", own_prompt.own_prompt, name="own_prompt"),
+    path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
     path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
     path("projects/<int:project_id>/start/", queue.start, name="start"),
@@ -39,4 +52,16 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/", queue.assignment, name="assignment"),
     path("assignments/<int:assignment_id>/submit/", queue.submit, name="submit"),
     path("assignments/<int:assignment_id>/skip/", queue.skip, name="skip"),
+    path("assignments/<int:assignment_id>/draft/", queue.save_draft, name="draft"),
+    path("assignments/<int:assignment_id>/undo/", queue.undo, name="undo"),
+    path("assignments/<int:assignment_id>/correct/", queue.correct, name="correct"),
+    path(
+        "assignments/<int:assignment_id>/history/",
+        history.assignment_history,
+        name="assignment_history",
+    ),
+    path("projects/<int:project_id>/history/", history.history, name="history"),
+    path("items/<int:item_id>/", history.item, name="item"),
+    path("items/<int:item_id>/gold/", history.make_gold, name="make_gold"),
+    path("guidelines/<int:version_id>/acknowledge/", history.acknowledge, name="acknowledge"),
 ]

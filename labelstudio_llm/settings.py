@@ -240,7 +240,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "labelstudio_llm.staticfiles.HashedStaticFiles"
     },
 }
 
@@ -303,7 +303,8 @@ CONTENT_SECURITY_POLICY = {
 # Large enough that a paste of several megabytes reaches its form, which refuses it with a
 # sentence and gives the text back; Django itself would answer with a bare error page.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# An assembly of nine long texts has a field for each of their parts, a hundred at most.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 # Celery --------------------------------------------------------------------------------------

@@ -41,6 +41,12 @@ def test_it_has_people_prompts_haikus_and_a_first_sampler(demo: Project) -> None
     assert demo.guideline_versions.exclude(published_at=None).count() == len(Kind.values)
 
 
+def test_it_counts_syllables_and_has_questions_to_rate_by(demo: Project) -> None:
+    assert (demo.counters, demo.line_syllables) == (["lines", "syllables"], [5, 7, 5])
+    assert demo.own_prompts_allowed
+    assert len(demo.rating_schemes.exclude(published_at=None).get().questions) == 12
+
+
 def test_it_adds_nothing_the_second_time(demo: Project) -> None:
     models = (Annotation, Checkpoint, Item, Membership, Project, Promotion, Prompt, User)
     before = {model: model.objects.count() for model in models}

@@ -53,6 +53,12 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
     return Path(settings.ARTIFACTS_ROOT) / checkpoint.path
 
 
+def base_folders() -> list[Path]:
+    """Return the folders of models that runs can start from: the demo's and those beside it."""
+    configs = settings.BASE_MODEL_PATH.parent.glob("*/config.json")
+    return sorted(config.parent.resolve() for config in configs)
+
+
 def base_of(checkpoint: Checkpoint) -> Checkpoint:
     """Return the base model at the root of the checkpoint's lineage."""
     while checkpoint.parent is not None:

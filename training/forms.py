@@ -9,10 +9,13 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from django import forms
 
+from annotations import exports
+from training import artifacts
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline.config import CONFIGS, parse_config
 from training.pipeline.errors import PipelineError
@@ -207,6 +210,58 @@ class FreezeForm(PlainForm):
         label="Seed",
         help_text="Same annotations and seed give the same bytes and the same hash.",
     )
+    limit = forms.IntegerField(
+        min_value=1,
+        required=False,
+        label="Most rows of each split",
+        help_text="Drawn by the seed. Empty: all of them.",
+    )
+    leave_out_annotators = forms.MultipleChoiceField(
+        required=False,
+        label="Leave out the work of",
+        help_text="Nobody, unless you choose. Hold Ctrl to choose several.",
+        error_messages={"invalid_choice": "%(value)s has annotated nothing in this project."},
+    )
+
+    def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = exports.annotators(project.pk)
+        self.fields["leave_out_annotators"].choices = [  # type: ignore[attr-defined]
+            (name, f"{name}, {count:,} annotation{'' if count == 1 else 's'}")
+            for name, count in people
+        ]
+        if not people:
+            del self.fields["leave_out_annotators"]
+
+    def filters(self) -> dict[str, Any]:
+        """Return what was chosen; what was not is no filter."""
+        names = ("limit", "leave_out_annotators")
+        return {name: value for name in names if (value := self.cleaned_data.get(name))}
+
+
+class BaseForm(PlainForm):
+    """A base model for a project to start from."""
+
+    path = forms.ChoiceField(
+        label="Model folder",
+        error_messages={"invalid_choice": "That folder is not there any more. Choose another."},
+    )
+    name = forms.CharField(
+        max_length=100, required=False, label="Name", help_text="Empty: the folder's name."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        folders = artifacts.base_folders()
+        self.fields["path"].choices = [  # type: ignore[attr-defined]
+            (str(folder), folder.name) for folder in folders
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if path := cleaned.get("path"):
+            cleaned["name"] = cleaned.get("name") or Path(path).name
+        return cleaned
 
 
 class CompletionsForm(ConfigForm):
@@ -215,7 +270,11 @@ class CompletionsForm(ConfigForm):
     KINDS = (
         ("ranking", "Rankings of all K"),
         ("comparison", "Comparisons of two"),
+        ("rating", "Ratings: the project's questions about each"),
+        ("rewrite", "Rewrites: each made better by a person"),
+        ("assembly", "Assemblies: the best parts of all K"),
     )
+    KINDS_OF_ONE = ("rating", "rewrite")
     SPLITS = (
         ("train,validation", "Train and validation"),
         ("train", "Train only"),
@@ -240,13 +299,23 @@ class CompletionsForm(ConfigForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(Stage.SAMPLE, *args, **kwargs)
         self.fields["completions_per_prompt"] = forms.IntegerField(
-            min_value=2,
+            min_value=1,
             max_value=64,
             initial=4,
             label="Completions per prompt (K)",
-            help_text="Near-identical ones are dropped.",
-            error_messages={"min_value": "One completion cannot be compared; ask for at least 2."},
+            help_text="Near-identical ones are dropped. Ratings and rewrites can do with one.",
         )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a single completion for work that lays several side by side."""
+        values = super().clean()
+        count = values.get("completions_per_prompt")
+        if count == 1 and values.get("kind") not in self.KINDS_OF_ONE:
+            self.add_error(
+                "completions_per_prompt",
+                "One completion cannot be compared; ask for at least 2.",
+            )
+        return values
 
     def work(self) -> list[forms.BoundField]:
         names = ("kind", "completions_per_prompt", "prompt_count", "splits")

@@ -142,14 +142,25 @@ def run_progress(run: Run) -> RunProgress:
 def evaluation_result(evaluation: Evaluation) -> WinRate:
     """Return the child's win rate, computed from the annotations as they are now.
 
-    Ties and both-bad count one half. Without annotations n is 0 and the interval is 0 to 1.
+    Ties and both-bad count one half. So does a pair of equal texts, which nobody is asked about:
+    once for each vote that it would have had. Without annotations n is 0 and the interval is 0 to
+    1, whatever is equal.
     """
-    return win_rate(
-        [
-            (battle["prompt_id"], _score(battle, evaluation.child_id))
-            for battle in exports.battles(evaluation.project_id, evaluation.batch)
-        ]
-    )
+    judged = [
+        (battle["prompt_id"], _score(battle, evaluation.child_id))
+        for battle in exports.battles(evaluation.project_id, evaluation.batch)
+    ]
+    equal = [(prompt, 0.5) for prompt in _equal_prompts(evaluation)] if judged else []
+    return win_rate([*judged, *equal])
+
+
+def equal_texts(evaluation: Evaluation) -> int:
+    """Return how many votes count as ties because both checkpoints wrote the same text."""
+    return len(_equal_prompts(evaluation))
+
+
+def _equal_prompts(evaluation: Evaluation) -> list[int]:
+    return list(evaluation.run.results.get("equal_prompts", []))
 
 
 def batch_progress(project: Project, batch: str) -> BatchProgress:
@@ -183,10 +194,15 @@ def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
     if result.low <= 0.5:
         return (
             f"The win rate is {result.rate:.0%} with a 95 % interval of {result.low:.0%} to "
-            f"{result.high:.0%} over {result.n} votes; the interval must lie above 50 %. Evaluate "
-            "on more prompts, or train on."
+            f"{result.high:.0%} over {result.n} votes{_of_equal_texts(evaluation)}; the interval "
+            "must lie above 50 %. Evaluate on more prompts, or train on."
         )
     return ""
+
+
+def _of_equal_texts(evaluation: Evaluation) -> str:
+    count = equal_texts(evaluation)
+    return f", {count} of them ties of equal texts" if count else ""
 
 
 def checkpoint_rows(project: Project) -> list[CheckpointRow]:
@@ -325,6 +341,8 @@ def _evaluation(project: Project, opened: Round) -> Step:
         return step
     progress = batch_progress(project, evaluation.batch)
     numbers = {**_answered(progress), **_win_rate_numbers(evaluation_result(evaluation))}
+    if equal := equal_texts(evaluation):
+        numbers["Of them equal texts"] = equal
     label = NextAction("annotations:project", (project.pk,), "Label")
     if progress.is_complete:
         return Step("evaluation", TITLES["evaluation"], "done", numbers, run=evaluation.run)

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.http import Http404
 
 from annotations import access, exports
+from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, snapshots, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
 from training.pipeline.checkpoints import is_whole
@@ -37,6 +38,10 @@ CURES = {
     Content.PREFERENCES: "Collect more comparisons or rankings, or lower min_pairs.",
     Content.PROMPTS: "Add prompts to the project and freeze again.",
 }
+KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
+"""What sampled completions can become."""
+KINDS_OF_ONE = ("rating", "rewrite")
+"""Those that a single completion of a prompt is enough for."""
 ROUND_FIELDS = {Stage.SAMPLE: "sample_run", Stage.REWARD: "reward_run", Stage.PPO: "policy_run"}
 LONGEST_NAME = 100
 NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample)-\d+")
@@ -143,13 +148,18 @@ def request_completions(
 ) -> Run:
     """Queue a sample run: the checkpoint answers the prompts, the answers become items to label.
 
-    `prompts` are prompts or their ids; `kind` is comparison or ranking.
+    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK.
     """
-    if kind not in ("comparison", "ranking"):
-        raise ServiceError(f"Completions can become a comparison or a ranking, not {kind!r}.")
+    if kind not in KINDS_OF_WORK:
+        raise ServiceError(f"Completions can become a {', '.join(KINDS_OF_WORK)}, not {kind!r}.")
     parsed = _parse("sample", {**(config or {}), "completions_per_prompt": completions_per_prompt})
-    if completions_per_prompt < 2:
+    if completions_per_prompt < 2 and kind not in KINDS_OF_ONE:
         raise ServiceError("One completion has nothing to be compared with; ask for at least 2.")
+    if kind == "rating" and collecting.scheme_in_force(project) is None:
+        raise ServiceError(
+            "There are no published questions to rate by. Publish some on the project's page of "
+            "questions first."
+        )
     _check_checkpoint(project, checkpoint, "sample")
     request = {"prompt_ids": _prompt_ids(project, prompts), "kind": kind, "purpose": "training"}
     return _queue(
@@ -249,6 +259,7 @@ def promote_checkpoint(
         evidence={
             **evidence,
             **({"evaluation": evaluation.pk} if evaluation else {}),
+            **({"equal_texts": selectors.equal_texts(evaluation)} if evaluation else {}),
             **({"overridden": refusal} if refusal else {}),
         },
     )

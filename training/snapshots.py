@@ -12,7 +12,7 @@ import random
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,12 +99,13 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         kept = _draw(rows, limit, seed)
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
+    left_out |= _left_out_by_reviews(project_id, content)
     if not rows:
         raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
     return Frozen(
         text="".join(map(artifacts.to_line, rows)),
         counts={**_counts(rows), **_undecided(project_id, content), "left_out": left_out},
-        annotation_ids=sorted({row["annotation_id"] for row in rows if "annotation_id" in row}),
+        annotation_ids=sorted({number for row in rows for number in _annotations_of(row)}),
     )
 
 
@@ -163,6 +164,26 @@ def _undecided(project_id: int, content: str) -> dict[str, int]:
         return {"ties": 0, "both_bad": 0}
     counts = exports.preference_counts(project_id)
     return {"ties": counts.ties + counts.ranking_ties, "both_bad": counts.both_bad}
+
+
+def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:
+    """Return how many texts are not in the rows because of what a reviewer said about them."""
+    match content:
+        case Content.DEMONSTRATIONS:
+            counts = exports.review_counts(project_id)
+        case Content.PREFERENCES:
+            counts = exports.review_counts(project_id, ["rewrite"])
+        case _:
+            return {}
+    reasons = {"rejected in review": counts.rejected, "replaced by a reviewer": counts.fixed}
+    return {reason: count for reason, count in reasons.items() if count}
+
+
+def _annotations_of(row: Row) -> Iterator[int]:
+    """Yield the annotations behind a row: of a fixed text, what was fixed as well."""
+    for name in ("annotation_id", "fixes"):
+        if (number := row.get(name)) is not None:
+            yield number
 
 
 def _publish(snapshot: DatasetSnapshot, frozen: Frozen, aside: Path) -> None:

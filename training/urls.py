@@ -24,6 +24,7 @@ urlpatterns = [
     path("runs/<int:run_id>/status/", runs.run_status, name="run_status"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="cancel_run"),
     path("projects/<int:project_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
+    path("projects/<int:project_id>/checkpoints/base/", checkpoints.add_base, name="add_base"),
     path("checkpoints/<int:checkpoint_id>/", checkpoints.checkpoint, name="checkpoint"),
     path(
         "checkpoints/<int:checkpoint_id>/completions/",

@@ -1,4 +1,11 @@
-"""From comparisons to preference pairs and scores."""
+"""From comparisons and rewrites to preference pairs and scores.
+
+Ratings give no pairs. A 6 for one answer and a 4 for another are two judgements, each made for
+itself; people drift along the scale in a day and use it differently from one another, so their
+difference is not the preference that asking for one yields. Where both are wanted the ranking
+asks the questions first, and gives the pairs. Neither does an assembly: that its author found
+the whole better than each of its sources is likely, but nobody was asked.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +18,13 @@ MARGINS = {"significantly": 1.0, "better": 2 / 3, "slightly": 1 / 3, "negligibly
 
 UNSTATED_MARGIN = 0.0
 """Someone who did not say how much better asks for no margin: the loss is plain Bradley-Terry."""
+
+REWRITE_MARGIN = MARGINS["slightly"]
+"""Who rewrites an answer says that theirs is better, but not by how much.
+
+It is sure to be a difference, so there is a margin; it is the same answer made better, so the
+margin is the least that a stated strength gives.
+"""
 
 
 def margin_for(strength: str) -> float:
@@ -42,6 +56,18 @@ def pair_from_comparison(left: T, right: T, outcome: str) -> tuple[T, T] | None:
         case "tie" | "both_bad":
             return None
     raise ValueError(f"An outcome is left, right, tie or both_bad, not {outcome!r}.")
+
+
+def pair_from_rewrite(original: T, edited: T) -> tuple[T, T]:
+    """Return (chosen, rejected): the edited text was written because the original fell short.
+
+    Where the original itself had won a comparison, that comparison gives its own pair, and
+    edited > chosen > rejected is the chain of the two.
+
+    >>> pair_from_rewrite("a frog jump", "a frog jumps")
+    ('a frog jumps', 'a frog jump')
+    """
+    return edited, original
 
 
 def score_for(outcome: str, *, side: str) -> float:

@@ -6,21 +6,42 @@ a correction is a new annotation that supersedes the old one.
 
 from annotations.models.annotations import (
     Annotation,
+    Assembly,
+    AssemblyPart,
     Comparison,
     Demonstration,
     RankedCompletion,
     Ranking,
+    Rating,
+    RatingAnswer,
+    Retraction,
+    Review,
+    Rewrite,
 )
-from annotations.models.items import Assignment, Item
-from annotations.models.projects import GuidelineVersion, Kind, Membership, Project, Role, User
+from annotations.models.items import Assignment, AssignmentEvent, Item
+from annotations.models.projects import (
+    GuidelineAcknowledgement,
+    GuidelineVersion,
+    Kind,
+    Membership,
+    Project,
+    Question,
+    RatingScheme,
+    Role,
+    User,
+)
 from annotations.models.prompts import Completion, Message, Prompt, Split
 
 __all__ = [
     "Annotation",
+    "Assembly",
+    "AssemblyPart",
     "Assignment",
+    "AssignmentEvent",
     "Comparison",
     "Completion",
     "Demonstration",
+    "GuidelineAcknowledgement",
     "GuidelineVersion",
     "Item",
     "Kind",
@@ -28,8 +49,15 @@ __all__ = [
     "Message",
     "Project",
     "Prompt",
+    "Question",
     "RankedCompletion",
     "Ranking",
+    "Rating",
+    "RatingAnswer",
+    "RatingScheme",
+    "Retraction",
+    "Review",
+    "Rewrite",
     "Role",
     "Split",
     "User",

@@ -6,22 +6,23 @@ from django.db import models
 from django.db.models import F, Q
 
 from annotations.models.items import Assignment, Item
-from annotations.models.projects import GuidelineVersion, Kind
+from annotations.models.projects import GuidelineVersion, Kind, RatingScheme
 from annotations.models.prompts import Completion
 
 
 class Annotation(models.Model):
     """What a person said about an item. Never updated, never deleted.
 
-    The payload lies in `demonstration`, `comparison` or `ranking`, by `kind`.
+    The payload lies in the model named after its `kind`; a ranking may have a rating beside it.
+    In force is what is neither superseded nor retracted.
     """
 
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="annotations")
     annotator = models.ForeignKey(
         "annotations.User", on_delete=models.PROTECT, related_name="annotations"
     )
-    assignment = models.OneToOneField(
-        Assignment, on_delete=models.PROTECT, null=True, related_name="annotation"
+    assignment = models.ForeignKey(
+        Assignment, on_delete=models.PROTECT, null=True, related_name="annotations"
     )
     """Null for imported annotations, which were never handed out here."""
     kind = models.CharField(max_length=16, choices=Kind)
@@ -37,6 +38,8 @@ class Annotation(models.Model):
     """Submitted after the lease ran out and the place was taken: kept, beyond the overlap."""
     wall_ms = models.PositiveIntegerField(null=True)
     """From hand-out to submit, in milliseconds."""
+    active_ms = models.PositiveIntegerField(null=True)
+    """The part of it with the page in sight and the person at work; null if not measured."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -51,6 +54,16 @@ class Annotation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} annotation {self.pk}"
+
+
+class Retraction(models.Model):
+    """An annotation was taken back by the one who made it, within the grace period."""
+
+    annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Retraction of {self.annotation_id}"
 
 
 class Demonstration(models.Model):
@@ -132,3 +145,121 @@ class RankedCompletion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.completion_id} in tier {self.tier}"
+
+
+class Rating(models.Model):
+    """Answers to the questions of a scheme about each shown completion."""
+
+    annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
+    scheme = models.ForeignKey(RatingScheme, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return f"Rating {self.pk}"
+
+
+class RatingAnswer(models.Model):
+    """One answer about one completion: a point of the scale, or 1 and 0 for a flag."""
+
+    rating = models.ForeignKey(Rating, on_delete=models.PROTECT, related_name="answers")
+    completion = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="+")
+    question = models.CharField(max_length=50)
+    value = models.SmallIntegerField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rating", "completion", "question"], name="rating_answer_once"
+            ),
+            models.CheckConstraint(
+                name="rating_answer_not_negative", condition=Q(value__gte=0, value__lte=100)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.question} of {self.completion_id}: {self.value}"
+
+
+class Rewrite(models.Model):
+    """A better version of a shown completion, by a person. The original stays as it was."""
+
+    annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
+    original = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="+")
+    completion = models.OneToOneField(Completion, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="rewrite_is_another_completion", condition=~Q(original=F("completion"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.completion)
+
+
+class Assembly(models.Model):
+    """An answer put together from parts of shown completions, then polished by a person."""
+
+    annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
+    completion = models.OneToOneField(Completion, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "assemblies"
+
+    def __str__(self) -> str:
+        return str(self.completion)
+
+
+class AssemblyPart(models.Model):
+    """Characters `start` to `end` of a shown completion, at a position of the assembly."""
+
+    assembly = models.ForeignKey(Assembly, on_delete=models.PROTECT, related_name="parts")
+    position = models.PositiveSmallIntegerField()
+    source = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="+")
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["assembly", "position"], name="assembly_part_once_per_position"
+            ),
+            models.CheckConstraint(name="assembly_part_not_empty", condition=Q(start__lt=F("end"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id}[{self.start}:{self.end}]"
+
+
+class Review(models.Model):
+    """What somebody else says about a demonstration, a rewrite or an assembly."""
+
+    class Decision(models.TextChoices):
+        ACCEPT = "accept", "Accept"
+        FIX = "fix", "Fix"
+        REJECT = "reject", "Reject"
+
+    annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
+    subject = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="reviews")
+    decision = models.CharField(max_length=12, choices=Decision)
+    completion = models.OneToOneField(
+        Completion, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    """The text as it should be, of a fix."""
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="review_decision_known", condition=Q(decision__in=["accept", "fix", "reject"])
+            ),
+            models.CheckConstraint(
+                name="review_fix_has_its_text",
+                condition=Q(decision="fix", completion__isnull=False)
+                | (~Q(decision="fix") & Q(completion__isnull=True)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.decision} {self.subject_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from annotations.models.projects import GuidelineVersion, Kind, Project
+from annotations.models.projects import GuidelineVersion, Kind, Project, RatingScheme
 from annotations.models.prompts import Completion, Prompt
 
 
@@ -15,6 +15,7 @@ class Item(models.Model):
     class Purpose(models.TextChoices):
         TRAINING = "training", "Training"
         EVALUATION = "evaluation", "Evaluation"
+        GOLD = "gold", "Gold"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
     kind = models.CharField(max_length=16, choices=Kind)
@@ -25,6 +26,19 @@ class Item(models.Model):
     open_slots = models.PositiveSmallIntegerField(default=1)
     """How many annotators may still be handed this item. Taken by a conditional UPDATE."""
     priority = models.SmallIntegerField(default=0)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    """Of the prompt and the texts that are shown, in any order: the same question asked again."""
+    subject = models.ForeignKey(
+        "annotations.Annotation", on_delete=models.PROTECT, null=True, related_name="review_items"
+    )
+    """What a review is about."""
+    rating_scheme = models.ForeignKey(
+        RatingScheme, on_delete=models.PROTECT, null=True, related_name="items"
+    )
+    """The questions of a rating, or those that a ranking asks first."""
+    gold = models.JSONField(null=True, blank=True)
+    """The known answer of a gold item, as its kind's payload has it. Never sent to annotators."""
+    skips = models.PositiveSmallIntegerField(default=0)
     batch = models.CharField(max_length=64, blank=True)
     """Groups the items made by one act (a sampling run, an import): `run-12`, `import-3`."""
     created_at = models.DateTimeField(auto_now_add=True)
@@ -36,6 +50,11 @@ class Item(models.Model):
                 name="item_queue",
                 condition=Q(open_slots__gt=0),
             ),
+            models.Index(
+                fields=["project", "kind", "id"],
+                name="item_gold",
+                condition=Q(purpose="gold"),
+            ),
             models.Index(fields=["project", "batch"], name="item_batch"),
         ]
         constraints = [
@@ -43,6 +62,14 @@ class Item(models.Model):
                 name="item_open_slots_within_overlap", condition=Q(open_slots__lte=F("overlap"))
             ),
             models.CheckConstraint(name="item_kind_known", condition=Q(kind__in=Kind.values)),
+            models.CheckConstraint(
+                name="item_review_has_a_subject",
+                condition=~Q(kind="review") | Q(subject__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="item_rating_has_questions",
+                condition=~Q(kind="rating") | Q(rating_scheme__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -76,12 +103,22 @@ class Assignment(models.Model):
     state = models.CharField(max_length=12, choices=State, default=State.LEASED)
     shown_order: models.JSONField[list[int], list[int]] = models.JSONField(default=list)
     """Completion ids in the order in which this annotator sees them."""
+    fingerprint = models.CharField(max_length=64, blank=True)
+    """The item's, here for the index: what a person was asked must be found at once."""
     guideline_version = models.ForeignKey(
         GuidelineVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )
     leased_at = models.DateTimeField()
     lease_until = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
+    draft: models.JSONField[dict[str, list[str]] | None, dict[str, list[str]] | None] = (
+        models.JSONField(null=True, blank=True)
+    )
+    """What was entered so far, as the fields of its form."""
+    draft_revision = models.PositiveIntegerField(default=0)
+    """Raised by every saved draft; a page that knows an older one may not overwrite it."""
+    active_ms = models.PositiveIntegerField(default=0)
+    """Time with the page in sight and the person at work, as their browser measured it."""
     skip_reason = models.CharField(max_length=12, choices=SkipReason, blank=True)
     skip_note = models.CharField(max_length=500, blank=True)
 
@@ -90,6 +127,9 @@ class Assignment(models.Model):
             models.Index(
                 fields=["lease_until"], name="assignment_expiry", condition=Q(state="leased")
             ),
+            models.Index(fields=["annotator"], name="assignment_held", condition=Q(state="leased")),
+            models.Index(fields=["annotator", "-closed_at"], name="assignment_history"),
+            models.Index(fields=["annotator", "fingerprint"], name="assignment_questions"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -103,3 +143,26 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item} for {self.annotator} ({self.state})"
+
+
+class AssignmentEvent(models.Model):
+    """One thing that happened to an assignment. Never updated, never deleted."""
+
+    class Name(models.TextChoices):
+        LEASED = "leased", "Handed out"
+        DRAFTED = "drafted", "Draft begun"
+        SUBMITTED = "submitted", "Handed in"
+        UNDONE = "undone", "Taken back"
+        CORRECTED = "corrected", "Corrected"
+        SKIPPED = "skipped", "Skipped"
+        EXPIRED = "expired", "Lease ran out"
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="events")
+    name = models.CharField(max_length=12, choices=Name)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.assignment_id} {self.name}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -9,6 +11,13 @@ from django.db.models import Q
 
 class User(AbstractUser):
     """A person who signs in, or (inactive) one whose votes were imported."""
+
+    keys: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(
+        default=dict, blank=True
+    )
+    """Keys that this person chose, by action; every other action has the key of the page."""
+    sends_on_choice = models.BooleanField(default=False)
+    """Choosing in a comparison sends it."""
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -20,6 +29,10 @@ class Kind(models.TextChoices):
     DEMONSTRATION = "demonstration", "Write"
     COMPARISON = "comparison", "Compare"
     RANKING = "ranking", "Rank"
+    RATING = "rating", "Rate"
+    REWRITE = "rewrite", "Rewrite"
+    ASSEMBLY = "assembly", "Assemble"
+    REVIEW = "review", "Review"
 
 
 class Role(models.TextChoices):
@@ -29,13 +42,65 @@ class Role(models.TextChoices):
     ANNOTATOR = "annotator", "Labeller"
 
 
+def default_counters() -> list[str]:
+    """Return what is counted in a new project."""
+    return ["words", "lines"]
+
+
 class Project(models.Model):
     """One labelling campaign: guidelines, members, prompts and queue settings."""
 
+    class Rendering(models.TextChoices):
+        VERBATIM = "verbatim", "As it is, every line break kept"
+        MARKDOWN = "markdown", "As Markdown"
+
+    class SkipPolicy(models.TextChoices):
+        OTHERS = "others", "To others only"
+        LATER = "later", "To others, and later back to the one who skipped"
+
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=300, blank=True)
+    is_paused = models.BooleanField(default=False)
+    """Nobody is handed anything new; what people hold they may still hand in."""
+
+    # The queue
     comparison_overlap = models.PositiveSmallIntegerField(default=1)
     lease_minutes = models.PositiveSmallIntegerField(default=30)
+    skip_policy = models.CharField(max_length=12, choices=SkipPolicy, default=SkipPolicy.OTHERS)
+    max_skips = models.PositiveSmallIntegerField(default=0)
+    """An item that so many people skipped is handed out no more. 0: never."""
+    daily_limit = models.PositiveIntegerField(null=True, blank=True)
+    """Annotations that one person may hand in on one day."""
+    total_limit = models.PositiveIntegerField(null=True, blank=True)
+    """Annotations that one person may hand in at all."""
+    gold_percent = models.PositiveSmallIntegerField(default=0)
+    """Of the items that a person is handed, while there are gold items new to them."""
+    review_percent = models.PositiveSmallIntegerField(default=0)
+    """Of the demonstrations, rewrites and assemblies, those that somebody else reviews."""
+
+    # What people may do with their work
+    grace_seconds = models.PositiveIntegerField(default=60)
+    """How long after a submit or a skip it can be undone."""
+    edits_allowed = models.BooleanField(default=True)
+    """One's own work can be corrected from the history after the grace period."""
+    own_prompts_allowed = models.BooleanField(default=False)
+    shows_agreement = models.BooleanField(default=False)
+    """People see how far they agree with others, after both have answered."""
+    hourly_pay = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
+    """For an hour of active time."""
+    currency = models.CharField(max_length=3, default="USD")
+
+    # How texts look and what a writer sees counted
+    rendering = models.CharField(max_length=12, choices=Rendering, default=Rendering.VERBATIM)
+    counters: models.JSONField[list[str], list[str]] = models.JSONField(
+        default=default_counters, blank=True
+    )
+    """Of `characters`, `words`, `lines`, `syllables`: what is counted while one writes."""
+    line_syllables: models.JSONField[list[int], list[int]] = models.JSONField(
+        default=list, blank=True
+    )
+    """The syllables wanted in each line (5, 7, 5 for haikus), or nothing."""
+
     created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -46,6 +111,10 @@ class Project(models.Model):
             ),
             models.CheckConstraint(
                 name="project_lease_at_least_one", condition=Q(lease_minutes__gte=1)
+            ),
+            models.CheckConstraint(
+                name="project_percents_up_to_100",
+                condition=Q(gold_percent__lte=100, review_percent__lte=100),
             ),
         ]
 
@@ -66,6 +135,10 @@ class Membership(models.Model):
     )
     role = models.CharField(max_length=12, choices=Role)
     state = models.CharField(max_length=12, choices=State, default=State.ACTIVE)
+    queue_marks: models.JSONField[dict[str, dict[str, int]], dict[str, dict[str, int]]] = (
+        models.JSONField(default=dict, blank=True, editable=False)
+    )
+    """By kind and priority, the last item that this person has passed in the queue."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -112,3 +185,66 @@ class GuidelineVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} v{self.version}"
+
+
+class GuidelineAcknowledgement(models.Model):
+    """A person has seen a version of the guidelines and said so."""
+
+    user = models.ForeignKey(
+        "annotations.User", on_delete=models.CASCADE, related_name="acknowledgements"
+    )
+    guideline_version = models.ForeignKey(
+        GuidelineVersion, on_delete=models.CASCADE, related_name="acknowledgements"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "guideline_version"], name="acknowledgement_once_per_person"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.guideline_version} by {self.user}"
+
+
+class Question(TypedDict):
+    """One question about one completion: a scale from 1 to `points`, or a flag (yes or no)."""
+
+    name: str
+    text: str
+    form: str
+    points: int
+    low: str
+    high: str
+    required: bool
+
+
+class RatingScheme(models.Model):
+    """The questions that people answer about each completion. Immutable once published.
+
+    The highest published version is in force. A row without `published_at` is the one draft.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rating_schemes")
+    version = models.PositiveIntegerField()
+    questions: models.JSONField[list[Question], list[Question]] = models.JSONField()
+    before_ranking = models.BooleanField(default=False)
+    """Rankings ask these questions first, as InstructGPT did (arXiv:2203.02155, figure 12)."""
+    created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "version"], name="rating_scheme_once"),
+            models.UniqueConstraint(
+                fields=["project"],
+                condition=Q(published_at__isnull=True),
+                name="rating_scheme_one_draft",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Questions v{self.version}"

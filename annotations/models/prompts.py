@@ -29,12 +29,21 @@ class Prompt(models.Model):
     class Origin(models.TextChoices):
         WRITTEN = "written", "Written here"
         IMPORTED = "imported", "Imported"
+        ANNOTATOR = "annotator", "By a labeller"
+
+    class Style(models.TextChoices):
+        """What kind of prompt a labeller wrote (InstructGPT, arXiv:2203.02155, appendix A.1)."""
+
+        PLAIN = "plain", "Any task that comes to mind"
+        FEW_SHOT = "few_shot", "An instruction with examples"
+        USER = "user", "What a user would ask"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
     messages: models.JSONField[list[Message], list[Message]] = models.JSONField()
     text = models.TextField()
     """The last user turn, for pages and searches."""
     origin = models.CharField(max_length=12, choices=Origin, default=Origin.WRITTEN)
+    style = models.CharField(max_length=12, choices=Style, blank=True)
     tags: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
     external_id = models.CharField(max_length=200, blank=True)
     content_hash = models.CharField(max_length=64)

@@ -1,6 +1,16 @@
 """Every write but leases. Each service is one transaction with the whole rule in it."""
 
+from annotations.services.assemblies import submit_assembly
+from annotations.services.assignments import (
+    SavedDraft,
+    acknowledge,
+    measure,
+    save_draft,
+    undo,
+)
 from annotations.services.completions import AddedItems, Answer, add_completions
+from annotations.services.gold import GOLD_KINDS, make_gold
+from annotations.services.people import change_keys, reset_keys
 from annotations.services.preferences import ImportedVotes, import_preferences
 from annotations.services.projects import (
     add_member,
@@ -13,9 +23,25 @@ from annotations.services.projects import (
     set_role,
     update_project,
 )
-from annotations.services.prompts import ImportedPrompts, add_demonstrations, import_prompts
+from annotations.services.prompts import (
+    ImportedPrompts,
+    add_demonstrations,
+    import_prompts,
+    write_own_prompt,
+)
+from annotations.services.rate import submit_rating
+from annotations.services.rating_schemes import (
+    DEFAULT_QUESTIONS,
+    publish_scheme,
+    save_scheme_draft,
+    scheme_draft,
+    scheme_in_force,
+)
+from annotations.services.reviews import submit_review
+from annotations.services.rewrites import submit_rewrite
 from annotations.services.rules import ServiceError
 from annotations.services.submissions import (
+    annotation_in_force,
     skip,
     submit_comparison,
     submit_demonstration,
@@ -23,26 +49,46 @@ from annotations.services.submissions import (
 )
 
 __all__ = [
+    "DEFAULT_QUESTIONS",
+    "GOLD_KINDS",
     "AddedItems",
     "Answer",
     "ImportedPrompts",
     "ImportedVotes",
+    "SavedDraft",
     "ServiceError",
+    "acknowledge",
     "add_completions",
     "add_demonstrations",
     "add_member",
+    "annotation_in_force",
+    "change_keys",
     "create_project",
     "import_preferences",
     "import_prompts",
+    "make_gold",
+    "measure",
     "pause_member",
     "publish_guideline",
+    "publish_scheme",
     "remove_member",
+    "reset_keys",
     "resume_member",
+    "save_draft",
     "save_guideline_draft",
+    "save_scheme_draft",
+    "scheme_draft",
+    "scheme_in_force",
     "set_role",
     "skip",
+    "submit_assembly",
     "submit_comparison",
     "submit_demonstration",
     "submit_ranking",
+    "submit_rating",
+    "submit_review",
+    "submit_rewrite",
+    "undo",
     "update_project",
+    "write_own_prompt",
 ]

@@ -8,9 +8,17 @@ from typing import Any
 
 from django.db import transaction
 
+from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, TextError, check_text, same_words
-from annotations.models import Completion, Item, Kind, Project
+from annotations.importers import Messages
+from annotations.models import Completion, Item, Kind, Project, RatingScheme
+from annotations.services.rating_schemes import scheme_for_ratings, scheme_in_force
 from annotations.services.rules import CHUNK, MAX_OVERLAP, ServiceError, chunks, lock
+
+SHOWING_KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.RATING, Kind.REWRITE, Kind.ASSEMBLY)
+
+MOST_SHOWN = 9
+"""Completions on a page of ratings or of an assembly: nobody reads more of them side by side."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,9 @@ class AddedItems:
     completions: int
     items: int
     dropped: int
+    equal_prompts: list[int] = field(default_factory=list)
+    """Of an evaluation, the prompt of each pair whose texts are equal, as often as people would
+    have been asked: a tie that nobody has to judge."""
 
 
 @transaction.atomic
@@ -43,34 +54,51 @@ def add_completions(
     batch: str,
     overlap: int | None = None,
 ) -> AddedItems:
-    """Ask people about answers: in pairs, or in one ranking a prompt.
+    """Ask people about answers: in pairs, all of a prompt together, or one by one.
 
     Answers of one prompt that differ in whitespace alone are one answer. A prompt that already has
     items of this batch gets no more, so that doing it again adds nothing. For an evaluation a
     prompt has as many answers by the child as by the parent; the first of each make a pair, the
-    second of each the next.
+    second of each the next. An empty answer counts there: people see that it is empty. Only a pair
+    of equal texts needs nobody to judge it.
     """
-    if kind not in (Kind.COMPARISON, Kind.RANKING):
-        raise ServiceError(f"Completions are compared or ranked; “{kind}” is neither.")
+    if kind not in SHOWING_KINDS:
+        raise ServiceError(
+            "Completions are compared or ranked, rated, rewritten or assembled; "
+            f"“{kind}” is none of these."
+        )
     if not batch:
         raise ServiceError("Name the batch, so that the same answers are not added twice.")
     overlap = project.comparison_overlap if overlap is None else overlap
     if not 1 <= overlap <= MAX_OVERLAP:
         raise ServiceError(f"Choose an overlap from 1 to {MAX_OVERLAP}.")
     lock(project)
-    answers_by_prompt = _new_answers_by_prompt(project, answers, batch)
+    making = _Making(project, kind, purpose, batch, overlap)
     groups: list[list[Answer]] = []
-    dropped = 0
-    for same_prompt in answers_by_prompt.values():
+    dropped, equal = 0, []
+    for prompt_id, same_prompt in _new_answers_by_prompt(project, answers, batch).items():
         if purpose == Item.Purpose.EVALUATION:
-            pairs = _sides_in_pairs(same_prompt)
-            found = [pair for pair in pairs if len(_distinct(pair)) == 2]
+            pairs = [pair for pair in _sides_in_pairs(same_prompt) if all(map(_is_storable, pair))]
+            found = [pair for pair in pairs if not _is_equal(*pair)]
+            equal += [prompt_id] * overlap * (len(pairs) - len(found))
+            dropped += len(same_prompt) - 2 * len(pairs)
         else:
             found = _groups(_distinct(same_prompt), kind)
+            dropped += len(same_prompt) - sum(len(group) for group in found)
         groups += found
-        dropped += len(same_prompt) - sum(len(group) for group in found)
-    completions = _create_items(project, groups, purpose=purpose, batch=batch, overlap=overlap)
-    return AddedItems(completions=completions, items=len(groups), dropped=dropped)
+    completions = _create_items(making, groups)
+    return AddedItems(completions, len(groups), dropped, equal)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What the items of one call have in common."""
+
+    project: Project
+    kind: str
+    purpose: str
+    batch: str
+    overlap: int
 
 
 def _new_answers_by_prompt(
@@ -100,42 +128,51 @@ def _sides_in_pairs(answers: Sequence[Answer]) -> list[list[Answer]]:
     return [list(pair) for pair in zip(*sides.values(), strict=True)]
 
 
+def _is_equal(first: Answer, second: Answer) -> bool:
+    return first.text.strip() == second.text.strip()
+
+
+def _is_storable(answer: Answer) -> bool:
+    try:
+        check_text(answer.text, field="The completion", max_chars=MAX_COMPLETION_CHARS)
+    except TextError:
+        return False
+    return True
+
+
 def _distinct(answers: Sequence[Answer]) -> list[Answer]:
     """Return the answers that can be stored and that say something different from those before."""
     distinct: dict[str, Answer] = {}
-    for answer in answers:
-        try:
-            check_text(answer.text, field="The completion", max_chars=MAX_COMPLETION_CHARS)
-        except TextError:
-            continue
+    for answer in filter(_is_storable, answers):
         distinct.setdefault(same_words(answer.text), answer)
     return list(distinct.values())
 
 
 def _groups(answers: list[Answer], kind: str) -> list[list[Answer]]:
-    """Return what is shown together: consecutive pairs, or all of them to be ranked."""
-    if kind == Kind.RANKING:
-        return [answers] if len(answers) >= 2 else []
-    return [answers[start : start + 2] for start in range(0, len(answers) - 1, 2)]
+    """Return what is shown together: consecutive pairs, all of them, or each on its own."""
+    match kind:
+        case Kind.REWRITE:
+            return [[answer] for answer in answers]
+        case Kind.RATING:
+            return _of_size(answers, MOST_SHOWN, least=1)
+        case Kind.ASSEMBLY:
+            return _of_size([a for a in answers if a.text.strip()], MOST_SHOWN, least=2)
+        case Kind.RANKING:
+            return [answers] if len(answers) >= 2 else []
+    return _of_size(answers, 2, least=2)
 
 
-def _create_items(
-    project: Project, groups: list[list[Answer]], *, purpose: str, batch: str, overlap: int
-) -> int:
+def _of_size(answers: list[Answer], size: int, *, least: int) -> list[list[Answer]]:
+    groups = (answers[start : start + size] for start in range(0, len(answers), size))
+    return [group for group in groups if len(group) >= least]
+
+
+def _create_items(making: _Making, groups: list[list[Answer]]) -> int:
     """Create an item for each group. Return how many completions there are in them."""
+    messages = _messages(making.project, groups)
+    scheme = _scheme(making)
     items = Item.objects.bulk_create(
-        (
-            Item(
-                project=project,
-                kind=Kind.COMPARISON if len(group) == 2 else Kind.RANKING,
-                prompt_id=group[0].prompt_id,
-                purpose=purpose,
-                overlap=overlap,
-                open_slots=overlap,
-                batch=batch,
-            )
-            for group in groups
-        ),
+        (_item(making, group, messages[group[0].prompt_id], scheme) for group in groups),
         batch_size=CHUNK,
     )
     completions = Completion.objects.bulk_create(
@@ -151,6 +188,45 @@ def _create_items(
         batch_size=CHUNK,
     )
     return len(completions)
+
+
+def _item(
+    making: _Making,
+    group: Sequence[Answer],
+    messages: Messages,
+    scheme: RatingScheme | None,
+) -> Item:
+    # Two that are left of a ranking are compared: the strength says more than their order.
+    is_pair = making.kind == Kind.RANKING and len(group) == 2
+    kind = Kind.COMPARISON if is_pair else making.kind
+    return Item(
+        project=making.project,
+        kind=kind,
+        prompt_id=group[0].prompt_id,
+        purpose=making.purpose,
+        overlap=making.overlap,
+        open_slots=making.overlap,
+        batch=making.batch,
+        fingerprint=fingerprint_of(kind, messages, [answer.text for answer in group]),
+        rating_scheme=scheme if kind in (Kind.RATING, Kind.RANKING) else None,
+    )
+
+
+def _messages(project: Project, groups: Sequence[Sequence[Answer]]) -> dict[int, Messages]:
+    found: dict[int, Messages] = {}
+    for ids in chunks({group[0].prompt_id for group in groups}):
+        for prompt in project.prompts.filter(id__in=ids).only("messages"):
+            turns = ({"role": m["role"], "content": m["content"]} for m in prompt.messages)
+            found[prompt.pk] = tuple(turns)
+    return found
+
+
+def _scheme(making: _Making) -> RatingScheme | None:
+    """Return the questions of a rating, or those that a ranking asks first."""
+    if making.kind == Kind.RATING:
+        return scheme_for_ratings(making.project)
+    scheme = scheme_in_force(making.project)
+    return scheme if scheme and scheme.before_ranking else None
 
 
 def _completion(answer: Answer) -> Completion:

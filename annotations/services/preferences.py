@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F
 
+from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.prompts import content_hash
 from annotations.importers import PromptRow, VoteRow
 from annotations.models import (
@@ -135,6 +136,9 @@ class _ImportedPairs:
                 prompt=prompt,
                 overlap=0,
                 open_slots=0,
+                fingerprint=fingerprint_of(
+                    Kind.COMPARISON, prompt.messages, [left.text, right.text]
+                ),
                 batch=self.batch,
             )
             item.completions.add(left, right)

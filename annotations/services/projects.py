@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -12,6 +14,35 @@ from annotations.models import GuidelineVersion, Kind, Membership, Project, Role
 from annotations.services.rules import MAX_OVERLAP, ServiceError, check, lock
 
 MAX_LEASE_MINUTES = 24 * 60
+MANY = 1_000_000
+LIMITS: dict[str, tuple[int, int, str]] = {
+    "comparison_overlap": (1, MAX_OVERLAP, "an overlap"),
+    "lease_minutes": (1, MAX_LEASE_MINUTES, "a lease, in minutes,"),
+    "max_skips": (0, MANY, "a number of skips"),
+    "daily_limit": (1, MANY, "a limit for a day"),
+    "total_limit": (1, MANY, "a limit for everything"),
+    "gold_percent": (0, 100, "a share of gold items"),
+    "review_percent": (0, 100, "a share of reviews"),
+    "grace_seconds": (0, 3600, "a time to undo, in seconds,"),
+    "hourly_pay": (0, MANY, "a pay"),
+}
+"""The numbers that a setting may be, and what it is called in a sentence."""
+
+SETTINGS = (
+    "name",
+    "description",
+    "is_paused",
+    *LIMITS,
+    "skip_policy",
+    "edits_allowed",
+    "own_prompts_allowed",
+    "shows_agreement",
+    "currency",
+    "rendering",
+    "counters",
+    "line_syllables",
+)
+"""The fields of a project that its owners may change."""
 
 
 @transaction.atomic
@@ -26,20 +57,15 @@ def create_project(*, name: str, description: str, created_by: User) -> Project:
 
 
 @transaction.atomic
-def update_project(
-    project: Project, *, name: str, description: str, comparison_overlap: int, lease_minutes: int
-) -> Project:
-    """Change the settings of a project. A new overlap holds for items that are made from now on."""
-    name, description = _project_texts(name, description)
-    if Project.objects.filter(name=name).exclude(id=project.pk).exists():
-        raise ServiceError(f"There is already a project called “{name}”. Choose another name.")
-    if not 1 <= comparison_overlap <= MAX_OVERLAP:
-        raise ServiceError(f"Choose an overlap from 1 to {MAX_OVERLAP}.")
-    if not 1 <= lease_minutes <= MAX_LEASE_MINUTES:
-        raise ServiceError(f"Choose a lease from 1 to {MAX_LEASE_MINUTES:,} minutes.")
-    project.name, project.description = name, description
-    project.comparison_overlap, project.lease_minutes = comparison_overlap, lease_minutes
-    project.save(update_fields=["name", "description", "comparison_overlap", "lease_minutes"])
+def update_project(project: Project, **changes: Any) -> Project:
+    """Change settings of a project, by the names of its fields.
+
+    A new overlap or review share holds for items that are made from now on.
+    """
+    changes = _checked_settings(project, changes)
+    for name, value in changes.items():
+        setattr(project, name, value)
+    project.save(update_fields=list(changes))
     return project
 
 
@@ -118,6 +144,23 @@ def publish_guideline(project: Project, kind: str, text: str, user: User) -> Gui
     draft.published_at = timezone.now()
     draft.save(update_fields=["published_at"])
     return draft
+
+
+def _checked_settings(project: Project, changes: dict[str, Any]) -> dict[str, Any]:
+    if unknown := changes.keys() - set(SETTINGS):
+        raise ServiceError(f"There is no such setting: {', '.join(sorted(unknown))}.")
+    name, description = _project_texts(
+        changes.get("name", project.name), changes.get("description", project.description)
+    )
+    if Project.objects.filter(name=name).exclude(id=project.pk).exists():
+        raise ServiceError(f"There is already a project called “{name}”. Choose another name.")
+    for setting, (low, high, words) in LIMITS.items():
+        value = changes.get(setting)
+        if value is not None and not low <= value <= high:
+            raise ServiceError(f"Choose {words} from {low:,} to {high:,}.")
+    if any(count < 1 for count in changes.get("line_syllables", [])):
+        raise ServiceError("Give every line at least one syllable, or no lines at all.")
+    return changes | {"name": name, "description": description}
 
 
 def _project_texts(name: str, description: str) -> tuple[str, str]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from annotations import queue
+from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.prompts import content_hash, last_user_text, split_for
-from annotations.algorithms.text import MAX_COMPLETION_CHARS
-from annotations.importers import DemonstrationRow, Messages, PromptRow
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS, unix_newlines
+from annotations.importers import DemonstrationRow, Messages, PromptRow, user_turn
 from annotations.models import (
     Annotation,
+    Assignment,
     Completion,
     GuidelineVersion,
     Item,
@@ -22,7 +24,8 @@ from annotations.models import (
     User,
 )
 from annotations.selectors import guideline_in_force
-from annotations.services.rules import CHUNK, check, chunks, lock
+from annotations.selectors.queue import leases_of, limit_reached
+from annotations.services.rules import CHUNK, ServiceError, check, chunks, lock
 from annotations.services.submissions import write_demonstration
 
 
@@ -57,10 +60,66 @@ def import_prompts(
     items = []
     if as_demonstrations:
         items = Item.objects.bulk_create(
-            (Item(project=project, kind=Kind.DEMONSTRATION, prompt=prompt) for prompt in created),
+            (
+                Item(
+                    project=project,
+                    kind=Kind.DEMONSTRATION,
+                    prompt=prompt,
+                    fingerprint=fingerprint_of(Kind.DEMONSTRATION, prompt.messages),
+                )
+                for prompt in created
+            ),
             batch_size=CHUNK,
         )
     return ImportedPrompts(len(created), len(rows) - len(created), len(items))
+
+
+@transaction.atomic
+def write_own_prompt(project: Project, user: User, style: str, text: str) -> Assignment:
+    """Add a prompt that a labeller thought of, and hand it to them to answer.
+
+    Their own answer comes first because they know best what they asked for; if they skip it,
+    it goes to others.
+    """
+    if not project.own_prompts_allowed:
+        raise ServiceError("This project takes no prompts from labellers. Start the next item.")
+    if project.is_paused or limit_reached(user, project):
+        raise ServiceError("There is no more to do here for now, so no prompt was added.")
+    if style not in Prompt.Style.values:
+        raise ServiceError("Choose what kind of prompt this is.")
+    text = check(unix_newlines(text), "The prompt", MAX_PROMPT_CHARS).strip()
+    if not text:
+        raise ServiceError("The prompt is empty. Write what a model should answer.")
+    lock(project)
+    item = _own_prompt_item(project, user, style, text)
+    assignment = queue.lease_item(user, item)
+    if assignment is None:
+        raise ServiceError("You are not active in this project any more. Ask one of its owners.")
+    return assignment
+
+
+def _own_prompt_item(project: Project, user: User, style: str, text: str) -> Item:
+    messages = user_turn(text)
+    if prompts_by_hash(project, [messages]):
+        raise ServiceError(
+            "The project has this very prompt already. Change it, or ask for something else."
+        )
+    unanswered = leases_of(user, project).filter(
+        item__prompt__created_by=user, item__prompt__origin=Prompt.Origin.ANNOTATOR
+    )
+    if unanswered.exists():
+        raise ServiceError(
+            "You have not answered the last prompt that you wrote. Answer or skip it first."
+        )
+    prompt = _prompt(project, messages, user, Prompt.Origin.ANNOTATOR)
+    prompt.style = style
+    prompt.save()
+    return Item.objects.create(
+        project=project,
+        kind=Kind.DEMONSTRATION,
+        prompt=prompt,
+        fingerprint=fingerprint_of(Kind.DEMONSTRATION, messages),
+    )
 
 
 @transaction.atomic

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Greatest, Now
 
 from annotations import queue
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_REASON_CHARS, unix_newlines
 from annotations.models import (
     Annotation,
     Assignment,
+    AssignmentEvent,
     Comparison,
     Completion,
     Demonstration,
@@ -19,37 +21,50 @@ from annotations.models import (
     RankedCompletion,
     Ranking,
 )
+from annotations.services.ratings import Answers, write_rating
+from annotations.services.review_items import ask_for_review, withdraw_review
 from annotations.services.rules import ServiceError, check
 
 LONGEST_MS = 2**31 - 1
+MAX_NOTE_CHARS = 500
+
+Event = AssignmentEvent.Name
 
 
 @transaction.atomic
-def submit_demonstration(assignment: Assignment, text: str, *, reason: str = "") -> Annotation:
+def submit_demonstration(
+    assignment: Assignment, text: str, *, reason: str = "", correcting: int | None = None
+) -> Annotation:
     """Keep an ideal answer. A second submit changes nothing and answers as the first did."""
-    if existing := _existing(assignment):
+    if correcting is None and (existing := annotation_in_force(assignment)):
         return existing
-    _expect_kind(assignment, Kind.DEMONSTRATION)
+    expect_kind(assignment, Kind.DEMONSTRATION)
     text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
     if not text.strip():
         raise ServiceError("Your text is empty. Write an answer to the prompt, or skip it.")
-    annotation, created = _annotate(assignment, reason)
+    annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         write_demonstration(annotation, text)
+        ask_for_review(annotation)
     return annotation
 
 
 @transaction.atomic
 def submit_comparison(
-    assignment: Assignment, outcome: str, strength: str = "", *, reason: str = ""
+    assignment: Assignment,
+    outcome: str,
+    strength: str = "",
+    *,
+    reason: str = "",
+    correcting: int | None = None,
 ) -> Annotation:
     """Keep which completion is better, as seen: left is the one that was shown first.
 
     A second submit changes nothing and answers as the first did.
     """
-    if existing := _existing(assignment):
+    if correcting is None and (existing := annotation_in_force(assignment)):
         return existing
-    _expect_kind(assignment, Kind.COMPARISON)
+    expect_kind(assignment, Kind.COMPARISON)
     if outcome not in Comparison.Outcome.values:
         raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
     sided = outcome in (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
@@ -57,9 +72,9 @@ def submit_comparison(
         raise ServiceError("Choose how much better it is: significantly, better, slightly …")
     if not sided and strength:
         raise ServiceError("A tie and “both bad” have no strength. Choose one or the other.")
-    annotation, created = _annotate(assignment, reason)
+    annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
-        left, right = assignment.shown_order
+        left, right = annotation.shown_order
         Comparison.objects.create(
             annotation=annotation, left_id=left, right_id=right, outcome=outcome, strength=strength
         )
@@ -68,19 +83,25 @@ def submit_comparison(
 
 @transaction.atomic
 def submit_ranking(
-    assignment: Assignment, tiers: Sequence[Sequence[int]], *, reason: str = ""
+    assignment: Assignment,
+    tiers: Sequence[Sequence[int]],
+    *,
+    ratings: Answers | None = None,
+    reason: str = "",
+    correcting: int | None = None,
 ) -> Annotation:
     """Keep a ranking: tiers of completion ids, best first; those in one tier are tied.
 
-    A second submit changes nothing and answers as the first did.
+    Where the item asks questions first, their answers are kept beside it. A second submit changes
+    nothing and answers as the first did.
     """
-    if existing := _existing(assignment):
+    if correcting is None and (existing := annotation_in_force(assignment)):
         return existing
-    _expect_kind(assignment, Kind.RANKING)
+    expect_kind(assignment, Kind.RANKING)
     ranked = [completion for tier in tiers for completion in tier]
     if sorted(ranked) != sorted(assignment.shown_order) or not all(tiers):
         raise ServiceError("Give every completion a place, each exactly once.")
-    annotation, created = _annotate(assignment, reason)
+    annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         ranking = Ranking.objects.create(annotation=annotation)
         RankedCompletion.objects.bulk_create(
@@ -88,6 +109,8 @@ def submit_ranking(
             for number, tier in enumerate(tiers)
             for completion in tier
         )
+        if scheme := assignment.item.rating_scheme:
+            write_rating(annotation, scheme, ratings or {})
     return annotation
 
 
@@ -99,7 +122,7 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
     """
     if reason not in Assignment.SkipReason.values:
         raise ServiceError("Choose why you skip this one.")
-    note = check(unix_newlines(note), "Your note", 500)
+    note = check(unix_newlines(note), "Your note", MAX_NOTE_CHARS)
     skipped = {
         "state": Assignment.State.SKIPPED,
         "skip_reason": reason,
@@ -107,57 +130,116 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
         "closed_at": Now(),
     }
     of_this = Assignment.objects.filter(id=assignment.pk)
-    if of_this.filter(state=Assignment.State.LEASED).update(**skipped):
-        queue.return_place(assignment.item_id)
-    else:
-        of_this.filter(state=Assignment.State.EXPIRED).update(**skipped)
+    held = of_this.filter(state=Assignment.State.LEASED).update(**skipped)
+    if held or of_this.filter(state=Assignment.State.EXPIRED).update(**skipped):
+        queue.count_skip(assignment.item_id, 1, places=held)
+        queue.record(assignment.pk, Event.SKIPPED)
     assignment.refresh_from_db()
 
 
-def _existing(assignment: Assignment) -> Annotation | None:
-    return Annotation.objects.filter(assignment_id=assignment.pk).first()
+def annotation_in_force(assignment: Assignment) -> Annotation | None:
+    """Return what an assignment says now: neither superseded nor taken back."""
+    return (
+        assignment.annotations.filter(superseded_by__isnull=True, retraction__isnull=True)
+        .order_by("id")
+        .last()
+    )
 
 
-def _expect_kind(assignment: Assignment, kind: Kind) -> None:
+def expect_kind(assignment: Assignment, kind: Kind) -> None:
     if assignment.item.kind != kind:
         raise ServiceError(
             f"This assignment asks for a {assignment.item.kind}, not a {kind.value}. Open it again."
         )
 
 
-def _annotate(assignment: Assignment, reason: str) -> tuple[Annotation, bool]:
+def annotate(
+    assignment: Assignment, reason: str = "", *, correcting: int | None = None
+) -> tuple[Annotation, bool]:
     """Close an assignment and return its annotation, and whether this call made it.
 
     Of two submits at once only one closes it; the other waits for its row and finds the answer.
+    With `correcting`, the annotation with that id is superseded, if it still is in force.
     """
     reason = check(unix_newlines(reason), "Your reason", MAX_REASON_CHARS)
+    if correcting is not None:
+        Assignment.objects.select_for_update().get(id=assignment.pk)
+        if (current := annotation_in_force(assignment)) is not None:
+            if current.pk != correcting:
+                return current, False
+            return _correct(assignment, current, reason), True
     surplus = False
-    if not _close(assignment, Assignment.State.LEASED):
-        if not _close(assignment, Assignment.State.EXPIRED):
-            if existing := _existing(assignment):
+    measured = assignment.active_ms
+    if not _close(assignment, Assignment.State.LEASED, measured):
+        if not _close(assignment, Assignment.State.EXPIRED, measured):
+            if existing := annotation_in_force(assignment):
                 return existing, False
-            raise ServiceError("You skipped this one, so it has gone to others. Start the next.")
+            raise ServiceError(
+                "You skipped this one, so it has gone to others. Undo the skip from your history "
+                "if you just did it, or start the next."
+            )
         surplus = not queue.take_place(assignment.item_id)
-    assignment.refresh_from_db(fields=["state", "closed_at", "leased_at"])
+    assignment.refresh_from_db(fields=["state", "closed_at", "leased_at", "active_ms"])
+    queue.record(assignment.pk, Event.SUBMITTED)
+    # What was taken back before stays, and is followed by what is said now.
+    taken_back = assignment.annotations.order_by("id").last()
     return (
-        Annotation.objects.create(
-            item_id=assignment.item_id,
-            annotator_id=assignment.annotator_id,
-            assignment=assignment,
-            kind=assignment.item.kind,
-            guideline_version_id=assignment.guideline_version_id,
-            shown_order=assignment.shown_order,
-            reason=reason,
-            surplus=surplus,
-            wall_ms=_milliseconds(assignment),
-        ),
+        _create(assignment, reason, taken_back, surplus=surplus, wall_ms=_milliseconds(assignment)),
         True,
     )
 
 
-def _close(assignment: Assignment, state: str) -> bool:
-    in_state = Assignment.objects.filter(id=assignment.pk, state=state)
-    return in_state.update(state=Assignment.State.SUBMITTED, closed_at=Now()) == 1
+def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annotation:
+    if not assignment.item.project.edits_allowed:
+        raise ServiceError(
+            "This project does not let answers be changed any more. Ask an owner of the project "
+            "if yours is wrong."
+        )
+    withdraw_review(current)
+    queue.record(assignment.pk, Event.CORRECTED)
+    _of(assignment).update(active_ms=Greatest("active_ms", Value(assignment.active_ms)))
+    assignment.refresh_from_db(fields=["active_ms"])
+    return _create(assignment, reason, current, surplus=current.surplus, wall_ms=current.wall_ms)
+
+
+def _create(
+    assignment: Assignment,
+    reason: str,
+    supersedes: Annotation | None,
+    *,
+    surplus: bool,
+    wall_ms: int | None,
+) -> Annotation:
+    return Annotation.objects.create(
+        item=assignment.item,
+        annotator_id=assignment.annotator_id,
+        assignment=assignment,
+        kind=assignment.item.kind,
+        guideline_version_id=assignment.guideline_version_id,
+        shown_order=assignment.shown_order,
+        reason=reason,
+        supersedes=supersedes,
+        surplus=surplus,
+        wall_ms=wall_ms,
+        active_ms=assignment.active_ms or None,
+    )
+
+
+def _close(assignment: Assignment, state: str, measured: int) -> bool:
+    closed = (
+        _of(assignment)
+        .filter(state=state)
+        .update(
+            state=Assignment.State.SUBMITTED,
+            closed_at=Now(),
+            active_ms=Greatest("active_ms", Value(measured)),
+        )
+    )
+    return closed == 1
+
+
+def _of(assignment: Assignment) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(id=assignment.pk)
 
 
 def _milliseconds(assignment: Assignment) -> int | None:
@@ -168,6 +250,7 @@ def _milliseconds(assignment: Assignment) -> int | None:
 
 
 def write_demonstration(annotation: Annotation, text: str) -> None:
+    """Store a text as a completion, and that it is what the annotation says."""
     completion = Completion.objects.create(
         prompt_id=annotation.item.prompt_id,
         text=text,

@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.prompts import content_hash, split_for
 from annotations.models import (
     Annotation,
     Assignment,
+    AssignmentEvent,
     Comparison,
     Completion,
     Demonstration,
@@ -19,10 +22,41 @@ from annotations.models import (
     Kind,
     Project,
     Prompt,
+    Question,
     RankedCompletion,
     Ranking,
+    RatingScheme,
     User,
 )
+
+SHOWN = {
+    Kind.DEMONSTRATION: 0,
+    Kind.COMPARISON: 2,
+    Kind.RANKING: 4,
+    Kind.RATING: 2,
+    Kind.REWRITE: 1,
+    Kind.ASSEMBLY: 4,
+}
+"""How many completions an item of each kind shows."""
+
+OVERALL: Question = {
+    "name": "overall",
+    "text": "How good is it overall?",
+    "form": "scale",
+    "points": 7,
+    "low": "Very bad",
+    "high": "Very good",
+    "required": True,
+}
+HARMFUL: Question = {
+    "name": "harmful",
+    "text": "Is it harmful?",
+    "form": "flag",
+    "points": 0,
+    "low": "",
+    "high": "",
+    "required": False,
+}
 
 
 def make_prompt(
@@ -68,18 +102,48 @@ def make_item(
     overlap: int = 1,
     **changes: Any,
 ) -> Item:
-    """Return an item with new completions of the texts: two or four by default, by its kind."""
+    """Return an item with new completions of the texts: as many as its kind shows, by default.
+
+    A review is about a new demonstration by a person outside the cast, if not about another.
+    """
+    if kind == Kind.REVIEW:
+        subject = changes.setdefault("subject", None) or _make_subject(project, prompt)
+        changes["subject"], prompt = subject, subject.item.prompt
+        completions = [subject.demonstration.completion] if completions is None else completions
+    if kind == Kind.RATING:
+        changes.setdefault("rating_scheme", None)
+        changes["rating_scheme"] = changes["rating_scheme"] or make_rating_scheme(project)
     if prompt is None:
         prompt = make_prompt(project, f"Write a haiku about prompt {project.prompts.count()}.")
     if completions is None:
         if texts is None:
-            count = {Kind.DEMONSTRATION: 0, Kind.COMPARISON: 2, Kind.RANKING: 4}[Kind(kind)]
-            texts = [f"haiku {number}" for number in range(count)]
+            texts = [f"haiku {number}" for number in range(SHOWN[Kind(kind)])]
         completions = [make_completion(prompt, text) for text in texts]
-    values = {"open_slots": overlap, **changes}
+    fingerprint = fingerprint_of(kind, prompt.messages, [one.text for one in completions])
+    values = {"open_slots": overlap, "fingerprint": fingerprint, **changes}
     item = Item.objects.create(project=project, kind=kind, prompt=prompt, overlap=overlap, **values)
     item.completions.add(*completions)
     return item
+
+
+def _make_subject(project: Project, prompt: Prompt | None) -> Annotation:
+    writer, _ = User.objects.get_or_create(username="writer")
+    return make_demonstration(project, writer, prompt=prompt).annotation
+
+
+def make_rating_scheme(project: Project, **changes: Any) -> RatingScheme:
+    """Return the published questions of a project: those in force, or new ones with a scale."""
+    published = project.rating_schemes.filter(published_at__isnull=False)
+    if not changes and (scheme := published.order_by("-version").first()):
+        return scheme
+    values: dict[str, Any] = {
+        "version": project.rating_schemes.count() + 1,
+        "questions": [OVERALL, HARMFUL],
+        "created_by": project.created_by,
+        "published_at": timezone.now(),
+        **changes,
+    }
+    return RatingScheme.objects.create(project=project, **values)
 
 
 def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
@@ -87,6 +151,7 @@ def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
     Item.objects.filter(id=item.pk).update(open_slots=item.open_slots - 1)
     item.refresh_from_db()
     values = {
+        "fingerprint": item.fingerprint,
         "shown_order": sorted(item.completions.values_list("id", flat=True)),
         "guideline_version": item.project.guideline_versions.filter(
             kind=item.kind, published_at__isnull=False
@@ -98,6 +163,7 @@ def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
         **changes,
     }
     assignment = Assignment.objects.create(item=item, annotator=annotator, **values)
+    AssignmentEvent.objects.create(assignment=assignment, name=AssignmentEvent.Name.LEASED)
     assignment.refresh_from_db()
     return assignment
 

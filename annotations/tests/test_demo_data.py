@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from annotations.algorithms.haiku import find_subject, score_haiku, split_words
+from annotations.models import Kind
 
 DEMO = Path(__file__).parents[1] / "demo"
 GUIDELINES = Path(__file__).parents[2] / "docs" / "guidelines"
@@ -71,7 +72,7 @@ def test_it_is_plain_text() -> None:
         assert text.splitlines() == [line.strip() for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("kind", ["demonstration", "comparison", "ranking"])
+@pytest.mark.parametrize("kind", Kind.values)
 def test_it_has_short_guidelines_for_each_kind(kind: str) -> None:
     text = (GUIDELINES / f"{kind}.md").read_text("utf-8")
     assert text.startswith("# ")

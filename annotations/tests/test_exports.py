@@ -11,10 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotations import exports
-from annotations.models import Annotation, Item, Kind
+from annotations import exports, services
+from annotations.models import Annotation, Item, Kind, Retraction
+from annotations.services.review_items import text_of
 from annotations.tests.factories import (
     make_annotation,
+    make_assignment,
     make_comparison,
     make_demonstration,
     make_item,
@@ -38,6 +40,8 @@ def test_it_exports_a_demonstration_with_where_it_came_from(project, bob):
             "guideline_version": 1,
             "prompt": prompt.messages,
             "completion": [{"role": "assistant", "content": "a\n\nb \u202e"}],
+            "kind": "demonstration",
+            "fixes": None,
         }
     ]
 
@@ -133,4 +137,136 @@ def test_it_needs_as_many_queries_for_many_rows_as_for_one(project, bob):
     for _ in range(20):
         make_comparison(make_item(project), bob)
         make_demonstration(project, bob)
-    assert queries() == one == 3
+    assert queries() == one == 6
+
+
+# Rewrites, assemblies, reviews, ratings
+
+
+def assigned(project, user, kind, **changes):
+    return make_assignment(make_item(project, kind, **changes), user)
+
+
+def rewrite(project, user, text="after", **changes):
+    return services.submit_rewrite(
+        assigned(project, user, Kind.REWRITE, texts=["before"], **changes), text
+    )
+
+
+def review(subject, user, decision, text="", reason="because"):
+    completion = text_of(subject)
+    item = make_item(subject.item.project, Kind.REVIEW, subject=subject, completions=[completion])
+    return services.submit_review(make_assignment(item, user), decision, text, reason=reason)
+
+
+def texts_of(rows):
+    return [row["completion"][0]["content"] for row in rows]
+
+
+def test_a_rewrite_beats_its_original_and_is_one_text_to_imitate(project, bob):
+    annotation = rewrite(project, bob)
+    (pair,) = exports.preferences(project.pk)
+    assert (pair["chosen_id"], pair["rejected_id"]) == (
+        annotation.rewrite.completion_id,
+        annotation.rewrite.original_id,
+    )
+    assert (pair["margin"], pair["strength"]) == (pytest.approx(1 / 3), "")
+    (row,) = exports.demonstrations(project.pk)
+    assert (row["kind"], row["annotation_id"], texts_of([row])) == (
+        "rewrite",
+        annotation.pk,
+        ["after"],
+    )
+    counts = exports.preference_counts(project.pk)
+    assert (counts.rewrites, counts.rejected_rewrites, counts.pairs) == (1, 0, 1)
+
+
+def test_an_assembly_is_one_text_to_imitate_and_no_preference(project, bob):
+    assignment = assigned(project, bob, Kind.ASSEMBLY)
+    services.submit_assembly(assignment, [(assignment.shown_order[0], 0, 5)], "the whole")
+    (row,) = exports.demonstrations(project.pk)
+    assert (row["kind"], texts_of([row])) == ("assembly", ["the whole"])
+    assert list(exports.preferences(project.pk)) == []
+
+
+def test_ratings_are_rows_of_their_own_and_no_preferences(project, bob):
+    assignment = assigned(project, bob, Kind.RATING, texts=["a", "b"])
+    first, second = assignment.shown_order
+    answers = {first: {"overall": 7, "harmful": 1}, second: {"overall": 1}}
+    annotation = services.submit_rating(assignment, answers)
+    rows = list(exports.ratings(project.pk))
+    assert [row["completion_id"] for row in rows] == [first, second]
+    assert [row["answers"] for row in rows] == [
+        {"overall": 7, "harmful": 1},
+        {"overall": 1, "harmful": 0},
+    ]
+    assert {(row["annotation_id"], row["kind"], row["questions_version"]) for row in rows} == {
+        (annotation.pk, "rating", 1)
+    }
+    assert list(exports.preferences(project.pk)) == []
+    assert list(exports.demonstrations(project.pk)) == []
+
+
+def test_what_was_rejected_is_left_out_and_counted(project, bob, carol):
+    written = make_demonstration(project, bob, "poor").annotation
+    rewritten = rewrite(project, bob)
+    make_demonstration(project, bob, "fine")
+    review(written, carol, "reject")
+    review(rewritten, carol, "reject")
+    assert texts_of(exports.demonstrations(project.pk)) == ["fine"]
+    assert list(exports.preferences(project.pk)) == []
+    counts = exports.review_counts(project.pk)
+    assert (counts.written, counts.reviewed, counts.rejected, counts.fixed) == (3, 2, 2, 0)
+    assert exports.preference_counts(project.pk).pairs == 0
+
+
+def test_a_fix_takes_the_place_of_what_it_fixes(project, bob, carol):
+    written = make_demonstration(project, bob, "nearly").annotation
+    rewritten = rewrite(project, bob)
+    fix = review(written, carol, "fix", "quite")
+    fixed_rewrite = review(rewritten, carol, "fix", "after all")
+    rows = list(exports.demonstrations(project.pk))
+    assert texts_of(rows) == ["quite", "after all"]
+    assert [(row["annotation_id"], row["fixes"], row["kind"]) for row in rows] == [
+        (fix.pk, written.pk, "demonstration"),
+        (fixed_rewrite.pk, rewritten.pk, "rewrite"),
+    ]
+    assert {row["annotator"] for row in rows} == {f"annotator-{carol.pk}"}
+    (pair,) = exports.preferences(project.pk)
+    assert (pair["chosen"][0]["content"], pair["rejected"][0]["content"]) == (
+        "after all",
+        "before",
+    )
+    assert pair["annotation_id"] == fixed_rewrite.pk
+    assert exports.preference_counts(project.pk).pairs == 1
+    assert exports.review_counts(project.pk).fixed == 2
+
+
+def test_an_accepted_text_stays_as_it_is(project, bob, carol):
+    written = make_demonstration(project, bob, "good").annotation
+    review(written, carol, "accept")
+    (row,) = exports.demonstrations(project.pk)
+    assert (row["annotation_id"], row["fixes"]) == (written.pk, None)
+
+
+def test_only_the_review_in_force_counts(project, bob, carol):
+    written = make_demonstration(project, bob, "good").annotation
+    item = make_item(
+        project, Kind.REVIEW, subject=written, completions=[written.demonstration.completion]
+    )
+    assignment = make_assignment(item, carol)
+    first = services.submit_review(assignment, "reject", reason="no")
+    assert list(exports.demonstrations(project.pk)) == []
+    services.submit_review(assignment, "accept", correcting=first.pk)
+    assert texts_of(exports.demonstrations(project.pk)) == ["good"]
+    Retraction.objects.create(annotation=written)
+    assert list(exports.demonstrations(project.pk)) == []
+
+
+def test_a_rejection_weighs_more_than_a_fix(project, bob, carol, eve):
+    written = make_demonstration(project, bob, "doubtful").annotation
+    review(written, carol, "fix", "mended")
+    review(written, eve, "reject")
+    assert list(exports.demonstrations(project.pk)) == []
+    counts = exports.review_counts(project.pk)
+    assert (counts.rejected, counts.fixed) == (1, 0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 
@@ -351,3 +354,30 @@ def test_one_who_was_paused_while_working_loses_nothing(
     response = bobs.post(submit_of(assignment), {"choice": "tie"}, follow=True)
     assert Annotation.objects.count() == 1
     assert "paused" in response.text
+
+
+@pytest.mark.parametrize("kind", Kind.values)
+def test_a_labelling_page_weighs_little(
+    bobs: Client, project: Project, bob: User, kind: str
+) -> None:
+    html = bobs.get(page_of(make_assignment(make_item(project, kind), bob))).text
+    files = {
+        path.partition("static/")[2] for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', html)
+    }
+    assert "js/label.js" in files
+    imported = {
+        f"js/{name}"
+        for file in files
+        if file.startswith("js/")
+        for name in re.findall(r'from "\./([\w.]+)"', content_of(file))
+    }
+    assert imported <= files, "a module that the page does not name costs a round trip"
+    sizes = {file: len(gzip.compress(content_of(file).encode())) for file in files}
+    assert len(gzip.compress(html.encode())) + sum(sizes.values()) <= 100 * 1024
+
+
+def content_of(file: str) -> str:
+    """Return what a static file of ours holds."""
+    path = finders.find(file)
+    assert isinstance(path, str), file
+    return Path(path).read_text(encoding="utf-8")

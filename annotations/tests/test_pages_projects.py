@@ -165,6 +165,92 @@ def test_settings_are_saved_and_wrong_ones_refused(alices: Client, project: Proj
     assert project.name == "Haiku 2"
 
 
+EVERY_SETTING = {
+    "name": "Haiku",
+    "description": "Three lines",
+    "is_paused": "on",
+    "comparison_overlap": "2",
+    "lease_minutes": "45",
+    "skip_policy": "later",
+    "max_skips": "3",
+    "daily_limit": "200",
+    "total_limit": "5000",
+    "gold_percent": "5",
+    "review_percent": "20",
+    "grace_seconds": "90",
+    "own_prompts_allowed": "on",
+    "shows_agreement": "on",
+    "rendering": "markdown",
+    "counters": ["words", "syllables"],
+    "line_syllables": "5-7-5",
+    "hourly_pay": "17.50",
+    "currency": "eur",
+}
+
+
+def test_every_setting_can_be_changed(alices: Client, project: Project) -> None:
+    assert alices.post(url("settings", project), EVERY_SETTING).status_code == 303
+    project.refresh_from_db()
+    assert (project.is_paused, project.edits_allowed) == (True, False)
+    assert (project.skip_policy, project.max_skips) == ("later", 3)
+    assert (project.daily_limit, project.total_limit) == (200, 5000)
+    assert (project.gold_percent, project.review_percent, project.grace_seconds) == (5, 20, 90)
+    assert (project.own_prompts_allowed, project.shows_agreement) == (True, True)
+    assert (project.rendering, project.counters) == ("markdown", ["words", "syllables"])
+    assert project.line_syllables == [5, 7, 5]
+    assert (str(project.hourly_pay), project.currency) == ("17.50", "EUR")
+    html = alices.get(url("settings", project)).text
+    assert 'value="5-7-5"' in html
+    assert 'value="17.50"' in html
+
+
+def test_limits_and_pay_can_be_taken_away_again(alices: Client, project: Project) -> None:
+    alices.post(url("settings", project), EVERY_SETTING)
+    nothing = {"daily_limit": "", "total_limit": "", "hourly_pay": "", "line_syllables": ""}
+    alices.post(url("settings", project), EVERY_SETTING | nothing)
+    project.refresh_from_db()
+    assert (project.daily_limit, project.total_limit, project.hourly_pay) == (None, None, None)
+    assert project.line_syllables == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gold_percent", "101"),
+        ("review_percent", "-1"),
+        ("lease_minutes", "0"),
+        ("daily_limit", "0"),
+        ("grace_seconds", "99999"),
+        ("skip_policy", "nowhere"),
+        ("rendering", "html"),
+        ("counters", ["smiles"]),
+        ("line_syllables", "5-seven-5"),
+        ("line_syllables", "0-7"),
+        ("hourly_pay", "-1"),
+        ("hourly_pay", "NaN"),
+        ("currency", "e1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_and_nothing_is_saved(
+    alices: Client, project: Project, name: str, value: Any
+) -> None:
+    response = alices.post(url("settings", project), EVERY_SETTING | {name: value})
+    assert response.status_code == 422
+    assert 'class="error"' in response.text
+    assert 'value="Three lines"' in response.text
+    project.refresh_from_db()
+    assert project.description == ""
+
+
+def test_only_kinds_with_work_or_guidelines_are_listed(alices: Client, project: Project) -> None:
+    project.guideline_versions.exclude(kind=Kind.COMPARISON).delete()
+    make_item(project, Kind.RANKING)
+    html = alices.get(url("project", project)).text
+    for kind in Kind:
+        listed = f">{kind.label}<" in html
+        assert listed == (kind in (Kind.COMPARISON, Kind.RANKING)), kind
+
+
 def test_members_are_added_changed_paused_and_removed(
     alices: Client, project: Project, charlie: User
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,8 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from annotations import services
+from annotations.forms.people import KeysForm
 from annotations.models import Membership, Role
-from annotations.views.request import SeeOther, is_from_script
+from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 
 
 @sensitive_post_parameters("password")
@@ -55,6 +59,26 @@ def sign_in_as_demo_person(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return SeeOther(reverse("annotations:sign_in"))
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def account(request: AuthenticatedRequest) -> HttpResponse:
+    """Show and change the keys of the one who is signed in."""
+    if "reset" in request.POST:
+        services.reset_keys(request.user)
+        messages.success(request, "Your keys are those of the page again.")
+        return SeeOther(reverse("annotations:account"))
+    form = KeysForm(request.POST or None, user=request.user)
+    if form.is_valid():
+        services.change_keys(
+            request.user, form.bindings(), sends_on_choice=form.cleaned_data["sends_on_choice"]
+        )
+        messages.success(request, "Your keys are saved. They hold from the next page on.")
+        return SeeOther(reverse("annotations:account"))
+    status = 422 if form.is_bound else 200
+    return render(request, "annotations/account.html", {"form": form}, status=status)
 
 
 def _demo_people() -> list[Membership]:

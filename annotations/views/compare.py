@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from annotations import services
 from annotations.forms import ComparisonForm
 from annotations.models import Assignment
-from annotations.views.labelling import go_on, show_work
+from annotations.views.labelling import correcting_of, go_on, show_work
 from annotations.views.request import AuthenticatedRequest
 
 
@@ -18,7 +18,11 @@ def submit_comparison(request: AuthenticatedRequest, assignment: Assignment) -> 
     outcome, strength = form.judgement()
     try:
         services.submit_comparison(
-            assignment, outcome, strength, reason=form.cleaned_data["reason"]
+            assignment,
+            outcome,
+            strength,
+            reason=form.cleaned_data["reason"],
+            correcting=correcting_of(request),
         )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from annotations import services
 from annotations.forms import DemonstrationForm
 from annotations.models import Assignment
-from annotations.views.labelling import go_on, show_work
+from annotations.views.labelling import correcting_of, go_on, show_work
 from annotations.views.request import AuthenticatedRequest
 
 
@@ -16,7 +16,9 @@ def submit_demonstration(request: AuthenticatedRequest, assignment: Assignment) 
     if not form.is_valid():
         return show_work(request, assignment, form, status=422)
     try:
-        services.submit_demonstration(assignment, form.cleaned_data["text"])
+        services.submit_demonstration(
+            assignment, form.cleaned_data["text"], correcting=correcting_of(request)
+        )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)
     return go_on(request, assignment, announcement="Saved.")

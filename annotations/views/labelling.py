@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpResponse, QueryDict
+from django.contrib import messages
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from annotations import access, queue, selectors
-from annotations.forms import ComparisonForm, DemonstrationForm, RankingForm, letter
-from annotations.models import Assignment, Kind, Project
+from annotations.forms import letter
+from annotations.forms.lifecycle import StateForm, entered_in, initial_of
+from annotations.keys import bindings_for
+from annotations.models import Assignment, GuidelineVersion, Kind, Project
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
+from annotations.views.work_forms import WorkForm, form_for, shown_texts
 
 HEADINGS = {
     Kind.DEMONSTRATION: "Write an answer to this prompt",
     Kind.COMPARISON: "Which answer to this prompt is better?",
     Kind.RANKING: "Rank the answers to this prompt",
+    Kind.RATING: "Rate each answer to this prompt",
+    Kind.REWRITE: "Make the answer to this prompt better",
+    Kind.ASSEMBLY: "Put together the best answer to this prompt",
+    Kind.REVIEW: "Review this answer to the prompt",
 }
-
-
-WorkForm = DemonstrationForm | ComparisonForm | RankingForm
 
 
 @dataclass(frozen=True)
@@ -32,22 +38,14 @@ class ShownCompletion:
     text: str
 
 
-def form_for(assignment: Assignment, data: QueryDict | None = None) -> WorkForm:
-    """Return the form of this kind of work, empty or with what was sent."""
-    match Kind(assignment.item.kind):
-        case Kind.DEMONSTRATION:
-            return DemonstrationForm(data)
-        case Kind.COMPARISON:
-            return ComparisonForm(data)
-        case Kind.RANKING:
-            return RankingForm(
-                data, shown_order=assignment.shown_order, texts=shown_texts(assignment)
-            )
+def correcting_of(request: AuthenticatedRequest) -> int | None:
+    """Return the id of the annotation that a page corrects, or None where it answers anew."""
+    return StateForm(request.POST).number("correcting")
 
 
-def shown_texts(assignment: Assignment) -> list[str]:
-    """Return the texts of the completions, as this annotator sees them."""
-    return [completion.text for completion in selectors.shown_completions(assignment)]
+def show_assignment(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
+    """Answer with the page of an assignment, filled in with what was entered before."""
+    return show_work(request, assignment, _form_with_draft(assignment))
 
 
 def show_work(
@@ -57,30 +55,101 @@ def show_work(
     *,
     problem: str = "",
     status: int = 200,
+    correcting: int | None = None,
 ) -> HttpResponse:
     """Answer with the page of an assignment, or with its part that changes."""
     context = _context(request, assignment, form) | {"problem": problem}
+    context["correcting"] = correcting or correcting_of(request) or ""
     template = context["work_template"] if is_from_script(request) else "annotations/work.html"
     return render(request, template, context, status=status)
 
 
+def show_newer_work(
+    request: AuthenticatedRequest,
+    assignment: Assignment,
+    stored: Mapping[str, list[str]],
+    *,
+    correcting: int | None = None,
+) -> HttpResponse:
+    """Answer a page that knew less than what is stored: show both, change nothing.
+
+    What the page sent is in its form, and goes over what is stored if it is sent again.
+    """
+    name = "correct" if correcting else "assignment"
+    context = _context(request, assignment, form_for(assignment, request.POST)) | {
+        "correcting": correcting or "",
+        "sent_work": list(selectors.in_words(entered_in(request.POST))),
+        "newer_work": list(selectors.in_words(stored)),
+        "newer_work_url": reverse(f"annotations:{name}", args=[assignment.pk]),
+    }
+    template = context["work_template"] if is_from_script(request) else "annotations/work.html"
+    return render(request, template, context, status=409)
+
+
 def go_on(request: AuthenticatedRequest, done: Assignment, *, announcement: str) -> HttpResponse:
-    """Lease the next item, of the same kind while there are any, and answer with it."""
+    """Lease the next item, of the same kind while there are any, and answer with it.
+
+    After a correction the way leads back to the history that it was opened from.
+    """
     project = done.item.project
+    if correcting_of(request) is not None:
+        messages.success(request, "Your correction is saved. The earlier answer stays on record.")
+        return send_to(request, reverse("annotations:history", args=[project.pk]))
     assignment = queue.lease_next(request.user, project, done.item.kind) or queue.lease_next(
         request.user, project
     )
     if assignment is None:
-        return _send_to(request, _resting_place(request, project))
-    url = reverse("annotations:assignment", args=[assignment.id])
+        return send_to(request, _resting_place(request, project))
+    changed = assignment.guideline_version_id != done.guideline_version_id
+    if changed and known_guideline_of(assignment):
+        return send_to(request, acknowledge_url(assignment))
     if not is_from_script(request):
-        return SeeOther(url)
-    context = _context(request, assignment, form_for(assignment))
-    context["announcement"] = f"{announcement} {context['heading']}"
-    context["guideline_changed"] = assignment.guideline_version_id != done.guideline_version_id
+        return SeeOther(assignment_url(assignment))
+    return show_next(request, assignment, announcement=announcement, guideline_changed=changed)
+
+
+def show_next(
+    request: AuthenticatedRequest,
+    assignment: Assignment,
+    *,
+    announcement: str,
+    guideline_changed: bool,
+) -> HttpResponse:
+    """Answer a script with the parts of an assignment's page that take the place of another's."""
+    context = _context(request, assignment, _form_with_draft(assignment))
+    note = context["previous"].note if context["previous"] else ""
+    context["announcement"] = " ".join(filter(None, [announcement, note, context["heading"]]))
+    context["guideline_changed"] = guideline_changed
     response = render(request, "annotations/_next.html", context)
-    response["HX-Push-Url"] = url
+    response["HX-Push-Url"] = assignment_url(assignment)
     return response
+
+
+def assignment_url(assignment: Assignment) -> str:
+    return reverse("annotations:assignment", args=[assignment.pk])
+
+
+def acknowledge_url(assignment: Assignment) -> str:
+    """Return the page that shows what changed in the guidelines, and then this assignment."""
+    url = reverse("annotations:acknowledge", args=[assignment.guideline_version_id])
+    return f"{url}?assignment={assignment.pk}"
+
+
+def known_guideline_of(assignment: Assignment) -> GuidelineVersion | None:
+    """Return the version that a person knows where an assignment is under a newer one."""
+    version = assignment.guideline_version
+    return version and selectors.known_guideline(assignment.annotator, version)
+
+
+def send_to(request: AuthenticatedRequest, url: str) -> HttpResponse:
+    """Send the browser to another page, whether a page or its script has asked."""
+    if is_from_script(request):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return SeeOther(url)
+
+
+def _form_with_draft(assignment: Assignment) -> WorkForm:
+    return form_for(assignment, initial=initial_of(assignment.draft or {}))
 
 
 def _resting_place(request: AuthenticatedRequest, project: Project) -> str:
@@ -90,17 +159,11 @@ def _resting_place(request: AuthenticatedRequest, project: Project) -> str:
     return reverse("annotations:home")
 
 
-def _send_to(request: AuthenticatedRequest, url: str) -> HttpResponse:
-    if is_from_script(request):
-        return HttpResponse(headers={"HX-Redirect": url})
-    return SeeOther(url)
-
-
 def _context(
     request: AuthenticatedRequest, assignment: Assignment, form: WorkForm
 ) -> dict[str, Any]:
     project: Project = assignment.item.project
-    messages = assignment.item.prompt.messages
+    turns = assignment.item.prompt.messages
     kind = Kind(assignment.item.kind)
     return {
         "assignment": assignment,
@@ -108,14 +171,20 @@ def _context(
         "heading": HEADINGS[kind],
         "work_template": f"annotations/_{kind.value}.html",
         "form": form,
-        "earlier_turns": messages[:-1],
-        "prompt_text": messages[-1]["content"],
+        "earlier_turns": turns[:-1],
+        "prompt_text": turns[-1]["content"],
         "completions": [
             ShownCompletion(letter(position), text)
             for position, text in enumerate(shown_texts(assignment), start=1)
         ],
         "guideline": assignment.guideline_version,
         "guidelines_open": request.COOKIES.get("guidelines") != "closed",
-        "progress": selectors.progress_for(request.user, project),
+        "progress": selectors.progress_at_work(request.user, project, kind),
         "skip_reasons": Assignment.SkipReason.choices,
+        "draft_revision": assignment.draft_revision,
+        "active_ms": assignment.active_ms,
+        "correcting": "",
+        "keys": bindings_for(request.user),
+        "previous": selectors.previous_of(request.user, project, besides=assignment),
+        "counts": {"counters": project.counters, "line_syllables": project.line_syllables},
     }

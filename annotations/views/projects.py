@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
@@ -25,7 +27,11 @@ from annotations.views.request import AuthenticatedRequest, SeeOther
 @require_GET
 def home(request: AuthenticatedRequest) -> HttpResponse:
     cards = [
-        {"card": card, "work": work_cards(card.progress.waiting)}
+        {
+            "card": card,
+            "work": work_cards(card.progress.waiting),
+            "has_items": any(count.items for count in card.counts.values()),
+        }
         for card in selectors.home_cards(request.user)
     ]
     return render(request, "annotations/home.html", {"cards": cards})
@@ -52,13 +58,15 @@ def create_project(request: AuthenticatedRequest) -> HttpResponse:
 def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
     progress = selectors.progress_for(request.user, project)
+    counts = selectors.queue_counts(project)
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
         "progress": progress,
         "work": work_cards(progress.waiting),
-        "kinds": _kinds(project),
-        "counts": selectors.queue_counts(project),
+        "kinds": _kinds(project, counts),
+        "counts": counts,
+        "has_items": any(count.items for count in counts.values()),
     }
     return render(request, "annotations/project.html", context)
 
@@ -67,8 +75,7 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def settings(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, Role.OWNER)
-    names = ("name", "description", "comparison_overlap", "lease_minutes")
-    initial = {name: getattr(project, name) for name in names}
+    initial = {name: getattr(project, name) for name in ProjectSettingsForm.base_fields}
     form = ProjectSettingsForm(request.POST or None, initial=initial)
     if form.is_valid():
         try:
@@ -160,13 +167,15 @@ def _members_page(
     return render(request, "annotations/members.html", context, status=status)
 
 
-def _kinds(project: Project) -> list[dict[str, object]]:
-    """Return each kind of work with its guidelines in force."""
-    return [
+def _kinds(project: Project, counts: Mapping[str, selectors.QueueCount]) -> list[dict[str, object]]:
+    """Return the kinds of work that have items or guidelines, with those in force."""
+    kinds: list[dict[str, object]] = [
         {
             "kind": kind.value,
             "label": kind.label,
             "guideline": selectors.guideline_in_force(project, kind),
+            "has_items": kind.value in counts and counts[kind.value].items > 0,
         }
         for kind in Kind
     ]
+    return [entry for entry in kinds if entry["guideline"] or entry["has_items"]]

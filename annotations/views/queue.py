@@ -1,22 +1,43 @@
-"""Taking an item, answering it, passing it on."""
+"""Taking an item, answering it, passing it on, taking it back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotations import access, queue, selectors, services
+from annotations.algorithms.counting import Counts, counts
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.forms import SkipForm, StartForm
+from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.models import Assignment, Kind
+from annotations.views.assemble import submit_assembly
 from annotations.views.compare import submit_comparison
 from annotations.views.demonstrate import submit_demonstration
-from annotations.views.labelling import form_for, go_on, show_work
+from annotations.views.labelling import (
+    acknowledge_url,
+    assignment_url,
+    go_on,
+    known_guideline_of,
+    send_to,
+    show_assignment,
+    show_newer_work,
+    show_next,
+    show_work,
+)
 from annotations.views.rank import submit_ranking
-from annotations.views.request import AuthenticatedRequest, SeeOther
+from annotations.views.rate import submit_rating
+from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
+from annotations.views.review import submit_review
+from annotations.views.rewrite import submit_rewrite
+from annotations.views.work_forms import form_for
 
 CLOSED = (Assignment.State.SUBMITTED, Assignment.State.SKIPPED)
 
@@ -44,6 +65,8 @@ def done(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "membership": access.get_membership_for(request.user, project_id),
         "progress": progress,
         "work": work_cards(progress.waiting),
+        "limit": selectors.limit_reached(request.user, project),
+        "previous": selectors.previous_of(request.user, project),
     }
     return render(request, "annotations/done.html", context)
 
@@ -54,20 +77,34 @@ def done(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def assignment(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
     if assignment.state in CLOSED:
-        project = assignment.item.project
-        context = {
-            "assignment": assignment,
-            "project": project,
-            "progress": selectors.progress_for(request.user, project),
-        }
-        return render(request, "annotations/closed.html", context)
-    return show_work(request, assignment, form_for(assignment))
+        return _closed(request, assignment)
+    if known_guideline_of(assignment):
+        return SeeOther(acknowledge_url(assignment))
+    return show_assignment(request, assignment)
 
 
 @login_required
 @require_POST
 def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
+    state = StateForm(request.POST)
+    correcting = state.number("correcting")
+    if correcting is None and assignment.state == Assignment.State.SUBMITTED:
+        told = "This had been handed in before; nothing was changed."
+        return go_on(request, assignment, announcement=told)
+    if correcting is None and _knows_too_little(assignment, state, request.POST):
+        return show_newer_work(request, assignment, assignment.draft or {})
+    if correcting is not None:
+        current = services.annotation_in_force(assignment)
+        if current is not None and current.pk != correcting:
+            stored = selectors.fields_of(current)
+            return show_newer_work(request, assignment, stored, correcting=current.pk)
+    if active_ms := state.active():
+        services.measure(assignment, active_ms)
+    return _submit_by_kind(request, assignment)
+
+
+def _submit_by_kind(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
     match Kind(assignment.item.kind):
         case Kind.DEMONSTRATION:
             return submit_demonstration(request, assignment)
@@ -75,6 +112,58 @@ def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
             return submit_comparison(request, assignment)
         case Kind.RANKING:
             return submit_ranking(request, assignment)
+        case Kind.RATING:
+            return submit_rating(request, assignment)
+        case Kind.REWRITE:
+            return submit_rewrite(request, assignment)
+        case Kind.ASSEMBLY:
+            return submit_assembly(request, assignment)
+        case Kind.REVIEW:
+            return submit_review(request, assignment)
+
+
+def _knows_too_little(assignment: Assignment, state: StateForm, data: QueryDict) -> bool:
+    """Say whether newer work is stored than the page knew, and other than what it sends."""
+    revision = state.number("draft_revision")
+    if revision is None or revision >= assignment.draft_revision:
+        return False
+    entered = {
+        name: [unix_newlines(value) for value in values]
+        for name, values in entered_in(data).items()
+    }
+    return entered != assignment.draft
+
+
+@login_required
+@require_POST
+def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonResponse:
+    assignment = access.get_assignment_for(request.user, assignment_id)
+    state = StateForm(request.POST)
+    revision = state.number("draft_revision")
+    if revision is None:
+        problem = "This page does not say which draft it knows. Reload it; nothing is lost."
+        return JsonResponse({"error": problem}, status=422)
+    try:
+        saved = services.save_draft(
+            assignment, entered_in(request.POST), revision=revision, active_ms=state.active()
+        )
+    except services.ServiceError as error:
+        return JsonResponse({"error": str(error)}, status=422)
+    if saved.closed:
+        return JsonResponse({"state": saved.state}, status=410)
+    if saved.stale:
+        return JsonResponse({"revision": saved.revision, "fields": saved.fields}, status=409)
+    counted = _counts(assignment, saved.fields)
+    return JsonResponse({"revision": saved.revision, "state": saved.state, "counts": counted})
+
+
+def _counts(assignment: Assignment, fields: Mapping[str, list[str]]) -> Counts | None:
+    """Return what the project counts in the text that is being written, if one is."""
+    project = assignment.item.project
+    text = fields.get("text", [])
+    if not text or not (project.counters or project.line_syllables):
+        return None
+    return counts(text[-1][:MAX_COMPLETION_CHARS], project.counters, project.line_syllables)
 
 
 @login_required
@@ -95,6 +184,48 @@ def skip(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     except services.ServiceError as error:
         return show_work(request, assignment, form_for(assignment), problem=str(error), status=409)
     return go_on(request, assignment, announcement="Skipped.")
+
+
+@login_required
+@require_POST
+def undo(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
+    assignment = access.get_assignment_for(request.user, assignment_id)
+    try:
+        services.undo(assignment)
+    except services.ServiceError as error:
+        messages.warning(request, str(error))
+        return send_to(request, assignment_url(assignment))
+    if not is_from_script(request):
+        return SeeOther(assignment_url(assignment))
+    return show_next(
+        request,
+        assignment,
+        announcement="Taken back. Change it and send it again.",
+        guideline_changed=True,
+    )
+
+
+@login_required
+@require_GET
+@never_cache
+def correct(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
+    assignment = access.get_assignment_for(request.user, assignment_id)
+    annotation = services.annotation_in_force(assignment)
+    if annotation is None or not assignment.item.project.edits_allowed:
+        return SeeOther(assignment_url(assignment))
+    form = form_for(assignment, initial=initial_of(selectors.fields_of(annotation)))
+    return show_work(request, assignment, form, correcting=annotation.pk)
+
+
+def _closed(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
+    project = assignment.item.project
+    previous = selectors.previous_of(request.user, project)
+    context = {
+        "assignment": assignment,
+        "project": project,
+        "previous": previous if previous and previous.assignment == assignment else None,
+    }
+    return render(request, "annotations/closed.html", context)
 
 
 def work_cards(waiting: dict[str, int]) -> list[dict[str, object]]:

@@ -1,183 +1,176 @@
-// Keys, counters and drafts of the labelling pages. Everything works without this file.
+// The labelling pages, put together. Without this file everything is still there but slower.
 
-const work = () => document.getElementById("work");
-const answerForm = () => document.querySelector("[data-answer]");
+import { beginActivity } from "./activity.js";
+import { stepPart, takePart } from "./assembly.js";
+import { chooseNamed, stepChoice } from "./comparison.js";
+import { forgetCounts, showCounts } from "./counters.js";
+import { forgetDifferences, showRewriteDifferences, toggleDifferences } from "./differences.js";
+import { beginDraft, entered, handedIn, handingIn, idOf, savingNow, waitForConnection } from "./drafts.js";
+import "./dragging.js";
+import { hidden } from "./fields.js";
+import { beginGuidelines, searchGuidelines, toggleGuidelines } from "./guidelines.js";
+import { isTyping, listenForKeys, showKeys } from "./keys.js";
+import { answer, send, work } from "./page.js";
+import { answerQuestion, isAsked } from "./questions.js";
+import { beginRanking, isIncomplete, isRanking, move, pick, showBoard, step } from "./ranking.js";
+import { beginUndo, undo } from "./undo.js";
 
 // Keys
 
-const TYPING = "textarea, select, input:not([type=radio]):not([type=checkbox])";
-const PRESSING = "button, summary, a";
+const skipPanel = () => document.querySelector("[data-skip]");
 
-function choose(input) {
-  input.checked = true;
-  input.focus({ preventScroll: true });
-  input.dispatchEvent(new Event("change", { bubbles: true }));
+function toggleSkip() {
+  if (!skipPanel()) return false;
+  skipPanel().open = !skipPanel().open;
 }
 
-function send() {
-  answerForm()?.requestSubmit();
+function focusOn(selector) {
+  const field = document.querySelector(selector);
+  if (!field) return false;
+  field.focus();
 }
 
-function compareKey(event) {
-  const options = [...document.querySelectorAll('[name="choice"]')];
-  const option = options.find((input) => input.dataset.key === event.key);
-  if (option) {
-    // Pressed twice: that is the answer.
-    if (option.checked) send();
-    else choose(option);
-    return true;
+function leave(event) {
+  skipPanel()?.removeAttribute("open");
+  if (isTyping(event.target)) {
+    event.target.blur();
+    work()?.focus({ preventScroll: true });
   }
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || event.target.matches('[type="radio"]')) return false;
-  const scale = options.slice(0, 9);
-  const at = scale.findIndex((input) => input.checked);
-  choose(scale[Math.min(8, Math.max(0, (at < 0 ? 4 : at) + step))]);
-  return true;
 }
 
-const places = () => [...document.querySelectorAll("[data-place]")];
+const stepBy = (by) => (isRanking() ? step(by) : stepChoice(by));
 
-function mark(card) {
-  for (const other of places()) other.toggleAttribute("data-current", other === card);
-  card?.scrollIntoView({ block: "nearest" });
-}
+listenForKeys({
+  leave,
+  send,
+  undo,
+  skip: toggleSkip,
+  reason: () => focusOn("#reason"),
+  write: () => focusOn("#answer textarea, textarea[form=answer]"),
+  guidelines: toggleGuidelines,
+  search: searchGuidelines,
+  help: showKeys,
+  diff: toggleDifferences,
+  up: move,
+  down: move,
+  join: move,
+  split: move,
+  remove: move,
+  previous: () => stepBy(-1),
+  next: () => stepBy(1),
+  "part-previous": () => stepPart(-1),
+  "part-next": () => stepPart(1),
+  "part-take": takePart,
+  other: (action, event) => {
+    const number = Number(/^(?:pick|point)-(\d)$/.exec(action)?.[1]);
+    if (!number) return chooseNamed(action);
+    return isAsked(event.target) ? answerQuestion(number) : pick(number);
+  },
+});
 
-function rankKey(event) {
-  const cards = places();
-  const at = Math.max(0, cards.findIndex((card) => card.hasAttribute("data-current")));
-  if (/^[1-9]$/.test(event.key)) {
-    const input = cards[at].querySelector(`[value="${event.key}"]`);
-    if (!input) return false;
-    input.checked = true;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
-    mark(cards[Math.min(at + 1, cards.length - 1)]);
-    return true;
-  }
-  if (event.target.matches('[type="radio"]') && event.key !== "Backspace") return false;
-  const step = { ArrowLeft: -1, ArrowRight: 1, Backspace: -1, ArrowUp: -2, ArrowDown: 2 }[event.key];
-  if (!step) return false;
-  mark(cards[Math.min(cards.length - 1, Math.max(0, at + step))]);
-  return true;
-}
-
-function toggle(details) {
-  if (!details) return false;
-  details.open = !details.open;
-  return true;
-}
-
-function singleKey(event) {
-  if (event.key === "g") return toggle(document.querySelector("[data-guidelines]"));
-  if (event.key === "s") return toggle(document.querySelector("[data-skip]"));
-  const kind = work()?.dataset.work;
-  if (kind === "demonstration" || !kind) return false;
-  if (event.key === "Enter") {
-    if (event.target.closest(PRESSING)) return false;
-    send();
-    return true;
-  }
-  return kind === "comparison" ? compareKey(event) : rankKey(event);
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.repeat || event.isComposing) return;
-  if (event.key === "Escape") {
-    document.querySelector("[data-skip]")?.removeAttribute("open");
-    if (event.target.matches(TYPING)) event.target.blur();
-    return;
-  }
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    send();
-    return;
-  }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(TYPING)) return;
-  if (singleKey(event)) event.preventDefault();
+document.addEventListener("click", (event) => {
+  const target = event.target.closest?.("[data-diff], [data-show-keys], [data-take-stored]");
+  if (target?.hasAttribute("data-diff")) toggleDifferences();
+  if (target?.hasAttribute("data-show-keys")) showKeys();
+  if (target?.hasAttribute("data-take-stored")) handedIn(idOf(answer()));
 });
 
 // Skipping: the panel closes when something else is clicked, and opens onto its first reason.
 
 document.addEventListener("click", (event) => {
-  const panel = document.querySelector("[data-skip][open]");
-  if (panel && !panel.contains(event.target)) panel.open = false;
+  if (skipPanel()?.open && !skipPanel().contains(event.target)) skipPanel().open = false;
 });
 document.addEventListener("toggle", (event) => {
-  const details = event.target;
-  if (details.matches("[data-skip]") && details.open) details.querySelector("button")?.focus();
-  if (details.matches("[data-guidelines]")) {
-    document.cookie = `guidelines=${details.open ? "open" : "closed"}; path=/; max-age=31536000; samesite=lax`;
-  }
+  if (event.target === skipPanel() && skipPanel().open) skipPanel().querySelector("button")?.focus();
 }, true);
 
-// Counting
+// Entering
 
-function count(field) {
-  const counter = document.querySelector(`[data-counter-for="${field.id}"]`);
-  if (!counter) return;
-  const lines = field.value.split("\n").filter((line) => line.trim()).length;
-  const words = field.value.split(/\s+/).filter(Boolean).length;
-  counter.textContent = `${lines} ${lines === 1 ? "line" : "lines"}, ${words} ${words === 1 ? "word" : "words"}`;
+function refresh() {
+  for (const field of document.querySelectorAll("textarea[id]")) showCounts(field);
+  showRewriteDifferences();
+  showBoard();
 }
 
-function showOrder() {
-  const output = document.querySelector("[data-order]");
-  if (!output) return;
-  const tiers = new Map();
-  for (const card of places()) {
-    const chosen = card.querySelector(":checked");
-    if (!chosen) continue;
-    const place = Number(chosen.value);
-    tiers.set(place, [...(tiers.get(place) ?? []), card.querySelector("h2").textContent.trim()]);
-  }
-  output.textContent = [...tiers.keys()].sort((a, b) => a - b).map((place) => tiers.get(place).join(" = ")).join("  >  ");
-}
-
-// Drafts: what was typed survives a closed tab until it has been sent.
-
-const DRAFT = "draft-";
-
-function keepDraft(field) {
-  localStorage.setItem(DRAFT + field.dataset.draft, field.value);
-}
-
-function restoreDraft(field) {
-  const draft = localStorage.getItem(DRAFT + field.dataset.draft);
-  if (draft && !field.value) field.value = draft;
-  if (field.value) keepDraft(field); // a quick writer may have begun before this file arrived
-}
+const isOfAnswer = (element) => element.form === answer() || element === answer();
 
 document.addEventListener("input", (event) => {
-  const field = event.target;
-  if (field.dataset.draft) keepDraft(field);
-  if (field.matches("textarea")) count(field);
+  if (!isOfAnswer(event.target)) return;
+  if (event.target.matches("textarea")) {
+    showCounts(event.target);
+    showRewriteDifferences();
+  }
+  entered();
 });
-document.addEventListener("change", (event) => {
-  showOrder();
-  const card = event.target.closest("[data-place]");
-  if (card) mark(card);
+document.addEventListener("change", (event) => { if (isOfAnswer(event.target)) entered(); });
+document.addEventListener("filled", refresh);
+document.addEventListener("counted", refresh);
+
+// Sending
+
+const isAnswer = (element) => element?.matches?.("[data-answer]") ?? false;
+
+document.addEventListener("submit", (event) => {
+  if (!isAnswer(event.target)) return;
+  const stop = () => { event.preventDefault(); event.stopImmediatePropagation(); };
+  if (isIncomplete() || (isRanking() && !answer().reportValidity())) return stop();
+  const saving = savingNow();
+  if (saving) {
+    stop();
+    // Unless it brought up a question that comes first.
+    saving.then(() => setTimeout(() => document.querySelector("dialog[open]") ?? send()));
+    return;
+  }
+  handingIn();
+}, true);
+
+for (const name of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(name, (event) => { if (isAnswer(event.detail.elt)) waitForConnection(); });
+}
+document.addEventListener("htmx:responseError", (event) => {
+  const passing = [502, 503, 504].includes(event.detail.xhr.status);
+  if (passing && isAnswer(event.detail.elt)) waitForConnection();
 });
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const sent = event.detail.requestConfig?.elt?.querySelector?.("[data-draft]")?.dataset.draft;
-  if (sent && event.detail.xhr.status < 300) localStorage.removeItem(DRAFT + sent);
+/** Return the answer form that a request closes: by sending it, or by skipping its item. */
+function closedBy(event) {
+  const sent = event.detail.requestConfig?.elt;
+  if (event.detail.xhr.status >= 300) return null;
+  if (isAnswer(sent)) return sent;
+  return sent?.closest?.("[data-skip]") ? answer() : null;
+}
+
+// Before the answer is looked at: the last item sends the browser on without a swap.
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  const form = closedBy(event);
+  if (form) handedIn(idOf(form));
 });
 
 // When an item appears
 
-function begin() {
-  const field = document.querySelector("textarea[data-draft]");
-  if (field) {
-    restoreDraft(field);
-    count(field);
-    field.focus({ preventScroll: true });
-  } else if (!work()?.contains(document.activeElement)) {
-    work()?.focus({ preventScroll: true });
-  }
-  const cards = places();
-  if (cards.length) mark(cards.find((card) => !card.querySelector(":checked")) ?? cards.at(-1));
-  showOrder();
+function begin(refused = false) {
+  const form = answer();
+  beginActivity(Number(form ? hidden(form, "active_ms") : 0) || 0);
+  forgetDifferences();
+  forgetCounts();
+  beginRanking();
+  beginDraft(refused);
+  beginGuidelines();
+  beginUndo();
+  refresh();
+}
+
+/** Go to the field that one writes in, else to the page, where the keys are. */
+function focusFirst() {
+  const place = work()?.querySelector("textarea[autofocus]") ?? work();
+  place?.focus({ preventScroll: true });
 }
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.detail.target.id === "work" || event.target.id === "work") begin();
+  if (event.target.id !== "work") return;
+  // 422: what was sent is nowhere but in this page, and the focus is where it was.
+  const refused = event.detail.xhr?.status === 422;
+  begin(refused);
+  if (!refused || !work().contains(document.activeElement)) focusFirst();
 });
 begin();
+if (!work()?.contains(document.activeElement)) focusFirst();

@@ -47,11 +47,15 @@ document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   show(messageFor(status), status === 401 || status === 403);
 });
-document.addEventListener("htmx:sendError", () => {
-  show("The server cannot be reached. What you entered is still here; check the connection, then send again.");
+// An answer is kept in the browser and goes out by itself (drafts.js); the rest has to be sent again.
+const isAnswer = (event) => event.detail.elt?.matches?.("[data-answer]") ?? false;
+const LATER = "What you entered is kept in this browser and is sent by itself when the connection is back.";
+
+document.addEventListener("htmx:sendError", (event) => {
+  show(`The server cannot be reached. ${isAnswer(event) ? LATER : "What you entered is still here; check the connection, then send again."}`);
 });
-document.addEventListener("htmx:timeout", () => {
-  show("The server took too long. What you entered is still here; send again. Nothing is counted twice.");
+document.addEventListener("htmx:timeout", (event) => {
+  show(`The server took too long. ${isAnswer(event) ? LATER : "What you entered is still here; send again."} Nothing is counted twice.`);
 });
 document.addEventListener("htmx:afterOnLoad", (event) => {
   if (event.detail.successful) hide();
@@ -59,8 +63,9 @@ document.addEventListener("htmx:afterOnLoad", (event) => {
 
 // Signing in again in another tab changes the form token; this page goes on with the new one.
 
-async function renewTokens() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+export async function renewTokens() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!response?.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const token = page.querySelector("[name=csrfmiddlewaretoken]")?.value;
   if (!token || response.redirected) return;

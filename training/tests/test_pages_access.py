@@ -47,6 +47,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("close_round", project.pk),
             ("freeze_snapshot", project.pk),
             ("cancel_run", run.pk),
+            ("add_base", project.pk),
             ("request_completions", checkpoint.pk),
             ("start_evaluation", checkpoint.pk),
             ("promote_checkpoint", checkpoint.pk),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Annotation, Comparison, Completion, Item, Project, Prompt, User
+from annotations.tests.factories import make_demonstration
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run
 from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
 
@@ -92,6 +95,61 @@ def vote(evaluation: Evaluation, annotator: User, outcome: str, most: int | None
         Item.objects.filter(id=item.pk).update(open_slots=0)
 
 
+# Base models
+
+
+@pytest.fixture
+def models(settings: Any, tmp_path: Path, tiny_model: Path) -> Path:
+    """Return the folder of models on the server, with one in it."""
+    settings.BASE_MODEL_PATH = tmp_path / "models" / "demo"
+    shutil.copytree(tiny_model, tmp_path / "models" / "tiny")
+    return tmp_path / "models"
+
+
+def test_it_adds_a_base_model_to_a_new_project(
+    engineer: Client, project: Project, models: Path
+) -> None:
+    page = text_of(engineer.get(url("checkpoints", project.pk)))
+    assert "No checkpoints yet" in page
+    folder = str((models / "tiny").resolve())
+    assert f'value="{folder}"' in page
+    response = engineer.post(url("add_base", project.pk), {"path": folder})
+    base = Checkpoint.objects.get()
+    assert response.headers["Location"] == url("checkpoint", base.pk)
+    assert (base.kind, base.name, base.path) == ("base", "tiny", folder)
+
+
+def test_it_takes_only_models_from_their_folder(
+    engineer: Client, project: Project, models: Path, tiny_model: Path
+) -> None:
+    for path in (str(tiny_model), str(models / "tiny" / ".."), "/etc", ""):
+        response = engineer.post(url("add_base", project.pk), {"path": path, "name": "x"})
+        assert response.status_code == 422
+    assert not Checkpoint.objects.exists()
+
+
+def test_it_says_why_a_base_model_cannot_be_used(
+    engineer: Client, project: Project, models: Path
+) -> None:
+    for weights in (models / "tiny").glob("*.safetensors"):
+        weights.rename(weights.with_suffix(".bin"))
+    response = engineer.post(
+        url("add_base", project.pk), {"path": str((models / "tiny").resolve())}
+    )
+    assert response.status_code == 422
+    assert "safetensors" in " ".join(response.context["base_form"].non_field_errors())
+    assert not Checkpoint.objects.exists()
+
+
+def test_it_says_where_to_put_models_when_there_are_none(
+    engineer: Client, project: Project, settings: Any, tmp_path: Path
+) -> None:
+    settings.BASE_MODEL_PATH = tmp_path / "nothing" / "demo"
+    assert f"There is no model in <code>{tmp_path / 'nothing'}</code>" in text_of(
+        engineer.get(url("checkpoints", project.pk))
+    )
+
+
 # Snapshots
 
 
@@ -103,6 +161,31 @@ def test_it_freezes_prompts(engineer: Client, project: Project) -> None:
     snapshot = DatasetSnapshot.objects.get()
     assert response.headers["Location"] == url("snapshot", snapshot.pk)
     assert snapshot.sha256 in text_of(engineer.get(response.headers["Location"]))
+
+
+def test_it_freezes_what_the_filters_leave(
+    engineer: Client, project: Project, bob: User, bea: User
+) -> None:
+    kept = make_demonstration(project, bob)
+    make_demonstration(project, bea)
+    form = {"content": "demonstrations", "seed": "0", "limit": "5"}
+    form["leave_out_annotators"] = f"annotator-{bea.pk}"
+    engineer.post(url("freeze_snapshot", project.pk), form)
+    snapshot = DatasetSnapshot.objects.get()
+    assert snapshot.annotation_ids == [kept.pk]
+    assert snapshot.filters == {"limit": 5, "leave_out_annotators": [f"annotator-{bea.pk}"]}
+
+
+def test_it_offers_to_leave_out_only_who_has_annotated(
+    engineer: Client, project: Project, bob: User, ben: User
+) -> None:
+    make_demonstration(project, bob)
+    page = engineer.get(url("snapshots", project.pk))
+    assert f"annotator-{bob.pk}, 1 annotation" in text_of(page)
+    form = {"content": "demonstrations", "seed": "0", "leave_out_annotators": "annotator-0"}
+    response = engineer.post(url("freeze_snapshot", project.pk), form)
+    assert response.status_code == 422
+    assert "annotator-0 has annotated nothing" in text_of(response)
 
 
 def test_it_says_what_to_collect_when_there_is_nothing_to_freeze(

@@ -122,3 +122,15 @@ def test_it_shows_every_setting_once(project: Project) -> None:
 def test_it_asks_for_two_completions_at_least() -> None:
     form = CompletionsForm({"completions_per_prompt": "1"})
     assert "at least 2" in str(form.errors["completions_per_prompt"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "fits"),
+    [("rating", 1, True), ("rewrite", 1, True), ("assembly", 1, False), ("assembly", 2, True)],
+)
+def test_one_completion_is_enough_where_none_is_laid_beside_it(
+    kind: str, count: int, fits: bool
+) -> None:
+    form = CompletionsForm({"kind": kind, "completions_per_prompt": str(count)})
+    assert ("completions_per_prompt" not in form.errors) == fits
+    assert "kind" not in form.errors

@@ -229,7 +229,9 @@ def test_it_refuses_completions_that_nobody_could_judge(
         ({"prompts": [make_prompt(other_project, text="x")]}, "not in this project"),
         ({"completions_per_prompt": 1}, "at least 2"),
         ({"completions_per_prompt": 1000}, "choose a value"),
-        ({"kind": "demonstration"}, "comparison or a ranking"),
+        ({"kind": "demonstration"}, "comparison, ranking, rating"),
+        ({"kind": "rating"}, "no published questions"),
+        ({"kind": "assembly", "completions_per_prompt": 1}, "at least 2"),
         ({"checkpoint": make_checkpoint(project, kind="reward")}, "reward model"),
     ]:
         with pytest.raises(ServiceError, match=words):
@@ -500,6 +502,18 @@ def test_it_reckons_the_time_left_from_this_attempt_alone(project: Project) -> N
     progress = selectors.run_progress(run)
     assert progress.fraction == 0.75
     assert progress.eta_seconds == pytest.approx(20)
+
+
+def test_equal_texts_count_as_ties_that_nobody_judged(contest: Evaluation, bob: User) -> None:
+    prompt = make_prompt(contest.project, text="Both wrote the same.")
+    contest.run.results = {"equal_prompts": [prompt.pk, prompt.pk]}
+    contest.run.save()
+    assert selectors.evaluation_result(contest).n == 0
+    judge(contest, bob, wins=0, losses=3)
+    result = selectors.evaluation_result(contest)
+    assert (result.n, result.losses, result.ties) == (5, 3, 2)
+    assert selectors.equal_texts(contest) == 2
+    assert "2 of them ties of equal texts" in selectors.gate_refusal(contest.child, contest)
 
 
 def test_an_evaluation_without_votes_knows_nothing(contest: Evaluation) -> None:

@@ -17,6 +17,7 @@ from annotations.models import (
     Item,
     Project,
     Prompt,
+    Review,
     User,
 )
 from annotations.tests.factories import make_prompt
@@ -119,6 +120,38 @@ def test_it_counts_ties_and_both_bad_apart(
     counts = freeze(project, "preferences").counts
     assert sum(counts["rows"].values()) == 3
     assert (counts["ties"], counts["both_bad"]) == (1, 2)
+
+
+def review(subject: Annotation, reviewer: User, decision: str, text: str = "") -> Annotation:
+    """Record a review as if somebody had submitted it."""
+    prompt = subject.item.prompt
+    item = Item.objects.create(
+        project=prompt.project, kind="review", prompt=prompt, subject=subject, open_slots=0
+    )
+    annotation = Annotation.objects.create(item=item, annotator=reviewer, kind="review")
+    fixed = None
+    if decision == "fix":
+        fixed = Completion.objects.create(prompt=prompt, text=text, origin="human", author=reviewer)
+    Review.objects.create(
+        annotation=annotation, subject=subject, decision=decision, completion=fixed
+    )
+    return annotation
+
+
+def test_it_counts_what_reviews_left_out_and_knows_what_was_fixed(
+    project: Project, demonstrations: list[Annotation], carol: User
+) -> None:
+    before = freeze(project)
+    assert before.counts["left_out"] == {}
+    rejected, fixed, *_ = demonstrations
+    review(rejected, carol, "reject")
+    fix = review(fixed, carol, "fix", "as it should be")
+    after = freeze(project)
+    assert after.counts["left_out"] == {"rejected in review": 1, "replaced by a reviewer": 1}
+    assert sum(after.counts["rows"].values()) == sum(before.counts["rows"].values()) - 1
+    assert rejected.pk not in after.annotation_ids
+    assert {fixed.pk, fix.pk} <= set(after.annotation_ids)
+    assert after.sha256 != before.sha256
 
 
 def test_a_limit_draws_by_the_seed(project: Project, demonstrations: list[Annotation]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotations.models import Role
 from training import access, examples, selectors, services
-from training.forms import CompletionsForm, EvaluationForm, PromotionForm
+from training.forms import BaseForm, CompletionsForm, EvaluationForm, PromotionForm
 from training.models import Checkpoint, Evaluation
 from training.views.shared import show_page, win_rate
 
@@ -26,14 +27,46 @@ if TYPE_CHECKING:
 @require_safe
 def checkpoints(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
+    return _checkpoints_page(request, project, BaseForm())
+
+
+@login_required
+@require_POST
+def add_base(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    form = BaseForm(request.POST)
+    if form.is_valid():
+        try:
+            added = services.register_base(
+                project,
+                form.cleaned_data["path"],
+                form.cleaned_data["name"],
+                created_by=request.user,
+            )
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("training:checkpoint", added.pk)
+    return _checkpoints_page(request, project, form, status=422)
+
+
+def _checkpoints_page(
+    request: AuthenticatedRequest, project: Project, form: BaseForm, status: int = 200
+) -> HttpResponse:
     latest = {one.child_id: one for one in project.evaluations.order_by("id")}
     rows = [
         (row, latest.get(row.checkpoint.pk), win_rate(latest.get(row.checkpoint.pk)))
         for row in selectors.checkpoint_rows(project)
     ]
     promotions = project.promotions.select_related("checkpoint", "promoted_by")
-    context = {"rows": rows, "promotions": promotions[:20]}
-    return show_page(request, project, "training/checkpoints.html", context)
+    context = {
+        "rows": rows,
+        "promotions": promotions[:20],
+        "base_form": form,
+        "base_folders": form.fields["path"].choices,  # type: ignore[attr-defined]
+        "models_folder": settings.BASE_MODEL_PATH.parent,
+    }
+    return show_page(request, project, "training/checkpoints.html", context, status)
 
 
 @login_required
@@ -119,6 +152,7 @@ def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpRespons
     context = {
         "evaluation": evaluation,
         "result": selectors.evaluation_result(evaluation),
+        "equal_texts": selectors.equal_texts(evaluation),
         "votes": examples.votes(evaluation),
         "examples": examples.examples(evaluation),
     }

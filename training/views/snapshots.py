@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 def snapshots(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
     wanted = request.GET.get("content") or _content_needed_next(project)
-    return _snapshots_page(request, project, FreezeForm(initial={"content": wanted}))
+    return _snapshots_page(request, project, FreezeForm(project, initial={"content": wanted}))
 
 
 @login_required
 @require_POST
 def freeze(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
-    form = FreezeForm(request.POST)
+    form = FreezeForm(project, request.POST)
     if form.is_valid():
         try:
             snapshot = services.freeze_snapshot(
-                project, created_by=request.user, **form.cleaned_data
+                project,
+                form.cleaned_data["content"],
+                created_by=request.user,
+                seed=form.cleaned_data["seed"],
+                filters=form.filters(),
             )
         except services.ServiceError as error:
             form.add_error(None, str(error))

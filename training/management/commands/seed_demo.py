@@ -26,7 +26,13 @@ PEOPLE = {
     "bea": "annotator",
     "ben": "annotator",
 }
-KINDS = ("demonstration", "comparison", "ranking")
+KINDS = ("demonstration", "comparison", "ranking", "rating", "rewrite", "assembly", "review")
+SETTINGS = {
+    "counters": ["lines", "syllables"],
+    "line_syllables": [5, 7, 5],
+    "own_prompts_allowed": True,
+}
+"""What writers of haikus see counted, and that they may bring prompts of their own."""
 DEMO_FOLDER = Path(settings.BASE_DIR) / "annotations" / "demo"
 GUIDELINES_FOLDER = Path(settings.BASE_DIR) / "docs" / "guidelines"
 
@@ -85,6 +91,8 @@ def make_project(people: dict[str, Any]) -> Any:
     for kind in KINDS:
         text = (GUIDELINES_FOLDER / f"{kind}.md").read_text(encoding="utf-8")
         collecting.publish_guideline(project, kind, text, alice)
+    collecting.update_project(project, **SETTINGS)
+    collecting.publish_scheme(project, collecting.DEFAULT_QUESTIONS, alice)
     fill(project, alice)
     return project
 

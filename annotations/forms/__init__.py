@@ -1,0 +1,63 @@
+"""What people may send, checked before a service is called."""
+
+from annotations.forms.fields import VerbatimField
+from annotations.forms.projects import (
+    GuidelineForm,
+    MemberForm,
+    MembershipChangeForm,
+    PastePromptsForm,
+    ProjectForm,
+    ProjectSettingsForm,
+    UploadForm,
+    UploadPromptsForm,
+)
+from annotations.forms.ratings import (
+    QuestionForm,
+    RatingForm,
+    letter,
+    rows_changed,
+    rows_of,
+    rows_sent,
+)
+from annotations.forms.work import (
+    ComparisonForm,
+    DemonstrationForm,
+    RankingForm,
+    SkipForm,
+    StartForm,
+)
+from annotations.forms.writing import (
+    AssemblyForm,
+    OwnPromptForm,
+    ReviewForm,
+    RewriteForm,
+    part_name,
+)
+
+__all__ = [
+    "AssemblyForm",
+    "ComparisonForm",
+    "DemonstrationForm",
+    "GuidelineForm",
+    "MemberForm",
+    "MembershipChangeForm",
+    "OwnPromptForm",
+    "PastePromptsForm",
+    "ProjectForm",
+    "ProjectSettingsForm",
+    "QuestionForm",
+    "RankingForm",
+    "RatingForm",
+    "ReviewForm",
+    "RewriteForm",
+    "SkipForm",
+    "StartForm",
+    "UploadForm",
+    "UploadPromptsForm",
+    "VerbatimField",
+    "letter",
+    "part_name",
+    "rows_changed",
+    "rows_of",
+    "rows_sent",
+]

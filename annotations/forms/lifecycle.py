@@ -1,0 +1,58 @@
+"""What every page of an assignment sends beside the answer itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django import forms
+from django.http import QueryDict
+
+LARGEST = 2**31 - 1
+
+OWN_NAMES = frozenset(("csrfmiddlewaretoken", "draft_revision", "active_ms", "correcting"))
+
+
+class StateForm(forms.Form):
+    """How far the page was: the draft that it knows, the time that it measured.
+
+    A number that nobody can have sent in good faith counts as not sent.
+    """
+
+    draft_revision = forms.IntegerField(min_value=0, max_value=LARGEST, required=False)
+    active_ms = forms.IntegerField(required=False)
+    correcting = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+
+    def number(self, name: str) -> int | None:
+        """Return a number that was sent, or None."""
+        self.is_valid()
+        value: int | None = self.cleaned_data.get(name)
+        return value
+
+    def active(self) -> int:
+        """Return the active time in milliseconds; below zero is none."""
+        return min(max(0, self.number("active_ms") or 0), LARGEST)
+
+
+class AcknowledgeForm(forms.Form):
+    """Which assignment waits behind new guidelines."""
+
+    assignment = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+
+    def assignment_id(self) -> int | None:
+        return self.cleaned_data["assignment"] if self.is_valid() else None
+
+
+class GoldForm(forms.Form):
+    """Whose answer is taken for the known one."""
+
+    annotation = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+
+
+def entered_in(data: QueryDict) -> dict[str, list[str]]:
+    """Return the fields of an answer, without what goes with every answer."""
+    return {name: values for name, values in data.lists() if name not in OWN_NAMES}
+
+
+def initial_of(fields: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return stored fields as the initial values of their form."""
+    return {name: values[-1] for name, values in fields.items() if values}

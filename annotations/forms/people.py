@@ -1,0 +1,84 @@
+"""What a person sends about themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.http import QueryDict
+
+from annotations.keys import ACTIONS, NAMED_KEYS, Action, bindings_for, check_bindings, key_name
+from annotations.models import Kind, User
+
+_BY_TYPED = {name.casefold(): key for key, name in NAMED_KEYS.items()} | {
+    key.casefold(): key for key in NAMED_KEYS if key.strip()
+}
+"""How people write the keys that are not one character: as they stand here, or as browsers do."""
+
+GROUPS: tuple[tuple[str, frozenset[Kind] | None], ...] = (
+    ("Everywhere", None),
+    ("Comparing", frozenset({Kind.COMPARISON})),
+    ("Ranking", frozenset({Kind.RANKING})),
+    ("Rating", frozenset({Kind.RATING})),
+    ("Assembling", frozenset({Kind.ASSEMBLY})),
+    ("Reviewing", frozenset({Kind.REVIEW})),
+)
+
+
+class KeyField(forms.CharField):
+    """The name of one key."""
+
+    def __init__(self, action: Action) -> None:
+        widget = forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        )
+        super().__init__(
+            label=action.label, max_length=20, required=False, strip=False, widget=widget
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        return key_name(value) if value in NAMED_KEYS else value
+
+    def to_python(self, value: Any) -> str:
+        typed = super().to_python(value) or ""
+        return _BY_TYPED.get(typed.strip().casefold(), typed.strip() or typed[:1])
+
+
+class KeysForm(forms.Form):
+    """A key for every action, and whether choosing sends."""
+
+    sends_on_choice = forms.BooleanField(
+        required=False,
+        label="Choosing in a comparison sends it",
+        help_text="One key an item. What was sent by mistake can be undone for a while.",
+    )
+
+    def __init__(self, data: QueryDict | None, *, user: User) -> None:
+        initial = {"sends_on_choice": user.sends_on_choice, **bindings_for(user)}
+        super().__init__(data, initial=initial)
+        for action in ACTIONS:
+            self.fields[action.name] = KeyField(action)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name, error in check_bindings(self.bindings()).items():
+            self.add_error(name, error)
+        return cleaned
+
+    def bindings(self) -> dict[str, str]:
+        """Return the keys as they were sent; an empty field means the key of the page."""
+        sent = {action.name: self.cleaned_data.get(action.name, "") for action in ACTIONS}
+        return {name: key for name, key in sent.items() if key}
+
+    def groups(self) -> list[tuple[str, list[BoundField]]]:
+        """Return the fields by where they count."""
+        return [
+            (name, [self[action.name] for action in ACTIONS if self._belongs(action, kinds)])
+            for name, kinds in GROUPS
+        ]
+
+    @staticmethod
+    def _belongs(action: Action, kinds: frozenset[Kind] | None) -> bool:
+        alone = {next(iter(action.kinds))} if len(action.kinds) == 1 else None
+        return action.kinds == kinds if kinds else alone is None

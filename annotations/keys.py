@@ -1,0 +1,154 @@
+"""Which key does what on the labelling pages, and what a person may change about it.
+
+A key is named as the browser names it (`KeyboardEvent.key`): `a`, `?`, `Enter`, `ArrowUp`.
+Beside these, Ctrl+Enter always sends, from a text field too, and Escape leaves a field or panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from annotations.models import Kind, User
+
+WRITING = frozenset({Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY})
+JUDGING = frozenset(Kind) - WRITING
+EVERY = frozenset(Kind)
+COMPARING = frozenset({Kind.COMPARISON})
+RANKING = frozenset({Kind.RANKING})
+RATING = frozenset({Kind.RATING})
+ASSEMBLING = frozenset({Kind.ASSEMBLY})
+STEPPING = frozenset({Kind.COMPARISON, Kind.RANKING})
+REVIEWING = frozenset({Kind.REVIEW})
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something a key does, on the pages of some kinds of work."""
+
+    name: str
+    label: str
+    key: str
+    kinds: frozenset[Kind]
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("send", "Send and go on", "Enter", EVERY),
+    Action("skip", "Skip, with a reason", "s", EVERY),
+    Action("undo", "Undo what was just sent or skipped", "u", EVERY),
+    Action("reason", "Write a reason", "r", JUDGING),
+    Action("write", "Go to the text field", "w", WRITING | REVIEWING),
+    Action("guidelines", "Open or close the guidelines", "g", EVERY),
+    Action("search", "Search in the guidelines", "/", EVERY),
+    Action("help", "Show all keys", "?", EVERY),
+    Action("diff", "Mark what differs", "d", COMPARING),
+    Action("left-significantly", "A is much better", "1", COMPARING),
+    Action("left-better", "A is better", "2", COMPARING),
+    Action("left-slightly", "A is slightly better", "3", COMPARING),
+    Action("left-negligibly", "A is barely better", "4", COMPARING),
+    Action("tie", "Tie: neither is better", "5", COMPARING),
+    Action("right-negligibly", "B is barely better", "6", COMPARING),
+    Action("right-slightly", "B is slightly better", "7", COMPARING),
+    Action("right-better", "B is better", "8", COMPARING),
+    Action("right-significantly", "B is much better", "9", COMPARING),
+    Action("both_bad", "Both are bad", "0", COMPARING),
+    *(
+        Action(f"pick-{place}", f"Place {letter} next, or pick it up", str(place), RANKING)
+        for place, letter in enumerate("ABCDEFGHI", start=1)
+    ),
+    Action("up", "Move it up", "ArrowUp", RANKING),
+    Action("down", "Move it down", "ArrowDown", RANKING),
+    Action("join", "Tie it with the one above", "t", RANKING),
+    Action("split", "Take it out of a tie", "x", RANKING),
+    Action("remove", "Take it off the board", "Backspace", RANKING),
+    Action("previous", "One step to the left or back", "ArrowLeft", STEPPING),
+    Action("next", "One step to the right or on", "ArrowRight", STEPPING),
+    *(
+        Action(f"point-{point}", f"Answer {point}, and on to the next question", str(point), RATING)
+        for point in range(1, 10)
+    ),
+    Action("part-previous", "To the part before", "ArrowUp", ASSEMBLING),
+    Action("part-next", "To the next part", "ArrowDown", ASSEMBLING),
+    Action("part-take", "Take the part, or put it back", " ", ASSEMBLING),
+    Action("accept", "Accept", "1", REVIEWING),
+    Action("fix", "Fix", "2", REVIEWING),
+    Action("reject", "Reject", "3", REVIEWING),
+)
+
+NAMED_KEYS = {
+    "Enter": "Enter",
+    "Backspace": "⌫",
+    "Delete": "Del",
+    "Insert": "Ins",
+    "Home": "Home",
+    "End": "End",
+    "PageUp": "Page up",
+    "PageDown": "Page down",
+    "ArrowUp": "↑",
+    "ArrowDown": "↓",
+    "ArrowLeft": "←",
+    "ArrowRight": "→",
+    " ": "Space",
+    **{f"F{number}": f"F{number}" for number in range(2, 11)},
+}
+"""Keys that are not one character, with what stands on them. Tab and Escape move the focus."""
+
+_BY_NAME = {action.name: action for action in ACTIONS}
+
+
+def bindings_for(user: User) -> dict[str, str]:
+    """Return the key of every action: a person's own where they chose one."""
+    own = user.keys
+    return {action.name: own.get(action.name) or action.key for action in ACTIONS}
+
+
+def actions_of(kind: str) -> list[Action]:
+    """Return what keys can do on the pages of one kind of work."""
+    return [action for action in ACTIONS if kind in action.kinds]
+
+
+def is_key(key: str) -> bool:
+    """Say whether a browser can name a key so, and an action may have it."""
+    return key in NAMED_KEYS or (len(key) == 1 and key.isprintable() and not key.isspace())
+
+
+def key_name(key: str) -> str:
+    """Return what stands on a key.
+
+    >>> key_name("ArrowUp"), key_name("d")
+    ('↑', 'd')
+    """
+    return NAMED_KEYS.get(key, key)
+
+
+def check_bindings(bindings: Mapping[str, str]) -> dict[str, str]:
+    """Return a sentence for each action whose key cannot be, by the action's name.
+
+    Actions that are left out keep their own keys, and count. Two actions may share a key where
+    no kind of work has both.
+    """
+    keys = {action.name: bindings.get(action.name) or action.key for action in ACTIONS}
+    errors = {
+        name: f"“{key}” is not a key. Give one character, or choose Enter or an arrow key."
+        for name, key in keys.items()
+        if not is_key(key)
+    }
+    for position, action in enumerate(ACTIONS):
+        for other in ACTIONS[:position]:
+            if keys[action.name] == keys[other.name] and action.kinds & other.kinds:
+                errors.setdefault(
+                    action.name,
+                    f"“{key_name(keys[action.name])}” already does “{other.label}”. "
+                    "Give one of the two another key.",
+                )
+    unknown = bindings.keys() - _BY_NAME.keys()
+    return errors | dict.fromkeys(unknown, "There is no such action. Reset your keys.")
+
+
+def own_keys(bindings: Mapping[str, str]) -> dict[str, str]:
+    """Return what differs from the keys of the page: that is all that is stored."""
+    return {
+        name: key
+        for name, key in bindings.items()
+        if name in _BY_NAME and key != _BY_NAME[name].key
+    }

@@ -1,0 +1,79 @@
+"""What pages read."""
+
+from annotations.selectors.answers import (
+    fields_of,
+    in_words,
+)
+from annotations.selectors.guidelines import (
+    guideline_draft,
+    guideline_history,
+    guideline_in_force,
+    known_guideline,
+)
+from annotations.selectors.history import (
+    AnnotationRecord,
+    OwnStatistics,
+    Previous,
+    annotations_of,
+    assignments_of,
+    own_history,
+    own_statistics,
+    previous_of,
+    records_of,
+)
+from annotations.selectors.members import (
+    members_of,
+    prompts_of,
+)
+from annotations.selectors.progress import (
+    HomeCard,
+    Progress,
+    QueueCount,
+    home_cards,
+    progress_at_work,
+    progress_for,
+    queue_counts,
+    work_waiting_for,
+)
+from annotations.selectors.quality import (
+    AgreementReport,
+    agreement_report,
+)
+from annotations.selectors.queue import (
+    items_open_to,
+    limit_reached,
+    shown_completions,
+)
+
+__all__ = [
+    "AgreementReport",
+    "AnnotationRecord",
+    "HomeCard",
+    "OwnStatistics",
+    "Previous",
+    "Progress",
+    "QueueCount",
+    "agreement_report",
+    "annotations_of",
+    "assignments_of",
+    "fields_of",
+    "guideline_draft",
+    "guideline_history",
+    "guideline_in_force",
+    "home_cards",
+    "in_words",
+    "items_open_to",
+    "known_guideline",
+    "limit_reached",
+    "members_of",
+    "own_history",
+    "own_statistics",
+    "previous_of",
+    "progress_at_work",
+    "progress_for",
+    "prompts_of",
+    "queue_counts",
+    "records_of",
+    "shown_completions",
+    "work_waiting_for",
+]

@@ -1,0 +1,91 @@
+"""What an annotation says, as the fields of the form that it was entered in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from annotations.algorithms.parts import parts_of
+from annotations.models import Annotation, Completion, Kind, Rating
+
+
+def fields_of(annotation: Annotation) -> dict[str, list[str]]:
+    """Return the fields that its page would send to make the same annotation again."""
+    match Kind(annotation.kind):
+        case Kind.DEMONSTRATION:
+            return {"text": [annotation.demonstration.completion.text]}
+        case Kind.COMPARISON:
+            return _comparison_fields(annotation)
+        case Kind.RANKING:
+            return _ranking_fields(annotation)
+        case Kind.RATING:
+            return _rating_fields(annotation) | {"reason": [annotation.reason]}
+        case Kind.REWRITE:
+            text = annotation.rewrite.completion.text
+            return {"text": [text], "reason": [annotation.reason]}
+        case Kind.ASSEMBLY:
+            return _assembly_fields(annotation)
+        case Kind.REVIEW:
+            return _review_fields(annotation)
+
+
+def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Yield what was entered into a form, each with its name, for people to read."""
+    for name, values in sorted(fields.items()):
+        if any(value.strip() for value in values):
+            yield name.replace("-", " ").capitalize(), "\n".join(values)
+
+
+def _comparison_fields(annotation: Annotation) -> dict[str, list[str]]:
+    comparison = annotation.comparison
+    choice = "-".join(filter(None, [comparison.outcome, comparison.strength]))
+    return {"choice": [choice], "reason": [annotation.reason]}
+
+
+def _ranking_fields(annotation: Annotation) -> dict[str, list[str]]:
+    tiers = dict(annotation.ranking.entries.values_list("completion_id", "tier"))
+    places = {
+        f"tier-{position}": [str(tiers[completion_id] + 1)]
+        for position, completion_id in enumerate(annotation.shown_order, start=1)
+    }
+    return _rating_fields(annotation) | places | {"reason": [annotation.reason]}
+
+
+def _rating_fields(annotation: Annotation) -> dict[str, list[str]]:
+    """Return the answers to questions; a flag that was not raised is not in what a form sends."""
+    rating = Rating.objects.filter(annotation=annotation).select_related("scheme").first()
+    if rating is None:
+        return {}
+    flags = {question["name"] for question in rating.scheme.questions if question["form"] == "flag"}
+    positions = {completion: n for n, completion in enumerate(annotation.shown_order, start=1)}
+    return {
+        f"rating-{positions[completion]}-{question}": [str(value)]
+        for completion, question, value in rating.answers.values_list(
+            "completion_id", "question", "value"
+        )
+        if value or question not in flags
+    }
+
+
+def _assembly_fields(annotation: Annotation) -> dict[str, list[str]]:
+    assembly = annotation.assembly
+    chosen = {
+        (part.source_id, part.start, part.end): part.position for part in assembly.parts.all()
+    }
+    texts = Completion.objects.in_bulk(annotation.shown_order)
+    orders = {
+        f"part-{position}-{number}": [str(chosen[completion_id, part.start, part.end] + 1)]
+        for position, completion_id in enumerate(annotation.shown_order, start=1)
+        for number, part in enumerate(parts_of(texts[completion_id].text), start=1)
+        if (completion_id, part.start, part.end) in chosen
+    }
+    return orders | {"text": [assembly.completion.text], "reason": [annotation.reason]}
+
+
+def _review_fields(annotation: Annotation) -> dict[str, list[str]]:
+    review = annotation.review
+    text = review.completion or Completion.objects.get(id=annotation.shown_order[0])
+    return {
+        "decision": [review.decision],
+        "text": [text.text],
+        "reason": [annotation.reason],
+    }

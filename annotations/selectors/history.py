@@ -1,0 +1,243 @@
+"""What happened: to one's own work, and to an item."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
+
+from annotations.models import (
+    Annotation,
+    Assignment,
+    AssignmentEvent,
+    Comparison,
+    Item,
+    Kind,
+    Project,
+    User,
+)
+from annotations.selectors.answers import fields_of, in_words
+from annotations.selectors.queue import recently_closed, submitted_since_midnight
+
+AGREEMENT_LIMIT = 1000
+"""How many of one's own comparisons are held against those of others: the newest."""
+
+MILLISECONDS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What a person closed last and may still take back."""
+
+    assignment: Assignment
+    seconds_left: int
+    note: str
+
+    @property
+    def skipped(self) -> bool:
+        return self.assignment.state == Assignment.State.SKIPPED
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long somebody was at work, as their browser measured it and by the clock."""
+
+    active: timedelta
+    wall: timedelta
+
+    @property
+    def active_words(self) -> str:
+        return _in_words(self.active)
+
+    @property
+    def wall_words(self) -> str:
+        return _in_words(self.wall)
+
+
+@dataclass(frozen=True)
+class KindCount:
+    kind: str
+    done: int
+
+    @property
+    def label(self) -> str:
+        return Kind(self.kind).label
+
+
+@dataclass(frozen=True)
+class OwnStatistics:
+    """What a person has done in a project, for themselves to see."""
+
+    done_today: int
+    done: int
+    by_kind: list[KindCount]
+    today: Times
+    all: Times
+    agreed: int
+    compared: int
+    """Comparisons that others judged too, and how often they said the same."""
+    earned: Decimal | None
+
+    @property
+    def agreement_percent(self) -> int | None:
+        return round(100 * self.agreed / self.compared) if self.compared else None
+
+
+@dataclass(frozen=True)
+class AnnotationRecord:
+    """An annotation on the page of what happened: what it says and whether it still holds."""
+
+    annotation: Annotation
+    words: list[tuple[str, str]]
+    state: str
+
+
+def previous_of(
+    user: User, project: Project, *, besides: Assignment | None = None
+) -> Previous | None:
+    """Return what a person closed last, while it can be undone."""
+    closed = recently_closed(user, project)
+    if closed is None or closed == besides or closed.closed_at is None:
+        return None
+    passed = closed.asked_at - closed.closed_at  # type: ignore[attr-defined]
+    seconds = max(1, round(project.grace_seconds - passed.total_seconds()))
+    return Previous(closed, seconds, _note(closed))
+
+
+def _note(closed: Assignment) -> str:
+    """Say what became of an answer whose lease had run out."""
+    if closed.state != Assignment.State.SUBMITTED or closed.closed_at is None:
+        return ""
+    if closed.lease_until >= closed.closed_at:
+        return ""
+    surplus = closed.annotations.order_by("-id").values_list("surplus", flat=True).first()
+    if surplus:
+        return "Your time for it had run out and others took its place: it is kept as a surplus."
+    return "Your time for it had run out, but its place was free: it counts."
+
+
+def own_history(user: User, project: Project, kind: str = "") -> QuerySet[Assignment]:
+    """Return what a person has handed in or skipped, newest first."""
+    closed = Assignment.objects.filter(
+        annotator=user, item__project=project, closed_at__isnull=False
+    )
+    if kind:
+        closed = closed.filter(item__kind=kind)
+    return closed.select_related("item__prompt").order_by("-closed_at", "-id")
+
+
+def own_statistics(user: User, project: Project) -> OwnStatistics:
+    """Return what a person has done, how long it took, and what they earned by it."""
+    submitted = Assignment.objects.filter(
+        annotator=user, item__project=project, state=Assignment.State.SUBMITTED
+    )
+    today = submitted_since_midnight(user, project)
+    counts: defaultdict[str, int] = defaultdict(int)
+    for kind in submitted.values_list("item__kind", flat=True):
+        counts[kind] += 1
+    total = _times(submitted)
+    agreed, compared = _agreement(user, project) if project.shows_agreement else (0, 0)
+    return OwnStatistics(
+        done_today=today.count(),
+        done=sum(counts.values()),
+        by_kind=[KindCount(kind, counts[kind]) for kind in Kind.values if counts[kind]],
+        today=_times(today),
+        all=total,
+        agreed=agreed,
+        compared=compared,
+        earned=_earned(total.active, project),
+    )
+
+
+def _in_words(time: timedelta) -> str:
+    """Return a time in hours and minutes.
+
+    >>> _in_words(timedelta(minutes=61)), _in_words(timedelta(seconds=5))
+    ('1 h 1 min', '0 min')
+    """
+    hours, minutes = divmod(int(time.total_seconds()) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _times(submitted: QuerySet[Assignment]) -> Times:
+    active = submitted.aggregate(ms=Sum("active_ms"))["ms"] or 0
+    in_force = Annotation.objects.filter(
+        assignment__in=submitted, superseded_by__isnull=True, retraction__isnull=True
+    )
+    wall = in_force.aggregate(ms=Sum("wall_ms"))["ms"] or 0
+    return Times(timedelta(milliseconds=active), timedelta(milliseconds=wall))
+
+
+def _earned(active: timedelta, project: Project) -> Decimal | None:
+    if project.hourly_pay is None:
+        return None
+    hours = Decimal(active // timedelta(milliseconds=1)) / MILLISECONDS_PER_HOUR
+    return (hours * project.hourly_pay).quantize(Decimal("0.01"))
+
+
+def _agreement(user: User, project: Project) -> tuple[int, int]:
+    """Return how often others said the same as a person about the same two completions."""
+    in_force = Comparison.objects.filter(
+        annotation__item__project=project,
+        annotation__superseded_by__isnull=True,
+        annotation__retraction__isnull=True,
+    )
+    own = {
+        comparison.annotation.item_id: _better(comparison)
+        for comparison in in_force.filter(annotation__annotator=user)
+        .select_related("annotation")
+        .order_by("-annotation_id")[:AGREEMENT_LIMIT]
+    }
+    others = (
+        in_force.filter(annotation__item__in=own.keys())
+        .exclude(annotation__annotator=user)
+        .select_related("annotation")
+    )
+    same = [_better(other) == own[other.annotation.item_id] for other in others]
+    return sum(same), len(same)
+
+
+def _better(comparison: Comparison) -> int | str:
+    """Return the completion that was found better, or that none was."""
+    sides = {"left": comparison.left_id, "right": comparison.right_id}
+    return sides.get(comparison.outcome, comparison.outcome)
+
+
+def records_of(annotations: Iterable[Annotation]) -> list[AnnotationRecord]:
+    """Return what annotations say in words, oldest first."""
+    return [
+        AnnotationRecord(annotation, list(in_words(fields_of(annotation))), _state(annotation))
+        for annotation in annotations
+    ]
+
+
+def _state(annotation: Annotation) -> str:
+    if annotation.taken_back:  # type: ignore[attr-defined]
+        return "taken back"
+    if annotation.corrected:  # type: ignore[attr-defined]
+        return "corrected since"
+    return "in force"
+
+
+def annotations_of(assignment_or_item: Assignment | Item) -> QuerySet[Annotation]:
+    """Return every annotation ever made, with whether it was taken back or corrected."""
+    return _with_state(assignment_or_item.annotations.all())
+
+
+def _with_state(annotations: QuerySet[Annotation]) -> QuerySet[Annotation]:
+    later = Annotation.objects.filter(supersedes=OuterRef("pk"))
+    return (
+        annotations.select_related("annotator", "guideline_version")
+        .annotate(taken_back=Q(retraction__isnull=False), corrected=Exists(later))
+        .order_by("id")
+    )
+
+
+def assignments_of(item: Item) -> QuerySet[Assignment]:
+    """Return who was handed an item, with everything that happened since."""
+    events = Prefetch("events", AssignmentEvent.objects.order_by("id"))
+    return item.assignments.select_related("annotator").prefetch_related(events).order_by("id")

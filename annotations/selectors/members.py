@@ -1,0 +1,38 @@
+"""Who and what is in a project."""
+
+from __future__ import annotations
+
+from django.db.models import Count, F, Q, QuerySet
+
+from annotations.models import Membership, Project, Prompt, Split
+
+
+def members_of(project: Project) -> QuerySet[Membership]:
+    """Return everyone in a project, people who sign in first, with what each has done."""
+    done = Count(
+        "user__annotations",
+        filter=Q(
+            user__annotations__item__project=F("project"),
+            user__annotations__superseded_by__isnull=True,
+            user__annotations__retraction__isnull=True,
+        ),
+        distinct=True,
+    )
+    return (
+        project.memberships.select_related("user")
+        .annotate(annotation_count=done)
+        .order_by("-user__is_active", "role", "user__username")
+    )
+
+
+def prompts_of(project: Project, *, search: str = "", split: str = "") -> QuerySet[Prompt]:
+    """Return the prompts of a project, newest first, with how much hangs on each."""
+    prompts = project.prompts.all()
+    if search:
+        prompts = prompts.filter(text__icontains=search)
+    if split in Split.values:
+        prompts = prompts.filter(split=split)
+    return prompts.annotate(
+        completion_count=Count("completions", distinct=True),
+        item_count=Count("items", distinct=True),
+    ).order_by("-id")

@@ -1,0 +1,194 @@
+"""How far people and projects are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+
+from annotations.models import Annotation, Assignment, Item, Kind, Membership, Project, Role, User
+from annotations.selectors.queue import (
+    LEASED,
+    items_open_to,
+    items_skipped_by,
+    kinds_with_open_items,
+    leases_of,
+    stages,
+    submitted_since_midnight,
+)
+
+COUNT_LIMIT = 1000
+"""Waiting work is counted up to here; a page then says "1,000 or more"."""
+
+COUNTING = (Role.OWNER, Role.ENGINEER)
+"""Who sees how far a whole project is, which takes a look at all of it."""
+
+WORK_LIMIT = 100
+"""Up to here on the pages of work, which count after every answer."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one person has done in a project."""
+
+    done: int
+    done_today: int
+    by_kind: dict[str, int]
+    waiting: dict[str, int]
+
+    @property
+    def waiting_total(self) -> int:
+        return sum(self.waiting.values())
+
+
+@dataclass(frozen=True)
+class QueueCount:
+    """The items of one kind in a project. Places are what overlap asks for, item by item."""
+
+    kind: str
+    items: int
+    finished: int
+    places: int
+    open_places: int
+    leased: int
+    annotations: int
+
+    @property
+    def label(self) -> str:
+        return Kind(self.kind).label
+
+    @property
+    def filled_places(self) -> int:
+        return self.places - self.open_places - self.leased
+
+
+@dataclass(frozen=True)
+class HomeCard:
+    """One project on the home page of one person."""
+
+    membership: Membership
+    project: Project
+    progress: Progress
+    counts: dict[str, QueueCount] = field(default_factory=dict)
+
+    @property
+    def paused(self) -> bool:
+        return self.membership.state != Membership.State.ACTIVE
+
+
+def work_waiting_for(user: User, project: Project) -> dict[str, int]:
+    """Return how many items of each kind wait for a person, counted up to COUNT_LIMIT.
+
+    What they hold waits for them in any case; nothing new does while the project is paused.
+    """
+    waiting = dict.fromkeys(Kind.values, 0)
+    for kind, held in (
+        leases_of(user, project).order_by().values_list("item__kind").annotate(Count("id"))
+    ):
+        waiting[kind] = held
+    if project.is_paused:
+        return waiting
+    for kind in kinds_with_open_items(project):
+        waiting[kind] += items_open_to(user, project, kind)[:COUNT_LIMIT].count()
+        if project.skip_policy == Project.SkipPolicy.LATER:
+            waiting[kind] += items_skipped_by(user, project, kind)[:COUNT_LIMIT].count()
+    return waiting
+
+
+def progress_for(user: User, project: Project) -> Progress:
+    """Return what a person has done in a project and what waits for them."""
+    own = Annotation.objects.filter(
+        annotator=user,
+        item__project=project,
+        superseded_by__isnull=True,
+        retraction__isnull=True,
+    )
+    by_kind = dict(own.values_list("kind").annotate(Count("id")))
+    return Progress(
+        done=sum(by_kind.values()),
+        done_today=submitted_since_midnight(user, project).count(),
+        by_kind={kind: by_kind.get(kind, 0) for kind in Kind.values},
+        waiting=work_waiting_for(user, project),
+    )
+
+
+def progress_at_work(user: User, project: Project, kind: str) -> Progress:
+    """Return what a person has done today and what waits for them of the kind they are at.
+
+    This is on every page of work, so nothing here grows with the project or with what they did
+    before today: the waiting are counted up to WORK_LIMIT, from where they are in the queue.
+    """
+    done = submitted_since_midnight(user, project).count()
+    marks = project.memberships.filter(user=user).values_list("queue_marks", flat=True).first()
+    ahead = stages(items_open_to(user, project, kind), (marks or {}).get(kind, {}))
+    held = leases_of(user, project).filter(item__kind=kind).count()
+    waiting = held + sum(items[:WORK_LIMIT].count() for items in ahead)
+    return Progress(
+        done=done, done_today=done, by_kind={}, waiting={kind: min(waiting, WORK_LIMIT)}
+    )
+
+
+def queue_counts(project: Project) -> dict[str, QueueCount]:
+    """Return how far the work of each kind is, gold items apart: they never come to an end."""
+    items = {
+        row["kind"]: row
+        for row in project.items.exclude(purpose=Item.Purpose.GOLD)
+        .values("kind")
+        .annotate(
+            items=Count("id"),
+            places=Sum("overlap"),
+            open_places=Sum("open_slots"),
+        )
+    }
+    leased = dict(
+        Assignment.objects.filter(LEASED, item__project=project)
+        .exclude(item__purpose=Item.Purpose.GOLD)
+        .values_list("item__kind")
+        .annotate(Count("id"))
+    )
+    unfinished = dict(
+        project.items.exclude(purpose=Item.Purpose.GOLD)
+        .filter(
+            Q(open_slots__gt=0)
+            | Exists(Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED))
+        )
+        .values_list("kind")
+        .annotate(Count("id"))
+    )
+    annotations = dict(
+        Annotation.objects.filter(
+            item__project=project, superseded_by__isnull=True, retraction__isnull=True
+        )
+        .exclude(item__purpose=Item.Purpose.GOLD)
+        .values_list("kind")
+        .annotate(Count("id"))
+    )
+    empty = {"items": 0, "places": 0, "open_places": 0}
+    return {
+        kind: QueueCount(
+            kind=kind,
+            items=items.get(kind, empty)["items"],
+            finished=items.get(kind, empty)["items"] - unfinished.get(kind, 0),
+            places=items.get(kind, empty)["places"],
+            open_places=items.get(kind, empty)["open_places"],
+            leased=leased.get(kind, 0),
+            annotations=annotations.get(kind, 0),
+        )
+        for kind in Kind.values
+    }
+
+
+def home_cards(user: User) -> list[HomeCard]:
+    """Return a card for every project that a person is a member of, paused ones included."""
+    memberships = (
+        Membership.objects.filter(user=user).select_related("project").order_by("project__name")
+    )
+    return [
+        HomeCard(
+            membership=membership,
+            project=membership.project,
+            progress=progress_for(user, membership.project),
+            counts=queue_counts(membership.project) if membership.role in COUNTING else {},
+        )
+        for membership in memberships
+    ]

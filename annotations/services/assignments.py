@@ -1,0 +1,198 @@
+"""What happens to an assignment between its hand-out and its end, and after that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotations import queue
+from annotations.algorithms.text import unix_newlines
+from annotations.models import (
+    Assignment,
+    AssignmentEvent,
+    GuidelineAcknowledgement,
+    GuidelineVersion,
+    Retraction,
+    User,
+)
+from annotations.selectors.answers import fields_of
+from annotations.services.review_items import withdraw_review
+from annotations.services.rules import ServiceError, check
+from annotations.services.submissions import LONGEST_MS, annotation_in_force
+
+Fields = Mapping[str, list[str]]
+
+MAX_DRAFT_CHARS = 200_000
+"""Of all fields together: far more than any of them may have when it is sent."""
+
+State = Assignment.State
+Event = AssignmentEvent.Name
+
+CLOSED = (State.SUBMITTED, State.SKIPPED)
+
+
+@dataclass(frozen=True)
+class SavedDraft:
+    """What is stored now; nothing changed where it is `stale`: newer than what the page knew."""
+
+    revision: int
+    state: str
+    stale: bool
+    fields: dict[str, list[str]]
+
+    @property
+    def closed(self) -> bool:
+        return self.state in CLOSED
+
+
+@transaction.atomic
+def save_draft(
+    assignment: Assignment, fields: Fields, *, revision: int, active_ms: int = 0
+) -> SavedDraft:
+    """Keep what was entered so far, and the lease alive.
+
+    A page that knows an older revision than the one stored changes nothing, nor does one whose
+    assignment is closed. A lease that ran out is taken again while there is a place.
+    """
+    entered = _check_fields(fields)
+    current = _locked(assignment)
+    stored = current.draft or {}
+    if current.state in CLOSED or revision != current.draft_revision:
+        # Sent again because the answer was lost: that is stored already.
+        stale = current.state not in CLOSED and stored != entered
+        return SavedDraft(current.draft_revision, current.state, stale, stored)
+    if current.state == State.EXPIRED and queue.take_place(current.item_id):
+        current.state = State.LEASED
+        queue.record(current.pk, Event.LEASED)
+    if current.draft is None:
+        queue.record(current.pk, Event.DRAFTED)
+    Assignment.objects.filter(id=current.pk).update(
+        state=current.state,
+        draft=entered,
+        draft_revision=F("draft_revision") + 1,
+        active_ms=_active_ms(current, active_ms, _asked_at(current)),
+        lease_until=queue.lease_end(current.item.project),
+    )
+    return SavedDraft(revision + 1, current.state, stale=False, fields=entered)
+
+
+def measure(assignment: Assignment, active_ms: int) -> None:
+    """Take over the active time that a page has measured; it is kept with what is handed in."""
+    assignment.active_ms = _active_ms(assignment, active_ms, timezone.now())
+
+
+@transaction.atomic
+def undo(assignment: Assignment) -> None:
+    """Take back a submit or a skip within the grace period; what was entered becomes the draft.
+
+    Undoing it twice changes nothing.
+    """
+    current = _locked(assignment)
+    if current.state in CLOSED:
+        _expect_in_time(current)
+        if current.state == State.SUBMITTED:
+            _take_back(current)
+        else:
+            _take_again(current)
+        queue.record(current.pk, Event.UNDONE)
+    assignment.refresh_from_db()
+
+
+def acknowledge(user: User, guideline_version: GuidelineVersion) -> None:
+    """Keep that a person has seen a version of the guidelines. Twice is once."""
+    GuidelineAcknowledgement.objects.get_or_create(user=user, guideline_version=guideline_version)
+
+
+def _locked(assignment: Assignment) -> Assignment:
+    """Return an assignment as it is now, `asked_at` by the clock of the database."""
+    return (
+        Assignment.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("item__project")
+        .annotate(asked_at=Now())
+        .get(id=assignment.pk)
+    )
+
+
+def _asked_at(current: Assignment) -> datetime:
+    asked_at: datetime = current.asked_at  # type: ignore[attr-defined]
+    return asked_at
+
+
+def _check_fields(fields: Fields) -> dict[str, list[str]]:
+    size = sum(len(name) + sum(map(len, values)) for name, values in fields.items())
+    if size > MAX_DRAFT_CHARS:
+        raise ServiceError(
+            f"This draft has {size:,} characters, and at most {MAX_DRAFT_CHARS:,} are saved. "
+            "Shorten it; what was saved last is still there."
+        )
+    return {
+        check(name, "The name of a field", 100): [
+            check(unix_newlines(value), "Your draft", MAX_DRAFT_CHARS) for value in values
+        ]
+        for name, values in fields.items()
+    }
+
+
+def _active_ms(current: Assignment, measured: int, now: datetime) -> int:
+    """Return the active time: never less than before, never more than has passed."""
+    if measured <= current.active_ms:
+        return current.active_ms
+    return max(current.active_ms, min(measured, _passed_ms(current, measured, now), LONGEST_MS))
+
+
+def _passed_ms(current: Assignment, measured: int, now: datetime) -> int:
+    """Return how long an assignment has been in a person's hands, over all its leases."""
+    since_lease = _milliseconds(now - current.leased_at)
+    if measured <= since_lease:
+        return since_lease
+    first = current.events.values_list("created_at", flat=True).first()
+    return max(since_lease, _milliseconds(now - first) if first else 0)
+
+
+def _milliseconds(time: timedelta) -> int:
+    return time // timedelta(milliseconds=1)
+
+
+def _expect_in_time(current: Assignment) -> None:
+    grace = current.item.project.grace_seconds
+    if current.closed_at is None or _asked_at(current) - current.closed_at > timedelta(
+        seconds=grace
+    ):
+        raise ServiceError(
+            f"It was sent more than {grace} seconds ago, which is too late to undo it. "
+            "Open it in your history to change it."
+        )
+
+
+def _take_back(current: Assignment) -> None:
+    """Retract what was submitted. The place within the overlap that it had is held again."""
+    annotation = annotation_in_force(current)
+    assert annotation is not None  # as of everything that was submitted
+    Retraction.objects.create(annotation=annotation)
+    withdraw_review(annotation)
+    holds = not annotation.surplus or queue.take_place(current.item_id)
+    _reopen(current, holds, draft=fields_of(annotation))
+
+
+def _take_again(current: Assignment) -> None:
+    """Take back a skip: hold the item again if it has a place still."""
+    queue.count_skip(current.item_id, -1)
+    _reopen(current, queue.take_place(current.item_id), draft=current.draft)
+
+
+def _reopen(current: Assignment, holds: bool, *, draft: dict[str, list[str]] | None) -> None:
+    Assignment.objects.filter(id=current.pk).update(
+        state=State.LEASED if holds else State.EXPIRED,
+        closed_at=None,
+        lease_until=queue.lease_end(current.item.project),
+        draft=draft,
+        draft_revision=F("draft_revision") + 1,
+        skip_reason="",
+        skip_note="",
+    )

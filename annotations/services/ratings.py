@@ -1,0 +1,80 @@
+"""Answers to the questions of a scheme about each completion that was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from annotations.models import Annotation, Question, Rating, RatingAnswer, RatingScheme
+from annotations.services.rating_schemes import FLAG
+from annotations.services.rules import ServiceError
+
+Answers = Mapping[int, Mapping[str, int]]
+"""Completion id → name of the question → point of its scale, or 1 and 0 for a flag."""
+
+
+def write_rating(annotation: Annotation, scheme: RatingScheme, answers: Answers) -> Rating:
+    """Keep what an annotation says about each completion, if it answers what the scheme asks."""
+    checked = check_answers(scheme.questions, annotation.shown_order, answers)
+    rating = Rating.objects.create(annotation=annotation, scheme=scheme)
+    RatingAnswer.objects.bulk_create(
+        RatingAnswer(rating=rating, completion_id=completion, question=name, value=value)
+        for completion, of_completion in checked.items()
+        for name, value in of_completion.items()
+    )
+    return rating
+
+
+def check_answers(
+    questions: Sequence[Question], shown_order: Sequence[int], answers: Answers
+) -> dict[int, dict[str, int]]:
+    """Return the answers in the order of completions and questions, or say what is wrong.
+
+    A flag that was not raised is a no; a question that is not required may stay unanswered.
+    """
+    if strange := set(answers) - set(shown_order):
+        raise ServiceError(
+            f"There are answers about {len(strange)} texts that this page did not show. "
+            "Open the item again."
+        )
+    return {
+        completion: _check_one(questions, _letter(position), answers.get(completion, {}))
+        for position, completion in enumerate(shown_order)
+    }
+
+
+def _check_one(
+    questions: Sequence[Question], letter: str, answers: Mapping[str, int]
+) -> dict[str, int]:
+    _refuse_unknown(answers, {question["name"] for question in questions}, letter)
+    checked: dict[str, int] = {}
+    for question in questions:
+        name = question["name"]
+        if question["form"] == FLAG:
+            checked[name] = _check_value(question, letter, answers.get(name, 0), range(2))
+        elif name in answers:
+            points = range(1, question["points"] + 1)
+            checked[name] = _check_value(question, letter, answers[name], points)
+        elif question["required"]:
+            raise ServiceError(f"{letter} has no answer to “{question['text']}”. Choose one.")
+    return checked
+
+
+def _refuse_unknown(names: Collection[str], known: set[str], letter: str) -> None:
+    if unknown := sorted(set(names) - known):
+        raise ServiceError(
+            f"Nobody asked “{unknown[0]}” about {letter}. The questions have changed; open the "
+            "item again."
+        )
+
+
+def _check_value(question: Question, letter: str, value: int, allowed: range) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise ServiceError(
+            f"{value} is no answer to “{question['text']}” about {letter}. Choose from "
+            f"{allowed[0]} to {allowed[-1]}."
+        )
+    return value
+
+
+def _letter(position: int) -> str:
+    return chr(ord("A") + position)

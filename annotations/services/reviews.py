@@ -1,0 +1,78 @@
+"""Saying whether what somebody else wrote can be learned from: yes, once mended, or no."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from annotations.models import Annotation, Assignment, Item, Kind, Review
+from annotations.services.review_items import text_of
+from annotations.services.rewrites import check_new_text, write_text
+from annotations.services.rules import ServiceError
+from annotations.services.submissions import annotate, annotation_in_force, expect_kind
+
+Decision = Review.Decision
+
+
+@transaction.atomic
+def submit_review(
+    assignment: Assignment,
+    decision: str,
+    text: str = "",
+    *,
+    reason: str = "",
+    correcting: int | None = None,
+) -> Annotation:
+    """Keep what a reviewer says about another's text; of a fix also the text as it should be.
+
+    A second submit changes nothing and answers as the first did.
+    """
+    if correcting is None and (existing := annotation_in_force(assignment)):
+        return existing
+    expect_kind(assignment, Kind.REVIEW)
+    subject = _subject(assignment.item)
+    if subject.annotator_id == assignment.annotator_id:
+        raise ServiceError("This is your own work, which somebody else has to review. Skip it.")
+    if decision not in Decision.values:
+        raise ServiceError("Choose whether you accept the text, fix it or reject it.")
+    if decision == Decision.REJECT and not reason.strip():
+        raise ServiceError("Say why you reject it, so that its author and the owner can learn.")
+    if decision == Decision.FIX:
+        text = _check_fix(text, subject)
+    annotation, created = annotate(assignment, reason, correcting=correcting)
+    if created:
+        fixed = write_text(annotation, text) if decision == Decision.FIX else None
+        Review.objects.create(
+            annotation=annotation, subject=subject, decision=decision, completion=fixed
+        )
+    return annotation
+
+
+def _subject(item: Item) -> Annotation:
+    """Return what is reviewed, if it still is in force."""
+    assert item.subject_id is not None  # a constraint of review items
+    subject = (
+        Annotation.objects.filter(
+            id=item.subject_id, superseded_by__isnull=True, retraction__isnull=True
+        )
+        .select_for_update(of=("self",), no_key=True)
+        .first()
+    )
+    if subject is None:
+        raise ServiceError(
+            "Its author has changed or taken back this text since you opened it, so there is "
+            "nothing left to review here. Skip it and go on."
+        )
+    return subject
+
+
+def _check_fix(text: str, subject: Annotation) -> str:
+    written = text_of(subject).text
+    if text.strip() == written.strip():
+        raise ServiceError(
+            "You chose to fix the text but did not change it. Change it, or accept it."
+        )
+    if subject.kind == Kind.REWRITE and text.strip() == subject.rewrite.original.text.strip():
+        raise ServiceError(
+            "This is the text from before the rewrite. If that was better, reject the rewrite."
+        )
+    return check_new_text(text, written)

@@ -1,0 +1,24 @@
+"""Texts as a project shows them: as they are, or as Markdown that can do no harm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from annotations import markdown
+from annotations.models import Project
+
+register = template.Library()
+
+
+@register.inclusion_tag("annotations/_text.html")
+def shown_text(project: Project, text: str, what: str = "completion") -> dict[str, Any]:
+    """Show a text that is judged. `what` is "completion", "prompt" or "turn"."""
+    as_markdown = project.rendering == Project.Rendering.MARKDOWN
+    return {
+        "text": text,
+        "html": markdown.render_answer(text) if as_markdown else None,
+        "what": what,
+        "is_blank": not text.strip(),
+    }

@@ -1,0 +1,638 @@
+"""Drafts, undo, corrections, history and acknowledgements, through HTTP."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from annotations import queue, services
+from annotations.models import (
+    Annotation,
+    Assignment,
+    GuidelineAcknowledgement,
+    Item,
+    Kind,
+    Membership,
+    Project,
+    Retraction,
+    User,
+)
+from annotations.tests.factories import make_assignment, make_comparison, make_item, run_out
+
+HTMX = {"HTTP_HX_REQUEST": "true"}
+
+
+@pytest.fixture
+def bobs(client: Client, bob: User) -> Client:
+    client.force_login(bob)
+    return client
+
+
+@pytest.fixture
+def writing(project: Project, bob: User) -> Assignment:
+    return make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
+
+
+@pytest.fixture
+def comparing(project: Project, bob: User) -> Assignment:
+    return make_assignment(make_item(project), bob)
+
+
+def url(name: str, assignment: Assignment) -> str:
+    return reverse(f"annotations:{name}", args=[assignment.pk])
+
+
+def change(project: Project, **values: object) -> None:
+    Project.objects.filter(id=project.pk).update(**values)
+
+
+# Drafts
+
+
+def test_it_saves_a_draft_and_shows_it_again(bobs: Client, writing: Assignment) -> None:
+    sent = {"text": "old pond\r\n</textarea>", "draft_revision": "0", "active_ms": "12"}
+    response = bobs.post(url("draft", writing), sent)
+    assert response.json()["revision"] == 1
+    assert response.json()["state"] == "leased"
+    assert response.json()["counts"] == {"words": 3, "lines": 2}
+    html = bobs.get(url("assignment", writing)).text
+    assert re.search(r"<textarea[^>]*>\nold pond\n&lt;/textarea&gt;</textarea>", html)
+    assert 'name="draft_revision" value="1"' in html
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "pattern"),
+    [
+        (Kind.COMPARISON, {"choice": "tie"}, r'value="tie"[^>]* checked'),
+        (Kind.COMPARISON, {"reason": "hm"}, r'name="reason"[^>]* value="hm"'),
+        (Kind.RANKING, {"tier-2": "3"}, r'name="tier-2" value="3"[^>]* checked'),
+    ],
+)
+def test_every_kind_comes_back_as_it_was_left(
+    bobs: Client, project: Project, bob: User, kind: str, fields: dict[str, str], pattern: str
+) -> None:
+    assignment = make_assignment(make_item(project, kind), bob)
+    bobs.post(url("draft", assignment), {**fields, "draft_revision": "0"})
+    html = bobs.get(url("assignment", assignment)).text
+    assert re.search(pattern, html)
+    assert 'class="error"' not in html
+
+
+def test_a_stale_tab_is_told_what_is_stored(bobs: Client, writing: Assignment) -> None:
+    bobs.post(url("draft", writing), {"text": "newer", "draft_revision": "0"})
+    response = bobs.post(url("draft", writing), {"text": "older", "draft_revision": "0"})
+    assert response.status_code == 409
+    assert response.json() == {"revision": 1, "fields": {"text": ["newer"]}}
+
+
+def test_a_draft_of_what_is_closed_is_gone(bobs: Client, comparing: Assignment) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    response = bobs.post(url("draft", comparing), {"choice": "tie", "draft_revision": "0"})
+    assert (response.status_code, response.json()) == (410, {"state": "submitted"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"text": "frog"}, "Reload"),
+        ({"text": "frog", "draft_revision": "-1"}, "Reload"),
+        ({"text": "frog", "draft_revision": "x"}, "Reload"),
+        ({"text": "frog", "draft_revision": "9" * 40}, "Reload"),
+        ({"text": "a\x00b", "draft_revision": "0"}, "NUL"),
+        ({"text": "x" * 5_000_000, "draft_revision": "0"}, "Shorten"),
+    ],
+)
+def test_it_says_why_a_draft_is_not_kept(
+    bobs: Client, writing: Assignment, fields: dict[str, str], sentence: str
+) -> None:
+    response = bobs.post(url("draft", writing), fields)
+    assert response.status_code == 422
+    assert sentence in response.json()["error"]
+    writing.refresh_from_db()
+    assert writing.draft is None
+
+
+@pytest.mark.parametrize("active_ms", ["-5", "1e9", "x", "9" * 40, ""])
+def test_an_absurd_time_is_no_time(bobs: Client, writing: Assignment, active_ms: str) -> None:
+    sent = {"text": "frog", "draft_revision": "0", "active_ms": active_ms}
+    assert bobs.post(url("draft", writing), sent).status_code == 200
+    assert bobs.post(url("submit", writing), {**sent, "draft_revision": "1"}).status_code == 303
+    assert (Annotation.objects.get().active_ms or 0) < 60_000
+
+
+@pytest.mark.parametrize("name", ["draft", "undo", "correct", "assignment_history"])
+@pytest.mark.parametrize("stranger", ["charlie", "alice", "bea"])
+def test_nobody_else_reaches_an_assignment(
+    client: Client, comparing: Assignment, request: Any, name: str, stranger: str
+) -> None:
+    client.force_login(request.getfixturevalue(stranger))
+    sent = {"draft_revision": "0", "choice": "tie"}
+    is_page = name in ("correct", "assignment_history")
+    response = (
+        client.get(url(name, comparing)) if is_page else client.post(url(name, comparing), sent)
+    )
+    assert response.status_code == 404
+    comparing.refresh_from_db()
+    assert comparing.draft is None
+
+
+@pytest.mark.parametrize("name", ["draft", "undo"])
+def test_it_changes_nothing_on_get(bobs: Client, comparing: Assignment, name: str) -> None:
+    assert bobs.get(url(name, comparing)).status_code == 405
+
+
+# Handing in
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_a_tab_that_knows_less_than_is_stored_hands_nothing_in(
+    bobs: Client, writing: Assignment, headers: dict[str, Any]
+) -> None:
+    bobs.post(url("draft", writing), {"text": "newer <words>", "draft_revision": "0"})
+    sent = {"text": "older words", "draft_revision": "0"}
+    response = bobs.post(url("submit", writing), sent, **headers)
+    assert response.status_code == 409
+    assert "newer &lt;words&gt;" in response.text
+    assert response.text.count("older words") == 2
+    assert 'name="draft_revision" value="1"' in response.text
+    assert not Annotation.objects.exists()
+    bobs.post(url("submit", writing), {**sent, "draft_revision": "1"})
+    assert Annotation.objects.get().demonstration.completion.text == "older words"
+
+
+def test_a_tab_whose_last_draft_got_lost_on_the_way_back_hands_in(
+    bobs: Client, writing: Assignment
+) -> None:
+    bobs.post(url("draft", writing), {"text": "frog\n", "draft_revision": "0"})
+    bobs.post(url("submit", writing), {"text": "frog\r\n", "draft_revision": "0"})
+    assert Annotation.objects.count() == 1
+
+
+def test_what_was_handed_in_before_is_not_changed_and_the_labeller_is_told(
+    bobs: Client, project: Project, comparing: Assignment
+) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    make_item(project)
+    response = bobs.post(url("submit", comparing), {"choice": "both_bad"}, **HTMX)
+    assert "handed in before" in response.text
+    assert Annotation.objects.get().comparison.outcome == "tie"
+
+
+@pytest.mark.parametrize(("taken", "sentence"), [(True, "kept as a surplus"), (False, "it counts")])
+def test_one_who_was_too_late_is_told_what_became_of_it(
+    bobs: Client, project: Project, comparing: Assignment, bea: User, taken: bool, sentence: str
+) -> None:
+    run_out(comparing)
+    if taken:
+        assert queue.lease_next(bea, project) is not None
+    make_item(project)
+    make_item(project)
+    response = bobs.post(url("submit", comparing), {"choice": "tie"}, **HTMX)
+    assert sentence in response.text
+    assert Annotation.objects.get().surplus == taken
+    assert sentence in bobs.get(url("assignment", comparing)).text
+
+
+def test_the_answer_offers_to_undo(bobs: Client, project: Project, comparing: Assignment) -> None:
+    make_item(project)
+    response = bobs.post(url("submit", comparing), {"choice": "tie"}, **HTMX)
+    assert url("undo", comparing) in response.text
+    assert re.search(r'data-seconds-left="(5\d|60)"', response.text)
+    following = bobs.post(reverse("annotations:start", args=[project.pk]), follow=True)
+    assert url("undo", comparing) in following.text
+
+
+def test_nothing_offers_to_undo_when_it_is_too_late(
+    bobs: Client, project: Project, comparing: Assignment
+) -> None:
+    make_item(project)
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    Assignment.objects.filter(id=comparing.pk).update(
+        closed_at=F("closed_at") - timedelta(minutes=2)
+    )
+    page = bobs.post(reverse("annotations:start", args=[project.pk]), follow=True)
+    assert url("undo", comparing) not in page.text
+
+
+def test_undo_brings_the_item_back_filled_in(
+    bobs: Client, project: Project, comparing: Assignment
+) -> None:
+    make_item(project)
+    bobs.post(url("submit", comparing), {"choice": "left-better", "reason": "the moon"})
+    response = bobs.post(url("undo", comparing), **HTMX)
+    assert response["HX-Push-Url"] == url("assignment", comparing)
+    assert re.search(r'value="left-better"[^>]* checked', response.text)
+    assert 'value="the moon"' in response.text
+    bobs.post(url("submit", comparing), {"choice": "tie", "draft_revision": "1"})
+    assert Annotation.objects.order_by("id").last().comparison.outcome == "tie"
+    assert Annotation.objects.count() == 2
+
+
+def test_undo_works_without_scripts(bobs: Client, comparing: Assignment) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    page = bobs.post(url("undo", comparing), follow=True)
+    assert page.redirect_chain == [(url("assignment", comparing), 303)]
+    assert re.search(r'value="tie"[^>]* checked', page.text)
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_undo_says_when_it_is_too_late(
+    bobs: Client, comparing: Assignment, headers: dict[str, Any]
+) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    Assignment.objects.update(closed_at=F("closed_at") - timedelta(minutes=2))
+    bobs.post(url("undo", comparing), **headers)
+    page = bobs.get(url("assignment", comparing))
+    assert "too late to undo" in page.text
+    assert url("correct", comparing) in page.text
+    assert not Retraction.objects.exists()
+
+
+# Corrections
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "pattern"),
+    [
+        (Kind.DEMONSTRATION, {"text": "one"}, {"text": "two"}, r"<textarea[^>]*>\none</textarea>"),
+        (
+            Kind.COMPARISON,
+            {"choice": "tie", "reason": "hm"},
+            {"choice": "both_bad"},
+            r'value="tie"[^>]* checked',
+        ),
+        (
+            Kind.RANKING,
+            {"tier-1": "1", "tier-2": "2", "tier-3": "2", "tier-4": "3"},
+            {"tier-1": "2", "tier-2": "1", "tier-3": "1", "tier-4": "1"},
+            r'name="tier-4" value="3"[^>]* checked',
+        ),
+    ],
+)
+def test_an_answer_can_be_corrected_from_the_history(
+    bobs: Client,
+    project: Project,
+    bob: User,
+    kind: str,
+    first: dict[str, str],
+    second: dict[str, str],
+    pattern: str,
+) -> None:
+    assignment = make_assignment(make_item(project, kind), bob)
+    bobs.post(url("submit", assignment), first)
+    before = Annotation.objects.get()
+    history = bobs.get(reverse("annotations:history", args=[project.pk])).text
+    assert url("correct", assignment) in history
+    page = bobs.get(url("correct", assignment)).text
+    assert re.search(pattern, page)
+    assert f'name="correcting" value="{before.pk}"' in page
+    after = bobs.post(url("submit", assignment), {**second, "correcting": before.pk}, follow=True)
+    assert "Your correction is saved" in after.text
+    correction = Annotation.objects.get(supersedes=before)
+    assert correction.assignment == assignment
+
+
+def test_a_correction_that_cannot_be_kept_stays_a_correction(
+    bobs: Client, writing: Assignment
+) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    before = Annotation.objects.get()
+    response = bobs.post(url("submit", writing), {"text": " ", "correcting": before.pk})
+    assert response.status_code == 422
+    assert f'name="correcting" value="{before.pk}"' in response.text
+
+
+def test_a_correction_from_a_tab_that_was_overtaken_changes_nothing(
+    bobs: Client, writing: Assignment
+) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    before = Annotation.objects.get()
+    bobs.post(url("submit", writing), {"text": "two", "correcting": before.pk})
+    sent = {"text": "three", "correcting": before.pk}
+    response = bobs.post(url("submit", writing), sent)
+    assert response.status_code == 409
+    assert "two</div>" in response.text
+    assert "three</textarea>" in response.text
+    assert Annotation.objects.count() == 2
+    current = Annotation.objects.get(supersedes=before)
+    assert f'name="correcting" value="{current.pk}"' in response.text
+    bobs.post(url("submit", writing), {**sent, "correcting": current.pk})
+    assert Annotation.objects.get(supersedes=current)
+
+
+@pytest.mark.parametrize("correcting", ["0", "-1", "x", "9" * 40])
+def test_a_forged_correction_is_an_answer_that_was_handed_in_before(
+    bobs: Client, writing: Assignment, correcting: str
+) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    bobs.post(url("submit", writing), {"text": "two", "correcting": correcting})
+    assert Annotation.objects.get().demonstration.completion.text == "one"
+
+
+def test_a_project_can_close_its_answers(
+    bobs: Client, project: Project, comparing: Assignment
+) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    before = Annotation.objects.get()
+    change(project, edits_allowed=False)
+    assert bobs.get(url("correct", comparing)).status_code == 303
+    assert "does not change" in bobs.get(url("assignment", comparing)).text
+    sent = {"choice": "both_bad", "correcting": before.pk}
+    response = bobs.post(url("submit", comparing), sent)
+    assert response.status_code == 409
+    assert Annotation.objects.count() == 1
+
+
+# History
+
+
+def test_one_sees_what_one_did_and_nobody_elses(
+    bobs: Client, project: Project, bob: User, bea: User
+) -> None:
+    mine = make_assignment(make_item(project), bob)
+    services.submit_comparison(mine, "tie", "")
+    skipped = make_assignment(make_item(project), bob)
+    services.skip(skipped, Assignment.SkipReason.BROKEN)
+    hers = make_assignment(make_item(project), bea)
+    services.submit_comparison(hers, "tie", "")
+    html = bobs.get(reverse("annotations:history", args=[project.pk])).text
+    assert url("assignment_history", mine) in html
+    assert "Something is broken or empty" in html
+    assert hers.item.prompt.text not in html
+    assert html.index(skipped.item.prompt.text) < html.index(mine.item.prompt.text)
+
+
+def test_it_shows_one_kind_and_one_page_at_a_time(
+    bobs: Client, project: Project, bob: User
+) -> None:
+    for number in range(51):
+        item = make_item(project, Kind.DEMONSTRATION)
+        services.submit_demonstration(make_assignment(item, bob), f"frog {number}")
+    services.submit_comparison(make_assignment(make_item(project), bob), "tie", "")
+    address = reverse("annotations:history", args=[project.pk])
+    assert bobs.get(address).context["page"].paginator.count == 52
+    assert len(bobs.get(address, {"kind": "comparison"}).context["page"]) == 1
+    second = bobs.get(address, {"kind": "demonstration", "page": "2"})
+    assert len(second.context["page"]) == 1
+    assert bobs.get(address, {"kind": "nonsense", "page": "-3"}).status_code == 200
+
+
+def test_it_counts_time_agreement_and_earnings(
+    bobs: Client, project: Project, bob: User, bea: User, ben: User
+) -> None:
+    change(project, shows_agreement=True, hourly_pay=Decimal("12.00"), currency="EUR")
+    for number in range(2):
+        item = make_item(project, overlap=3, open_slots=3)
+        mine = make_assignment(item, bob)
+        Assignment.objects.filter(id=mine.pk).update(
+            leased_at=Now() - timedelta(minutes=20), active_ms=600_000
+        )
+        services.submit_comparison(mine, "left", "better")
+        make_comparison(item, bea, outcome="left")
+        if number:
+            make_comparison(item, ben, outcome="tie")
+    undone = make_assignment(make_item(project), bob)
+    services.submit_comparison(undone, "tie", "")
+    services.undo(undone)
+    response = bobs.get(reverse("annotations:history", args=[project.pk]))
+    statistics = response.context["statistics"]
+    assert (statistics.done_today, statistics.done) == (2, 2)
+    assert [(entry.kind, entry.done) for entry in statistics.by_kind] == [("comparison", 2)]
+    assert (statistics.agreed, statistics.compared, statistics.agreement_percent) == (2, 3, 67)
+    assert statistics.earned == Decimal("4.00")
+    assert "20 min at work, 40 min by the clock" in response.text
+    assert "4.00 EUR" in response.text
+
+
+def test_it_shows_neither_agreement_nor_pay_where_the_project_does_not(
+    bobs: Client, project: Project
+) -> None:
+    html = bobs.get(reverse("annotations:history", args=[project.pk])).text
+    assert "Earned" not in html
+    assert "Others said the same" not in html
+
+
+def test_the_wheel_of_an_item_is_visible(bobs: Client, writing: Assignment) -> None:
+    bobs.post(url("draft", writing), {"text": "one", "draft_revision": "0"})
+    bobs.post(url("submit", writing), {"text": "one", "draft_revision": "1"})
+    bobs.post(url("undo", writing))
+    bobs.post(url("submit", writing), {"text": "two", "draft_revision": "2"})
+    before = Annotation.objects.order_by("id").last()
+    bobs.post(url("submit", writing), {"text": "three", "correcting": before.pk})
+    html = bobs.get(url("assignment_history", writing)).text
+    table = html[html.index("<tbody>") : html.index("</tbody>")]
+    events = re.findall(r"<td>([A-Z][^<]*)</td>", table)
+    assert events == [
+        "Handed out",
+        "Draft begun",
+        "Handed in",
+        "Taken back",
+        "Handed in",
+        "Corrected",
+    ]
+    states = re.findall(r"badge--\w+\">([^<]+)<", html)
+    assert states == ["corrected since", "corrected since", "in force"] or states == [
+        "taken back",
+        "corrected since",
+        "in force",
+    ]
+    assert html.index("one") < html.index("two") < html.index("three")
+
+
+# Items
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [("alice", 200), ("carol", 200), ("eve", 404), ("bob", 404), ("charlie", 404)],
+)
+def test_owners_and_reviewers_see_what_happened_to_an_item(
+    client: Client, project: Project, bob: User, request: Any, who: str, status: int
+) -> None:
+    assignment = make_assignment(make_item(project), bob)
+    services.submit_comparison(assignment, "tie", "", reason="because of the moon")
+    client.force_login(request.getfixturevalue(who))
+    response = client.get(reverse("annotations:item", args=[assignment.item_id]))
+    assert response.status_code == status
+    assert ("because of the moon" in response.text) == (status == 200)
+    assert client.get(reverse("annotations:item", args=[10**9])).status_code == 404
+
+
+def test_answers_are_hidden_from_one_who_owes_theirs(
+    client: Client, project: Project, bob: User, carol: User
+) -> None:
+    item = make_item(project, overlap=2)
+    services.submit_comparison(make_assignment(item, bob), "tie", "", reason="secret moon")
+    hers = make_assignment(item, carol)
+    client.force_login(carol)
+    page = reverse("annotations:item", args=[item.pk])
+    assert "secret moon" not in client.get(page).text
+    services.submit_comparison(hers, "tie", "")
+    assert "secret moon" in client.get(page).text
+
+
+def test_an_owner_makes_gold_of_an_answer(
+    client: Client, project: Project, alice: User, bob: User, carol: User
+) -> None:
+    assignment = make_assignment(make_item(project), bob)
+    annotation = services.submit_comparison(assignment, "tie", "")
+    page = reverse("annotations:item", args=[assignment.item_id])
+    make = reverse("annotations:make_gold", args=[assignment.item_id])
+    client.force_login(carol)
+    assert make not in client.get(page).text
+    assert client.post(make, {"annotation": annotation.pk}).status_code == 404
+    client.force_login(alice)
+    assert make in client.get(page).text
+    assert client.post(make, {"annotation": "x"}).status_code == 404
+    assert client.post(make, {"annotation": annotation.pk + 1}).status_code == 404
+    assert client.get(make).status_code == 405
+    assert "knows this answer" in client.post(make, {"annotation": annotation.pk}, follow=True).text
+    assert Item.objects.get(purpose="gold").gold["outcome"] == "tie"
+
+
+def test_a_gold_item_looks_like_any_other(
+    client: Client, project: Project, alice: User, bob: User, bea: User
+) -> None:
+    source = make_assignment(make_item(project), alice)
+    gold = services.make_gold(services.submit_comparison(source, "left", "better"))
+    change(project, gold_percent=100)
+    make_item(project)
+    client.force_login(bob)
+    html = client.post(reverse("annotations:start", args=[project.pk]), follow=True).text
+    assert Assignment.objects.get(annotator=bob).item == gold
+    plain = make_assignment(make_item(project), bea)
+    client.force_login(bea)
+    other = client.get(url("assignment", plain)).text
+    assert "gold" not in html.lower()
+    shape = re.compile(r"\d+|haiku \d|[A-Za-z0-9]{64}")
+    assert len(shape.sub("", html).split()) == len(shape.sub("", other).split())
+
+
+# Guidelines
+
+
+def test_new_guidelines_come_before_the_next_item(
+    bobs: Client, project: Project, alice: User, bob: User, comparing: Assignment
+) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    make_item(project)
+    make_item(project)
+    new = services.publish_guideline(
+        project, Kind.COMPARISON, "How to do a <b>fair</b> one.", alice
+    )
+    page = bobs.post(reverse("annotations:start", args=[project.pk]), follow=True)
+    held = Assignment.objects.get(state="leased")
+    acknowledge = reverse("annotations:acknowledge", args=[new.pk])
+    assert page.redirect_chain[-1][0] == f"{acknowledge}?assignment={held.pk}"
+    assert "<ins>" in page.text
+    assert "<b>fair" not in page.text
+    after = bobs.post(acknowledge, {"assignment": held.pk})
+    assert after.url == url("assignment", held)
+    assert bobs.get(after.url).status_code == 200
+    assert GuidelineAcknowledgement.objects.get().guideline_version == new
+
+
+def test_a_script_is_sent_to_new_guidelines(
+    bobs: Client, project: Project, alice: User, comparing: Assignment
+) -> None:
+    make_item(project)
+    new = services.publish_guideline(project, Kind.COMPARISON, "Be fair.", alice)
+    response = bobs.post(url("submit", comparing), {"choice": "tie"}, **HTMX)
+    assert response["HX-Redirect"].startswith(reverse("annotations:acknowledge", args=[new.pk]))
+
+
+def test_the_first_encounter_needs_no_acknowledgement(
+    bobs: Client, project: Project, alice: User
+) -> None:
+    services.publish_guideline(project, Kind.COMPARISON, "Be fair.", alice)
+    make_item(project)
+    page = bobs.post(reverse("annotations:start", args=[project.pk]), follow=True)
+    assert page.redirect_chain[-1][0] == url("assignment", Assignment.objects.get())
+
+
+def test_nobody_acknowledges_what_is_not_theirs_to_read(
+    client: Client, project: Project, alice: User, bob: User, charlie: User
+) -> None:
+    draft = services.save_guideline_draft(project, Kind.COMPARISON, "Later.", alice)
+    published = project.guideline_versions.get(kind=Kind.COMPARISON, version=1)
+    for user, version in ((charlie, published), (bob, draft), (alice, draft)):
+        client.force_login(user)
+        address = reverse("annotations:acknowledge", args=[version.pk])
+        assert client.get(address).status_code == 404
+        assert client.post(address).status_code == 404
+    assert not GuidelineAcknowledgement.objects.exists()
+
+
+# Nothing left, and why
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"is_paused": True}, "This project is paused"),
+        ({"daily_limit": 1}, "That is all for today"),
+        ({"total_limit": 1}, "You have done your share"),
+    ],
+)
+def test_it_says_why_nothing_is_handed_out(
+    bobs: Client, project: Project, comparing: Assignment, values: dict[str, Any], sentence: str
+) -> None:
+    make_item(project)
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    change(project, **values)
+    for left in Assignment.objects.filter(state="leased"):
+        left.delete()
+    page = bobs.post(reverse("annotations:start", args=[project.pk]), follow=True)
+    assert sentence in page.text
+
+
+def test_a_paused_member_can_still_undo(bobs: Client, comparing: Assignment, bob: User) -> None:
+    bobs.post(url("submit", comparing), {"choice": "tie"})
+    Membership.objects.filter(user=bob).update(state=Membership.State.PAUSED)
+    assert bobs.post(url("undo", comparing), follow=True).status_code == 200
+    assert Retraction.objects.exists()
+
+
+# Cost
+
+
+def queries_of_submit(client: Client, assignment: Assignment) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        response = client.post(url("submit", assignment), {"choice": "tie"}, **HTMX)
+    assert response.status_code == 200
+    assert "HX-Push-Url" in response
+    return len(captured)
+
+
+def test_submit_and_next_take_as_many_queries_however_much_there_is(
+    bobs: Client, project: Project, bob: User, bea: User
+) -> None:
+    def grow(count: int) -> None:
+        for _ in range(count):
+            make_item(project, overlap=2)
+
+    def step() -> int:
+        assignment = queue.lease_next(bob, project)
+        assert assignment is not None
+        return queries_of_submit(bobs, assignment)
+
+    grow(10)
+    step()
+    few = step()
+    grow(990)
+    for _ in range(20):
+        assignment = queue.lease_next(bea, project)
+        services.submit_comparison(assignment, "tie", "")
+    many = step()
+    assert many == few
+    assert many <= 42

@@ -1,0 +1,130 @@
+"""What happened: to one's own work, to an item; and new guidelines before work goes on."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotations import access, selectors, services
+from annotations.algorithms.diff import word_diff
+from annotations.forms import StartForm
+from annotations.forms.lifecycle import AcknowledgeForm, GoldForm
+from annotations.models import Assignment, Kind, Role
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+PAGE_SIZE = 50
+
+
+@login_required
+@require_GET
+@never_cache
+def history(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    """Show one's own work in a project, newest first."""
+    membership = access.get_membership_for(request.user, project_id)
+    form = StartForm(request.GET)
+    kind = form.cleaned_data["kind"] if form.is_valid() else ""
+    own = selectors.own_history(request.user, membership.project, kind)
+    context = {
+        "project": membership.project,
+        "membership": membership,
+        "statistics": selectors.own_statistics(request.user, membership.project),
+        "previous": selectors.previous_of(request.user, membership.project),
+        "page": Paginator(own, PAGE_SIZE).get_page(request.GET.get("page")),
+        "kind": kind,
+        "kinds": Kind.choices,
+    }
+    return render(request, "annotations/history.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def assignment_history(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
+    """Show everything that happened to one's own assignment."""
+    assignment = access.get_assignment_for(request.user, assignment_id)
+    context = {
+        "item": assignment.item,
+        "project": assignment.item.project,
+        "membership": access.get_membership_for(request.user, assignment.item.project_id),
+        "assignments": [assignment],
+        "records": selectors.records_of(selectors.annotations_of(assignment)),
+        "own": assignment,
+    }
+    return render(request, "annotations/item.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
+    """Show everything that happened to an item; not while one's own answer is still to come."""
+    item = access.get_item_for(request.user, item_id, Role.OWNER, Role.REVIEWER)
+    assignments = selectors.assignments_of(item)
+    owed = (Assignment.State.LEASED, Assignment.State.EXPIRED)
+    hidden = any(one.annotator_id == request.user.pk and one.state in owed for one in assignments)
+    membership = access.get_membership_for(request.user, item.project_id)
+    context = {
+        "item": item,
+        "project": item.project,
+        "membership": membership,
+        "assignments": assignments,
+        "records": [] if hidden else selectors.records_of(selectors.annotations_of(item)),
+        "hidden": hidden,
+        "makes_gold": membership.role == Role.OWNER and item.kind in services.GOLD_KINDS,
+    }
+    return render(request, "annotations/item.html", context)
+
+
+@login_required
+@require_POST
+def make_gold(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
+    item = access.get_item_for(request.user, item_id, Role.OWNER)
+    form = GoldForm(request.POST)
+    annotation = (
+        form.is_valid() and item.annotations.filter(id=form.cleaned_data["annotation"]).first()
+    )
+    if not annotation:
+        raise Http404("There is no such annotation of this item.")
+    try:
+        gold = services.make_gold(annotation)
+    except services.ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Item {gold.pk} asks the same question and knows this answer.")
+    return SeeOther(reverse("annotations:item", args=[item.pk]))
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def acknowledge(request: AuthenticatedRequest, version_id: int) -> HttpResponse:
+    """Show what changed in the guidelines; work goes on once it was seen."""
+    version = access.get_guideline_version_for(request.user, version_id)
+    if version.published_at is None:
+        raise Http404("Nobody works by a draft.")
+    form = AcknowledgeForm(request.POST or request.GET)
+    following = form.assignment_id()
+    if request.method == "POST":
+        services.acknowledge(request.user, version)
+        return SeeOther(_after(following, version.project_id))
+    known = selectors.known_guideline(request.user, version)
+    context = {
+        "project": version.project,
+        "version": version,
+        "known": known,
+        "segments": word_diff(known.text, version.text) if known else [],
+        "following": following,
+    }
+    return render(request, "annotations/acknowledge.html", context)
+
+
+def _after(assignment_id: int | None, project_id: int) -> str:
+    if assignment_id is None:
+        return reverse("annotations:project", args=[project_id])
+    return reverse("annotations:assignment", args=[assignment_id])

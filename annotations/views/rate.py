@@ -1,0 +1,27 @@
+"""Answering questions about each completion."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from annotations import services
+from annotations.models import Assignment
+from annotations.views.labelling import correcting_of, go_on, show_work
+from annotations.views.request import AuthenticatedRequest
+from annotations.views.work_forms import rating_form
+
+
+def submit_rating(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
+    form = rating_form(assignment, request.POST)
+    if not form.is_valid():
+        return show_work(request, assignment, form, status=422)
+    try:
+        services.submit_rating(
+            assignment,
+            form.answers(),
+            reason=form.cleaned_data["reason"],
+            correcting=correcting_of(request),
+        )
+    except services.ServiceError as error:
+        return show_work(request, assignment, form, problem=str(error), status=409)
+    return go_on(request, assignment, announcement="Saved.")

@@ -1,0 +1,28 @@
+"""Accepting, fixing or rejecting what somebody else wrote."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from annotations import services
+from annotations.models import Assignment
+from annotations.views.labelling import correcting_of, go_on, show_work
+from annotations.views.request import AuthenticatedRequest
+from annotations.views.work_forms import review_form
+
+
+def submit_review(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
+    form = review_form(assignment, request.POST)
+    if not form.is_valid():
+        return show_work(request, assignment, form, status=422)
+    try:
+        services.submit_review(
+            assignment,
+            form.cleaned_data["decision"],
+            form.cleaned_data["text"],
+            reason=form.cleaned_data["reason"],
+            correcting=correcting_of(request),
+        )
+    except services.ServiceError as error:
+        return show_work(request, assignment, form, problem=str(error), status=409)
+    return go_on(request, assignment, announcement="Saved.")

@@ -1,0 +1,35 @@
+"""Work of every kind, opened by the one who was handed it."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from playwright.sync_api import Page
+
+from annotations.models import Assignment, Item, Kind, Project, User
+from annotations.tests.factories import (
+    make_assignment,
+    make_demonstration,
+    make_item,
+    make_prompt,
+)
+
+HAIKU = "an old silent pond\na frog jumps into the pond\nsplash silence again"
+TEXTS = ("first light", "second snow", "third rain", "fourth frost")
+
+
+def make_work(project: Project, kind: str) -> Item:
+    """Return an item of any kind that bob can be handed."""
+    prompt = make_prompt(project, f"Prompt {project.prompts.count()}")
+    if kind == Kind.REVIEW:
+        subject = make_demonstration(project, project.created_by, HAIKU, prompt=prompt)
+        return make_item(project, kind, subject=subject.annotation)
+    count = {Kind.DEMONSTRATION: 0, Kind.REWRITE: 1, Kind.RANKING: 4}.get(Kind(kind), 2)
+    return make_item(project, kind, prompt=prompt, texts=TEXTS[:count])
+
+
+def open_item(page: Page, item: Item, user: User) -> Assignment:
+    """Open an item as the one who was handed it."""
+    assignment = make_assignment(item, user)
+    page.goto(reverse("annotations:assignment", args=[assignment.pk]))
+    page.wait_for_load_state("load")
+    return assignment
