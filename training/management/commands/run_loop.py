@@ -70,6 +70,8 @@ class Command(BaseCommand):
         from annotations.models import Project
         from training.closed_loop import ClosedLoop, Settings, describe
 
+        # Ended from outside, it still ends the platform that it started.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         base_url = f"http://127.0.0.1:{os.environ['PORT']}"
         with (settings.VAR_DIR / "platform.log").open("w") as log:
             platform = subprocess.Popen(
