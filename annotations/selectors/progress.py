@@ -35,10 +35,18 @@ class Progress:
     done_today: int
     by_kind: dict[str, int]
     waiting: dict[str, int]
+    limit: int = COUNT_LIMIT
+    """Each kind's waiting are counted up to here."""
 
     @property
     def waiting_total(self) -> int:
         return sum(self.waiting.values())
+
+    @property
+    def waiting_shown(self) -> str:
+        """Return the total, and whether there are more than were counted."""
+        more = any(count >= self.limit for count in self.waiting.values())
+        return f"{self.waiting_total:,}{'+' if more else ''}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,11 @@ def progress_at_work(user: User, project: Project, kind: str) -> Progress:
     held = leases_of(user, project).filter(item__kind=kind).count()
     waiting = held + sum(items[:WORK_LIMIT].count() for items in ahead)
     return Progress(
-        done=done, done_today=done, by_kind={}, waiting={kind: min(waiting, WORK_LIMIT)}
+        done=done,
+        done_today=done,
+        by_kind={},
+        waiting={kind: min(waiting, WORK_LIMIT)},
+        limit=WORK_LIMIT,
     )
 
 

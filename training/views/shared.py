@@ -94,7 +94,8 @@ def _ahead(run: Run) -> int:
     queue = lifecycle.QUEUES[Stage(run.stage)]
     stages = [stage for stage, name in lifecycle.QUEUES.items() if name == queue]
     before = Q(state=Run.State.RUNNING) | Q(state=Run.State.QUEUED, id__lt=run.pk)
-    return Run.objects.filter(before, stage__in=stages).count()
+    # It may have been taken since it was read; it is never ahead of itself.
+    return Run.objects.filter(before, stage__in=stages).exclude(id=run.pk).count()
 
 
 def win_rate(evaluation: Evaluation | None) -> selectors.WinRate | None:

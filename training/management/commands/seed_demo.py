@@ -52,7 +52,8 @@ class Command(BaseCommand):
         register_first_sampler(project, people["eve"])
         self.stdout.write(f"  Sign in with the password {PASSWORD} as")
         for username, role in PEOPLE.items():
-            self.stdout.write(f"    {username:<6} {role}")
+            shown = "labeller" if role == "annotator" else role  # as the pages say it
+            self.stdout.write(f"    {username:<6} {shown}")
 
 
 def make_people() -> dict[str, Any]:
