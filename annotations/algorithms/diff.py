@@ -51,6 +51,32 @@ def word_diff(old: str, new: str) -> list[Segment]:
     return _merged(segments)
 
 
+def changed_lines(segments: Sequence[Segment], *, around: int = 1) -> list[list[Segment]]:
+    """Return the lines that changed, with so many around them; [] stands for what is left out.
+
+    A line is changed if any of its words is. Texts that are the same have no lines to show.
+
+    >>> lines = changed_lines(word_diff("a\\nb\\nc\\nd", "a\\nb\\nc\\ne"))
+    >>> [[(s.op, s.text) for s in line] for line in lines]
+    [[], [('same', 'c')], [('old', 'd'), ('new', 'e')]]
+    """
+    lines: list[list[Segment]] = [[]]
+    for segment in segments:
+        first, *others = segment.text.split("\n")
+        lines[-1].append(Segment(segment.op, first))
+        lines.extend([Segment(segment.op, text)] for text in others)
+    lines = [[segment for segment in line if segment.text] for line in lines]
+    changed = [n for n, line in enumerate(lines) if any(s.op != "same" for s in line)]
+    shown = {n for at in changed for n in range(at - around, at + around + 1)}
+    kept: list[list[Segment]] = []
+    for number, line in enumerate(lines):
+        if number in shown and line:
+            kept.append(line)
+        elif line and shown and (not kept or kept[-1]):
+            kept.append([])
+    return kept
+
+
 def _shared(first: Sequence[str], second: Sequence[str]) -> int:
     """Return how many tokens two lists begin with in common."""
     pairs = zip(first, second, strict=False)

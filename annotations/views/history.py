@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotations import access, selectors, services
-from annotations.algorithms.diff import word_diff
+from annotations.algorithms.diff import changed_lines, word_diff
 from annotations.forms import StartForm
 from annotations.forms.lifecycle import AcknowledgeForm, GoldForm
 from annotations.models import Assignment, Kind, Role
@@ -118,7 +118,7 @@ def acknowledge(request: AuthenticatedRequest, version_id: int) -> HttpResponse:
         "project": version.project,
         "version": version,
         "known": known,
-        "segments": word_diff(known.text, version.text) if known else [],
+        "lines": changed_lines(word_diff(known.text, version.text)) if known else [],
         "following": following,
     }
     return render(request, "annotations/acknowledge.html", context)

@@ -96,6 +96,14 @@ def _page(
         "splits": _splits(project),
         "paste": paste or PastePromptsForm(),
         "upload": upload or UploadPromptsForm(),
+        # The forms are below a long table: what is wrong with them is said on top as well.
+        "refusals": [
+            error
+            for form in (paste, upload)
+            if form is not None
+            for of_field in form.errors.values()
+            for error in of_field
+        ],
         "errors": errors[:MOST_ERRORS_SHOWN],
         "error_count": len(errors),
     }

@@ -100,7 +100,7 @@ def test_a_demonstration_is_written_and_sent_by_keyboard(
     sign_in(bob)
     start(page, project, Kind.DEMONSTRATION)
     page.keyboard.type(HAIKU)
-    expect(page.locator("#counter")).to_have_text("3 lines, 9 words")
+    expect(page.locator("#counter")).to_have_text("9 words, 3 lines")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("heading", name="Nothing is left for you right now")).to_be_visible()
     assert Annotation.objects.get().demonstration.completion.text == HAIKU

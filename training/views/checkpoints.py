@@ -53,7 +53,7 @@ def add_base(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def _checkpoints_page(
     request: AuthenticatedRequest, project: Project, form: BaseForm, status: int = 200
 ) -> HttpResponse:
-    latest = {one.child_id: one for one in project.evaluations.order_by("id")}
+    latest = {one.child_id: one for one in project.evaluations.select_related("run").order_by("id")}
     rows = [
         (row, latest.get(row.checkpoint.pk), win_rate(latest.get(row.checkpoint.pk)))
         for row in selectors.checkpoint_rows(project)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotations.algorithms.diff import word_diff
+from annotations.algorithms.diff import changed_lines, word_diff
 
 TEXTS = st.text(st.sampled_from("ab \n.'é\u202e\r"), max_size=60) | st.text(max_size=40)
 
@@ -57,3 +57,24 @@ def test_it_is_quick_about_long_and_repetitive_texts(old: str, new: str) -> None
     segments = word_diff(old, new)
     assert time.monotonic() - begun < 10
     assert "".join(s.text for s in segments if s.op != "new") == old
+
+
+def test_it_shows_the_changed_lines_and_what_is_around_them() -> None:
+    old = "\n".join(["# Rules", "", "one", "two", "three", "four", "five", "six"])
+    new = old.replace("two", "2").replace("six", "six and seven")
+    shown = ["".join(s.text for s in line) for line in changed_lines(word_diff(old, new))]
+    assert shown == ["", "one", "two2", "three", "", "five", "six and seven"]
+
+
+def test_it_has_no_lines_to_show_where_nothing_changed() -> None:
+    assert changed_lines(word_diff("a\nb", "a\nb")) == []
+    assert changed_lines([]) == []
+
+
+@given(st.text(alphabet="ab \n", max_size=40), st.text(alphabet="ab \n", max_size=40))
+def test_no_changed_word_is_left_out(old: str, new: str) -> None:
+    segments = word_diff(old, new)
+    for op in ("old", "new"):
+        all_words = "".join(s.text for s in segments if s.op == op).split()
+        shown = [s.text for line in changed_lines(segments) for s in line if s.op == op]
+        assert "".join(shown).replace(" ", "") == "".join(all_words)
