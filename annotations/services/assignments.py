@@ -72,13 +72,15 @@ def save_draft(
         queue.record(current.pk, Event.LEASED)
     if current.draft is None:
         queue.record(current.pk, Event.DRAFTED)
-    Assignment.objects.filter(id=current.pk).update(
+    drafted = Assignment.objects.filter(id=current.pk)
+    drafted.update(
         state=current.state,
         draft=entered,
         draft_revision=F("draft_revision") + 1,
         active_ms=_active_ms(current, active_ms, _asked_at(current)),
-        lease_until=queue.lease_end(current.item.project),
     )
+    if current.state == State.LEASED:  # a lease that is over stays over: its holder is told so
+        drafted.update(lease_until=queue.lease_end(current.item.project))
     return SavedDraft(revision + 1, current.state, stale=False, fields=entered)
 
 

@@ -636,3 +636,17 @@ def test_submit_and_next_take_as_many_queries_however_much_there_is(
     many = step()
     assert many == few
     assert many <= 42
+
+
+def test_it_says_surplus_to_who_typed_on_after_their_time(
+    bobs: Client, project: Project, bea: User, comparing: Assignment
+) -> None:
+    run_out(comparing)
+    queue.release_expired(project)
+    assert queue.lease_next(bea, project) is not None
+    saved = bobs.post(url("draft", comparing), {"choice": "tie", "draft_revision": "0"})
+    assert saved.json()["state"] == "expired"
+    page = bobs.post(
+        url("submit", comparing), {"choice": "tie", "draft_revision": "1"}, follow=True
+    )
+    assert "kept as a surplus" in page.text
