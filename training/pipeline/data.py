@@ -20,6 +20,8 @@ from training.pipeline.errors import PipelineError
 HELD_OUT = ("validation", "test")
 MAX_GROUP = 9
 """Most completions of one prompt in one batch element; InstructGPT's rankings had 4 to 9."""
+MAX_GROUP_TOKENS = 2048
+"""Most tokens of their completions, each counted as long as the longest."""
 
 
 def read_rows(path: str | None) -> list[dict[str, Any]]:
@@ -125,8 +127,8 @@ def preference_groups(
 ) -> tuple[list[PreferenceGroup], int]:
     """Return the pairs of each prompt together, and how many pairs were too long to keep.
 
-    A prompt with more than MAX_GROUP completions gives several groups: a batch element that holds
-    them all would not fit into memory.
+    A prompt with more than MAX_GROUP completions, or with longer ones than MAX_GROUP_TOKENS hold,
+    gives several groups: a batch element that holds them all would not fit into memory.
     """
     groups: list[PreferenceGroup] = []
     open_group: dict[int, PreferenceGroup] = {}
@@ -141,7 +143,7 @@ def preference_groups(
             left_out += 1
             continue
         new = sum(tokens not in group.completions for tokens in ids) if group else 0
-        if group is None or len(group.completions) + new > MAX_GROUP:
+        if group is None or _is_full(group, ids, new):
             group = open_group[prompt_id] = PreferenceGroup(prompt_id, prompt, [], [], [])
             groups.append(group)
         for tokens in ids:
@@ -151,6 +153,12 @@ def preference_groups(
         group.pairs.append((chosen, rejected, float(row["margin"])))
         group.strengths.append(row.get("strength") or "")
     return groups, left_out
+
+
+def _is_full(group: PreferenceGroup, ids: list[list[int]], new: int) -> bool:
+    count = len(group.completions) + new
+    longest = max(map(len, [*group.completions, *ids]))
+    return new > 0 and (count > MAX_GROUP or count * longest > MAX_GROUP_TOKENS)
 
 
 @dataclass(frozen=True)

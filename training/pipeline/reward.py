@@ -39,6 +39,10 @@ from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.rollouts import pad_right, read_prompts, read_tokens
 
+TOKENS_AT_ONCE = 4096
+"""Tokens whose activations are in memory at a time. With 135M parameters in float32, three times as
+many took more than 22 GB."""
+
 
 def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     """Train a reward model and publish it. Return its held-out accuracy and what it saw."""
@@ -196,12 +200,14 @@ def _trainer(
     held_out: list[PreferenceGroup],
     reporting: TrainerReporter,
 ) -> GroupedRewardTrainer:
+    at_once = groups_at_once(training, config.batch_size)
     trainer = GroupedRewardTrainer(
         model=model,
         args=TRLConfig(
             output_dir=str(Path(job.work_dir) / "trainer"),
             learning_rate=config.learning_rate,
-            per_device_train_batch_size=config.batch_size,
+            per_device_train_batch_size=at_once,
+            gradient_accumulation_steps=config.batch_size // at_once,
             num_train_epochs=config.epochs,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
@@ -224,4 +230,19 @@ def _trainer(
         callbacks=[reporting],
     )
     trainer.pad_token_id = tokenizer.pad_token_id
+    trainer.model_accepts_loss_kwargs = False  # the loss is a mean over groups: it is to be divided
     return trainer
+
+
+def groups_at_once(groups: list[PreferenceGroup], batch_size: int) -> int:
+    """Return how many groups of a batch are read together, a divisor of `batch_size`.
+
+    The gradients of the others are added up, so that memory depends on TOKENS_AT_ONCE and not on
+    how long the texts of a batch happen to be; what is learned is the same.
+    """
+    largest = max(
+        len(group.prompt) + len(group.completions) * max(map(len, group.completions))
+        for group in groups
+    )
+    fitting = max(1, min(batch_size, TOKENS_AT_ONCE // largest))
+    return next(count for count in range(fitting, 0, -1) if batch_size % count == 0)

@@ -66,3 +66,18 @@ def test_it_keeps_a_batch_element_small_however_many_completions_a_prompt_has(
     groups, _ = data.preference_groups(votes_on_one_prompt(30), tokenizer, 256)
     assert max(len(group.completions) for group in groups) <= data.MAX_GROUP
     assert sum(len(group.pairs) for group in groups) == 90
+
+
+def test_it_keeps_a_batch_element_small_however_long_its_completions_are(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = data.preference_groups(votes_on_one_prompt(30), tokenizer, 256)
+    longest = max(len(ids) for group in whole for ids in group.completions)
+    monkeypatch.setattr(data, "MAX_GROUP_TOKENS", 4 * longest)
+    groups, _ = data.preference_groups(votes_on_one_prompt(30), tokenizer, 256)
+    assert max(len(group.completions) for group in groups) == 4
+    assert sum(len(group.pairs) for group in groups) == 90
+    # One pair alone is a group, however long it is: nothing is left out for it.
+    monkeypatch.setattr(data, "MAX_GROUP_TOKENS", 1)
+    groups, left_out = data.preference_groups(votes_on_one_prompt(30), tokenizer, 256)
+    assert (left_out, sum(len(group.pairs) for group in groups)) == (0, 90)

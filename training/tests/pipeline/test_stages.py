@@ -12,11 +12,12 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from training.pipeline import data, ppo
+from training.pipeline import data, ppo, reward
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
+from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError
-from training.pipeline.reward import score_groups
+from training.pipeline.reward import groups_at_once, score_groups
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows
 
@@ -80,6 +81,27 @@ def test_it_learns_which_completion_people_chose(reward_adapter: str) -> None:
     assert results["heldout_accuracy"] > 0.9
     assert results["heldout_low"] <= results["heldout_accuracy"] <= results["heldout_high"]
     assert results["heldout_pairs"] == 20
+
+
+def test_it_learns_the_same_whether_a_batch_fits_into_memory_at_once_or_not(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RewardConfig(batch_size=4, learning_rate=1e-3, min_pairs=2)
+    at_once, _, _ = run_job(make_job(tmp_path / "whole", config, "preferences"))
+    monkeypatch.setattr(reward, "TOKENS_AT_ONCE", 1)
+    one_by_one, _, _ = run_job(make_job(tmp_path / "parts", config, "preferences"))
+    whole, parts = adapter(at_once), adapter(one_by_one)
+    assert whole.keys() == parts.keys()
+    for name, weights in whole.items():
+        torch.testing.assert_close(parts[name], weights, atol=1e-4, rtol=1e-3)
+
+
+def test_it_reads_as_many_groups_at_once_as_fit() -> None:
+    groups = [PreferenceGroup(1, [1] * 10, [[1] * 100, [1] * 20], [(0, 1, 0.0)], [""])]
+    assert groups_at_once(groups, 4) == 4
+    assert groups_at_once(groups * 2, 64) == 16  # 19 fit, but 64 are divided evenly
+    long = [PreferenceGroup(1, [1], [[1] * 9000, [1]], [(0, 1, 0.0)], [""])]
+    assert groups_at_once([*groups, *long], 4) == 1
 
 
 def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
