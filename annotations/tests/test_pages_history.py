@@ -203,6 +203,19 @@ def test_one_who_was_too_late_is_told_what_became_of_it(
     assert sentence in bobs.get(url("assignment", comparing)).text
 
 
+def test_a_surplus_that_was_taken_back_is_called_so_again(
+    bobs: Client, project: Project, comparing: Assignment, bea: User
+) -> None:
+    run_out(comparing)
+    assert queue.lease_next(bea, project) is not None
+    make_item(project)
+    bobs.post(url("submit", comparing), {"choice": "tie"}, **HTMX)
+    bobs.post(url("undo", comparing))
+    fields = {"choice": "both_bad", "draft_revision": "1"}
+    response = bobs.post(url("submit", comparing), fields, **HTMX)
+    assert "kept as a surplus" in response.text
+
+
 def test_the_answer_offers_to_undo(bobs: Client, project: Project, comparing: Assignment) -> None:
     make_item(project)
     response = bobs.post(url("submit", comparing), {"choice": "tie"}, **HTMX)
@@ -650,3 +663,17 @@ def test_it_says_surplus_to_who_typed_on_after_their_time(
         url("submit", comparing), {"choice": "tie", "draft_revision": "1"}, follow=True
     )
     assert "kept as a surplus" in page.text
+
+
+def test_who_holds_other_work_is_told_why_it_comes_first(
+    bobs: Client, project: Project, writing: Assignment, bob: User
+) -> None:
+    make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
+    make_item(project)
+    start = reverse("annotations:start", args=[project.pk])
+    page = bobs.post(start, {"kind": "comparison"}, follow=True)
+    assert "You still hold this one" in page.text
+    assert (
+        "You still hold this one"
+        not in bobs.post(start, {"kind": "demonstration"}, follow=True).text
+    )

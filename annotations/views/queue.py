@@ -51,6 +51,12 @@ def start(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     assignment = queue.lease_next(request.user, project, kind or None)
     if assignment is None:
         return SeeOther(reverse("annotations:done", args=[project.id]))
+    if kind and assignment.item.kind != kind:
+        messages.info(
+            request,
+            "You still hold this one. Send or skip it first, then there is "
+            f"“{Kind(kind).label}” for you.",
+        )
     return SeeOther(reverse("annotations:assignment", args=[assignment.id]))
 
 
