@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
@@ -27,11 +28,14 @@ ANSWER_TAGS = TAGS - {"a"}
 KEPT_ANSWERS = 1_000
 """Rendered texts that a web process remembers, because people judge the same ones in turn."""
 
+MAX_NESTING = 20
+"""A deeply nested quote is no more than an annoyance, and the parser drops what is deeper."""
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-# A haiku's lines are lines, and a deeply nested quote is no more than an annoyance.
-_ANSWERS = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 20}).enable(
-    "table"
-)
+# A haiku's lines are lines.
+_ANSWERS = MarkdownIt(
+    "commonmark", {"html": False, "breaks": True, "maxNesting": MAX_NESTING}
+).enable("table")
 
 
 def render(text: str) -> str:
@@ -59,15 +63,27 @@ def render(text: str) -> str:
 def render_answer(text: str) -> str:
     """Return the HTML of a prompt or a completion, with nothing in it that can be followed.
 
-    Line breaks are kept. A link or an image is shown as its words and its address.
+    Line breaks are kept. A link or an image is shown as its words and its address. A text that
+    would be cut off or come out empty is shown as it was written: nobody judges half an answer.
     """
     environment: dict[str, object] = {}
     tokens = _ANSWERS.parse(text, environment)
+    if _loses_text(text, tokens):
+        return "<p>" + "<br>\n".join(escape(text.strip()).splitlines()) + "</p>\n"
     for token in tokens:
         if token.children:
             token.children = _without_addresses(token.children)
     html: str = _ANSWERS.renderer.render(tokens, _ANSWERS.options, environment)
     return nh3.clean(html, tags=ANSWER_TAGS, attributes={"ol": {"start"}})
+
+
+def _loses_text(text: str, tokens: Sequence[Token]) -> bool:
+    """Say whether a text is nested too deep, or has nothing left to show."""
+    containers = ("blockquote_open", "list_item_open")
+    if any(token.type in containers and token.level >= MAX_NESTING - 1 for token in tokens):
+        return True
+    shown = any(token.content.strip() or token.type == "hr" for token in tokens)
+    return bool(text.strip()) and not shown
 
 
 def _without_addresses(tokens: Sequence[Token]) -> list[Token]:

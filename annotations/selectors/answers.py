@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from annotations.algorithms.parts import parts_of
+from annotations.keys import ACTIONS
 from annotations.models import Annotation, Completion, Kind, Rating
+
+SCALES = ("choice", "decision")
+CHOSEN = {action.name: action.label for action in ACTIONS}
+"""An answer on a scale in words; it has the name of the key that chooses it."""
 
 
 def fields_of(annotation: Annotation) -> dict[str, list[str]]:
@@ -32,7 +37,8 @@ def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Yield what was entered into a form, each with its name, for people to read."""
     for name, values in sorted(fields.items()):
         if any(value.strip() for value in values):
-            yield name.replace("-", " ").capitalize(), "\n".join(values)
+            said = [CHOSEN.get(value, value) for value in values] if name in SCALES else values
+            yield name.replace("-", " ").capitalize(), "\n".join(said)
 
 
 def _comparison_fields(annotation: Annotation) -> dict[str, list[str]]:

@@ -192,7 +192,7 @@ def _reopen(current: Assignment, holds: bool, *, draft: dict[str, list[str]] | N
     Assignment.objects.filter(id=current.pk).update(
         state=State.LEASED if holds else State.EXPIRED,
         closed_at=None,
-        lease_until=queue.lease_end(current.item.project),
+        lease_until=queue.lease_end(current.item.project) if holds else Now(),
         draft=draft,
         draft_revision=F("draft_revision") + 1,
         skip_reason="",

@@ -98,6 +98,29 @@ def test_it_keeps_lines_code_and_lists():
     assert "<pre><code>if a &lt; b:\n    $x^2$\n</code></pre>" in html
 
 
+@pytest.mark.parametrize(
+    ("text", "last_word"),
+    [
+        (">" * 200 + " deep", "deep"),
+        (">" * 20 + " deep\n\nand after", "deep"),
+        ("- " * 50 + "xlist\n\n| table |", "xlist"),
+        ("1. " * 15 + "numbered", "numbered"),
+        ("[ref]: https://example.org", "https://example.org"),
+        ("- - -\n> \n", ""),
+    ],
+)
+def test_no_text_vanishes(text, last_word):
+    html = markdown.render_answer(text)
+    assert last_word in html
+    assert "<" not in ALLOWED.sub("", html)
+    assert re.sub(r"<(?!hr)[^>]*>|\s", "", html)
+
+
+@given(st.integers(1, 30), st.sampled_from(["> ", "- ", "1. ", "> - "]))
+def test_no_depth_makes_it_vanish(depth, mark):
+    assert "word" in markdown.render_answer(mark * depth + "word")
+
+
 @pytest.mark.parametrize("text", ["[" * 20_000, "![" * 10_000, "*a **" * 4_000, ">" * 20_000])
 def test_it_is_quick_about_texts_made_to_be_slow(text):
     begun = time.monotonic()

@@ -6,7 +6,7 @@ import { takeCounts } from "./counters.js";
 import { chooseVersion } from "./conflict.js";
 import { fieldsOf, fill, hidden, isSame, pairsOf, servedFieldsOf, setHidden } from "./fields.js";
 import { announce, answer } from "./page.js";
-import { renewTokens } from "./requests.js";
+import { hideTrouble, renewTokens, showTrouble } from "./requests.js";
 
 const QUIET_MS = 800; // after the last key
 const LONGEST_MS = 5000; // of typing without a pause
@@ -24,6 +24,7 @@ const WORDS = {
   local: "Kept in this browser",
   saved: "Draft saved",
   back: "The connection is back. Draft saved.",
+  changed: "Not sent: you changed it after sending. Send it again when it is ready.",
   expired: "Draft saved. The time for this item is over; send it all the same, it is kept.",
 };
 
@@ -35,7 +36,20 @@ function show(state, loud = false) {
   if (!line) return;
   line.textContent = state ? WORDS[state] : "";
   line.dataset.state = state;
+  if (state === "stale") line.append(" ", choiceButton());
   if (loud) announce(WORDS[state]);
+}
+
+/** Return the way back to the two versions, for somebody who closed them undecided. */
+function choiceButton() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button button--small";
+  button.textContent = "Compare them";
+  button.addEventListener("click", () => {
+    if (item?.undecided) ask(item.undecided.revision, item.undecided.theirs);
+  });
+  return button;
 }
 
 // In this browser
@@ -85,7 +99,7 @@ async function post(leaving) {
 
 /** Send what is entered. Two at once would look like two tabs, so the second waits. */
 async function save(leaving = false) {
-  if (!item || item.over) return;
+  if (!item || item.over || item.undecided) return;
   clearTimeout(item.timer);
   item.timer = null;
   if (item.isCorrection) {
@@ -117,6 +131,7 @@ function took({ status, answer: said }, sent) {
   if (status === 409) return stale(said);
   if (status === 410) {
     item.over = true;
+    stopWaiting(WORDS.closed);
     return show("closed", true);
   }
   if (status === 404) {
@@ -134,13 +149,14 @@ function took({ status, answer: said }, sent) {
 function refused(said) {
   item.failures = 0;
   show("refused");
-  document.getElementById("saving").textContent = `${said?.error ?? WORDS.refused} Kept in this browser.`;
+  const words = `${said?.error ?? WORDS.refused} Kept in this browser.`;
+  document.getElementById("saving").textContent = words;
+  stopWaiting(words);
 }
 
 function saved(said, sent) {
   item.unanswered = null;
-  item.revision = said.revision ?? item.revision;
-  setHidden(item.form, "draft_revision", item.revision);
+  know(said.revision ?? item.revision);
   const wasFailing = item.failures > 0;
   item.failures = 0;
   item.stored = sent;
@@ -160,6 +176,14 @@ function sendIfWaiting() {
   if (item?.waiting) item.form.requestSubmit();
 }
 
+/** No longer send the answer by itself, and take back what promised it. */
+function stopWaiting(words) {
+  if (!item.waiting) return;
+  item.waiting = false;
+  if (words) showTrouble(words);
+  else hideTrouble();
+}
+
 const textOf = (fields) => (fields.find(([name]) => name === "text")?.[1] ?? "");
 
 function failed(state) {
@@ -176,15 +200,29 @@ function stale({ revision, fields }) {
   const isOwn = isSame(theirs, mine.fields) || (mine.unanswered && isSame(theirs, mine.unanswered));
   mine.unanswered = null;
   if (isOwn) return agree(revision, theirs, false);
+  ask(revision, theirs);
+}
+
+/** Ask which version goes on. Until that is said, nothing is saved but in this browser. */
+function ask(revision, theirs) {
+  const mine = item;
+  mine.undecided = { revision, theirs };
+  stopWaiting();
   show("stale", true);
   chooseVersion(mine.form, mine.fields, theirs, (useTheirs) => {
-    if (item === mine) agree(revision, theirs, useTheirs);
+    if (item !== mine) return;
+    mine.undecided = null;
+    agree(revision, theirs, useTheirs);
   });
 }
 
-function agree(revision, theirs, useTheirs) {
+function know(revision) {
   item.revision = revision;
   setHidden(item.form, "draft_revision", revision);
+}
+
+function agree(revision, theirs, useTheirs) {
+  know(revision);
   item.stored = theirs;
   if (useTheirs) {
     fill(item.form, theirs);
@@ -202,8 +240,12 @@ function agree(revision, theirs, useTheirs) {
 /** Keep what has just been entered, and send it in a moment. */
 export function entered() {
   if (!item || item.form !== answer()) return;
-  item.fields = fieldsOf(item.form);
-  item.waiting = item.asked = false;
+  const fields = fieldsOf(item.form);
+  // Leaving a field is no change.
+  if (!isSame(fields, item.fields)) stopWaiting(WORDS.changed);
+  item.fields = fields;
+  item.asked = false;
+  if (item.undecided) return keep();
   if (isSame(item.fields, item.stored) && !item.failures) {
     forget(item.id);
     return;
@@ -289,6 +331,7 @@ export function beginDraft(refused) {
     again: false,
     failures: 0,
     waiting: false,
+    undecided: null, // {revision, theirs}: what another tab stored, while nobody has said which goes on
     over: false,
   };
   restore(kept(id));
@@ -296,16 +339,18 @@ export function beginDraft(refused) {
 
 function restore(entry) {
   if (!isSame(item.fields, item.stored)) return entered();
-  if (!entry || isSame(entry.fields, item.fields)) return entry && forget(item.id);
+  if (!entry) return;
+  if (isSame(entry.fields, item.fields)) {
+    // Where the page shows two versions, the stored one is the other.
+    if (!document.querySelector("[data-take-stored]")) forget(item.id);
+    return;
+  }
   if (entry.revision < item.revision) {
-    const stored = item.fields;
+    const { revision, fields } = item;
+    know(entry.revision);
+    fill(item.form, entry.fields);
     item.fields = entry.fields;
-    show("stale", true);
-    return chooseVersion(item.form, entry.fields, stored, (useTheirs) => {
-      if (useTheirs) return agree(item.revision, stored, true);
-      fill(item.form, entry.fields);
-      return agree(item.revision, stored, false);
-    });
+    return ask(revision, fields);
   }
   fill(item.form, entry.fields);
   entered();

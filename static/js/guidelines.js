@@ -125,6 +125,14 @@ export function toggleGuidelines() {
   open(!isInSight());
 }
 
+/** Put the sheet away, and leave the guidelines of a wide page as they are. */
+export function closeSheet() {
+  if (!panel()?.parentElement.hasAttribute("data-sheet")) return;
+  const isLeft = panel().contains(document.activeElement);
+  open(false);
+  if (isLeft) document.querySelector("[data-open-guidelines]")?.focus();
+}
+
 export function searchGuidelines() {
   if (!panel()) return false;
   open(true);
@@ -142,4 +150,7 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest?.("[data-open-guidelines]") || !panel()) return;
   event.preventDefault();
   toggleGuidelines();
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-close-guidelines]")) closeSheet();
 });

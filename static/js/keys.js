@@ -31,6 +31,9 @@ function isNative(event) {
   return STEPS.includes(event.key) && event.target.matches('input[type="radio"]');
 }
 
+// In a field that nobody has written in there is nothing of its own to take back.
+document.addEventListener("input", (event) => { event.target.dataset.written = ""; });
+
 /** Call the function of an action when its key is pressed, unless somebody is typing. */
 export function listenForKeys(acts) {
   document.addEventListener("keydown", (event) => {
@@ -39,9 +42,10 @@ export function listenForKeys(acts) {
     const withControl = (event.ctrlKey || event.metaKey) && !event.altKey;
     if (document.querySelector("dialog[open]")) return;
     let action = null;
+    const isFree = !isTyping(event.target) || !("written" in event.target.dataset);
     if (withControl && event.key === "Enter") action = "send";
+    else if (withControl) action = isFree && event.key === "z" && !event.shiftKey ? "undo" : null;
     else if (isTyping(event.target) || event.altKey) return;
-    else if (withControl) action = event.key === "z" && !event.shiftKey ? "undo" : null;
     else if (!isNative(event)) action = actionFor(event);
     const act = acts[action] ?? acts.other;
     if (action && act(action, event) !== false) event.preventDefault();

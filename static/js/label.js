@@ -8,7 +8,8 @@ import { forgetDifferences, showRewriteDifferences, toggleDifferences } from "./
 import { beginDraft, entered, handedIn, handingIn, idOf, savingNow, waitForConnection } from "./drafts.js";
 import "./dragging.js";
 import { hidden } from "./fields.js";
-import { beginGuidelines, searchGuidelines, toggleGuidelines } from "./guidelines.js";
+import { beginGuidelines, closeSheet, searchGuidelines, toggleGuidelines } from "./guidelines.js";
+import "./held.js";
 import { isTyping, listenForKeys, showKeys } from "./keys.js";
 import { answer, send, work } from "./page.js";
 import { answerQuestion, isAsked } from "./questions.js";
@@ -32,6 +33,7 @@ function focusOn(selector) {
 
 function leave(event) {
   skipPanel()?.removeAttribute("open");
+  closeSheet();
   if (isTyping(event.target)) {
     event.target.blur();
     work()?.focus({ preventScroll: true });

@@ -60,6 +60,7 @@ function row(index, tiers) {
   const line = document.createElement("li");
   line.className = "tier";
   line.dataset.tier = index;
+  if (!tiers[index]) line.setAttribute("aria-hidden", "true"); // a place to drop something, and nothing to read
   line.append(...(tiers[index] ?? []).map((item) => chip(item, tiers)));
   return line;
 }

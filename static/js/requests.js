@@ -17,7 +17,8 @@ function messageFor(status) {
   return `The server refused this (${status}). What you entered is still here; try again.`;
 }
 
-function show(message, signIn = false) {
+/** Say what went wrong, until it is closed or a request succeeds. */
+export function showTrouble(message, signIn = false) {
   const notice = document.createElement("div");
   notice.className = "notice notice--bad";
   const text = document.createElement("p");
@@ -34,31 +35,31 @@ function show(message, signIn = false) {
   close.type = "button";
   close.className = "button button--quiet button--small";
   close.textContent = "Close";
-  close.addEventListener("click", hide);
+  close.addEventListener("click", hideTrouble);
   notice.append(close);
   trouble.replaceChildren(notice);
 }
 
-function hide() {
+export function hideTrouble() {
   trouble.replaceChildren();
 }
 
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  show(messageFor(status), status === 401 || status === 403);
+  showTrouble(messageFor(status), status === 401 || status === 403);
 });
 // An answer is kept in the browser and goes out by itself (drafts.js); the rest has to be sent again.
 const isAnswer = (event) => event.detail.elt?.matches?.("[data-answer]") ?? false;
 const LATER = "What you entered is kept in this browser and is sent by itself when the connection is back.";
 
 document.addEventListener("htmx:sendError", (event) => {
-  show(`The server cannot be reached. ${isAnswer(event) ? LATER : "What you entered is still here; check the connection, then send again."}`);
+  showTrouble(`The server cannot be reached. ${isAnswer(event) ? LATER : "What you entered is still here; check the connection, then send again."}`);
 });
 document.addEventListener("htmx:timeout", (event) => {
-  show(`The server took too long. ${isAnswer(event) ? LATER : "What you entered is still here; send again."} Nothing is counted twice.`);
+  showTrouble(`The server took too long. ${isAnswer(event) ? LATER : "What you entered is still here; send again."} Nothing is counted twice.`);
 });
 document.addEventListener("htmx:afterOnLoad", (event) => {
-  if (event.detail.successful) hide();
+  if (event.detail.successful) hideTrouble();
 });
 
 // Signing in again in another tab changes the form token; this page goes on with the new one.

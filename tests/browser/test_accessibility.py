@@ -81,6 +81,9 @@ def test_axe_finds_nothing_on_the_pages_around_it(
     for path in ("/", "/account/", f"/projects/{project.pk}/", f"/projects/{project.pk}/settings/"):
         page.goto(path)
         assert violations(page) == [], path
+    page.set_viewport_size({"width": 390, "height": 740})
+    page.goto("/")
+    expect(page.get_by_role("link", name="labelstudio-llm")).to_be_attached()
 
 
 @pytest.mark.parametrize("kind", Kind.values)

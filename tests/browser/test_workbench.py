@@ -17,9 +17,11 @@ from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from annotations import services
 from annotations.models import (
     Annotation,
     Assignment,
+    GuidelineAcknowledgement,
     Kind,
     Project,
     User,
@@ -87,6 +89,8 @@ def test_a_hundred_items_of_every_kind_without_the_pointer(
     page.goto(f"/projects/{project.pk}/")
     page.locator('button[name="kind"]').first.focus()
     page.keyboard.press("Enter")
+    page.locator("#answer").wait_for(state="attached")
+    page.wait_for_load_state("load")  # the keys work from here on
     strokes: dict[str, list[int]] = {kind: [] for kind in Kind.values}
     for _ in range(100):
         page.locator("#answer").wait_for(state="attached")
@@ -169,6 +173,11 @@ def test_dragging_and_keys_give_the_same_ranking(
     by_keys = open_item(page, make_work(project, Kind.RANKING), bob)
     page.keyboard.type("24t13")
     expect(page.locator("[data-order]")).to_have_text("B = D > A > C")
+    # Three tiers of four: an empty one is a place to drop something, and nothing to read.
+    assert (
+        page.get_by_role("list").filter(has=page.locator(".tier")).get_by_role("listitem").count()
+        == 3
+    )
     page.keyboard.press("Enter")
     expect(nothing_is_left(page)).to_be_visible()
 
@@ -332,6 +341,43 @@ def server() -> Iterator[Server]:
     server.kill()
 
 
+def test_leaving_the_field_does_not_call_off_what_is_sent_offline(
+    page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    open_item(page, make_work(project, Kind.DEMONSTRATION), bob)
+    context.set_offline(True)
+    page.keyboard.type(HAIKU)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#trouble")).to_contain_text("is sent by itself")
+    page.keyboard.press("Escape")
+    context.set_offline(False)
+    expect(nothing_is_left(page)).to_be_visible(timeout=15_000)
+
+
+def test_what_is_changed_after_sending_offline_is_not_said_to_go_out(
+    page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    assignment = open_item(page, make_work(project, Kind.DEMONSTRATION), bob)
+    trouble = page.locator("#trouble")
+    context.set_offline(True)
+    page.keyboard.type("first")
+    page.keyboard.press("Control+Enter")
+    expect(trouble).to_contain_text("is sent by itself")
+    page.keyboard.type(" and more")
+    expect(trouble).to_contain_text("Not sent: you changed it after sending.")
+    expect(trouble).not_to_contain_text("by itself")
+    context.set_offline(False)
+    expect(saving(page)).to_have_text("The connection is back. Draft saved.", timeout=15_000)
+    expect(trouble).to_contain_text("Send it again when it is ready.")
+    assignment.refresh_from_db()
+    assert assignment.draft == {"text": ["first and more"]}
+    assert not Annotation.objects.exists()
+    page.keyboard.press("Control+Enter")
+    expect(nothing_is_left(page)).to_be_visible()
+
+
 def test_a_killed_server_loses_nothing(
     browser: Browser, server: Server, project: Project, bob: User
 ) -> None:
@@ -383,6 +429,47 @@ def test_a_stale_tab_never_overwrites_newer_work(
     assert assignment.draft == {"text": ["mine"]}
 
 
+def test_two_versions_can_be_closed_and_called_back(
+    page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    assignment = open_item(page, make_work(project, Kind.DEMONSTRATION), bob)
+    other = context.new_page()
+    other.goto(page.url)
+    other.wait_for_load_state("load")
+    other.keyboard.type("newer")
+    expect(saving(other)).to_have_text("Draft saved")
+
+    page.keyboard.type("older")
+    dialog = page.get_by_role("dialog", name="Another tab has saved something newer")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.keyboard.type(" and more")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1500)  # longer than a draft waits
+    expect(dialog).to_have_count(0)
+    expect(saving(page)).to_contain_text("Not saved: another tab has saved something newer.")
+    assignment.refresh_from_db()
+    assert assignment.draft == {"text": ["newer"]}
+
+    page.reload()
+    expect(dialog).to_contain_text("older and more")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Your answer")).to_have_value("older and more")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("alert").filter(has_text="Newer work on this item")).to_be_visible()
+    assert not Annotation.objects.exists()
+
+    page.goto(page.url)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Compare them").click()
+    dialog.get_by_role("button", name="Go on with what this tab has").click()
+    expect(saving(page)).to_have_text("Draft saved")
+    assignment.refresh_from_db()
+    assert assignment.draft == {"text": ["older and more"]}
+
+
 def test_a_stale_tab_does_not_submit_over_newer_work(
     page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
 ) -> None:
@@ -396,7 +483,7 @@ def test_a_stale_tab_does_not_submit_over_newer_work(
     page.keyboard.press("1")
     page.keyboard.press("1")
     notice = page.get_by_role("alert").filter(has_text="Newer work on this item is stored")
-    expect(notice).to_contain_text("right-significantly")
+    expect(notice).to_contain_text("B is much better")
     assert not Annotation.objects.exists()
     page.get_by_role("button", name="Send").click()
     expect(nothing_is_left(page)).to_be_visible()
@@ -569,6 +656,108 @@ def test_active_time_stops_when_nothing_happens(
         page.keyboard.press("1")
     sent = parse_qs(sending.value.post_data or "")
     assert 40_000 <= int(sent["active_ms"][0]) <= 45_000
+
+
+# Keys that are pressed where one writes
+
+
+def test_a_key_that_is_held_does_not_write_into_the_next_item(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    first = make_work(project, Kind.COMPARISON)
+    make_work(project, Kind.DEMONSTRATION)
+    sign_in(bob)
+    open_item(page, first, bob)
+    page.keyboard.press("5")
+    page.keyboard.down("Enter")
+    field = page.get_by_label("Your answer")
+    expect(field).to_be_focused()
+    for _ in range(5):
+        page.keyboard.down("Enter")
+    expect(field).to_have_value("")
+    page.keyboard.up("Enter")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("\n")
+
+
+def test_a_key_that_is_held_does_not_acknowledge_new_guidelines(
+    page: Page, project: Project, alice: User, bob: User, sign_in: SignIn
+) -> None:
+    first = make_work(project, Kind.COMPARISON)
+    sign_in(bob)
+    open_item(page, first, bob)
+    page.keyboard.press("5")
+    make_work(project, Kind.COMPARISON)
+    services.publish_guideline(project, Kind.COMPARISON, "Be fair.", alice)
+    page.keyboard.down("Enter")
+    button = page.get_by_role("button", name="I have read it, go on")
+    expect(button).to_be_focused()
+    for _ in range(5):
+        page.keyboard.down("Enter")
+    page.wait_for_timeout(300)
+    expect(button).to_be_visible()
+    assert not GuidelineAcknowledgement.objects.exists()
+    page.keyboard.up("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_be_attached()
+    assert GuidelineAcknowledgement.objects.exists()
+
+
+def test_the_sheet_of_guidelines_can_be_put_away(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    page.set_viewport_size({"width": 390, "height": 740})
+    open_item(page, make_work(project, Kind.COMPARISON), bob)
+    link, sheet = page.get_by_role("link", name="Guidelines"), page.locator("[data-sheet]")
+    link.click()
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    link.click()
+    sheet.get_by_role("button", name="Close").click()
+    expect(sheet).to_have_count(0)
+    expect(link).to_be_focused()
+
+
+def test_undo_works_from_the_field_of_the_next_item(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    first, second = (make_work(project, Kind.DEMONSTRATION) for _ in range(2))
+    sign_in(bob)
+    open_item(page, first, bob)
+    field = page.get_by_label("Your answer")
+    page.keyboard.type(HAIKU)
+    page.keyboard.press("Control+Enter")
+    expect(prompt_of(page)).to_have_text(second.prompt.text)
+    expect(page.locator("[data-undo] button")).to_have_text("Undo Escu")
+    page.keyboard.type("a")
+    page.keyboard.press("Control+z")
+    expect(field).to_have_value("")  # what was typed comes first
+    expect(prompt_of(page)).to_have_text(second.prompt.text)
+    page.reload()
+    expect(field).to_be_focused()
+    page.keyboard.press("Control+z")
+    expect(prompt_of(page)).to_have_text(first.prompt.text)
+    expect(field).to_have_value(HAIKU)
+    page.keyboard.press("Escape")
+    expect(page.locator(".undo__leave")).to_be_hidden()
+
+
+def test_a_zoomed_page_shows_its_keys(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    page.set_viewport_size({"width": 640, "height": 400})
+    first, _ = make_work(project, Kind.COMPARISON), make_work(project, Kind.COMPARISON)
+    open_item(page, first, bob)
+    page.keyboard.press("5")
+    page.keyboard.press("5")
+    expect(page.locator("[data-undo] kbd").last).to_be_visible()
+    expect(page.get_by_role("button", name="Send").locator("kbd")).to_be_visible()
+    expect(page.get_by_role("button", name="Keys")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+    assert page.evaluate("document.querySelector('.site-header').scrollWidth") <= 640
 
 
 # Without scripts
