@@ -44,7 +44,9 @@ def database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"
     user, password, host = (quote(database[key], safe="") for key in ("USER", "PASSWORD", "HOST"))
-    return f"postgresql://{user}:{password}@{host}:{database['PORT']}/{database['NAME']}"
+    url = f"postgresql://{user}:{password}@{host}:{database['PORT']}/{database['NAME']}"
+    folder = database["OPTIONS"].get("host")  # of a Unix socket
+    return f"{url}?host={quote(folder, safe='')}" if folder else url
 
 
 def free_port() -> int:
