@@ -290,7 +290,8 @@ def _comparisons(project: Project, opened: Round) -> Step:
     assert opened.sample_run is not None
     progress = batch_progress(project, opened.sample_run.request.get("batch", ""))
     if progress.is_complete or opened.reward_run is not None:
-        return Step("comparisons", TITLES["comparisons"], "done", _answered(progress))
+        early = "" if progress.is_complete else "The reward model was started before all were in."
+        return Step("comparisons", TITLES["comparisons"], "done", _answered(progress), note=early)
     return Step(
         "comparisons",
         TITLES["comparisons"],

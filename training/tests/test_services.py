@@ -519,3 +519,18 @@ def test_equal_texts_count_as_ties_that_nobody_judged(contest: Evaluation, bob: 
 def test_an_evaluation_without_votes_knows_nothing(contest: Evaluation) -> None:
     result = selectors.evaluation_result(contest)
     assert (result.n, result.low, result.high) == (0, 0.0, 1.0)
+
+
+def test_the_loop_says_when_a_reward_model_did_not_wait_for_all(
+    project: Project, base: Checkpoint, alice: User, settings: Any
+) -> None:
+    settings.TRAINING_COMMAND = scripted.command("works")
+    promote(base, alice)
+    services.open_round(project)
+    for number in range(3):
+        make_prompt(project, text=f"prompt {number}")
+    tasks.execute_run(request(project, kind="comparison", completions_per_prompt=2).pk)
+    start(project, "reward")
+    step = next(s for s in selectors.loop_status(project, alice) if s.name == "comparisons")
+    assert step.state == "done"
+    assert "before all were in" in step.note
