@@ -63,7 +63,10 @@ class TrainConfig(StageConfig):
     batch_size: int
     """Rows (of ppo: episodes) per optimiser update."""
     lora_rank: int = 16
-    """Rank of the LoRA adapter."""
+    """Rank of a new LoRA adapter. One that goes on from a parent keeps the parent's."""
+    lora_layers: int = 0
+    """How many of the upper layers a new adapter has a part in; 0 means all. What lies below them
+    is not trained, and the backward pass ends there."""
     checkpoint_every: int = 10
     """Steps between resume points."""
 
@@ -72,6 +75,7 @@ class TrainConfig(StageConfig):
         _between(self, "learning_rate", 1e-8, 1e-2)
         _between(self, "batch_size", 1, 4096)
         _between(self, "lora_rank", 1, 512)
+        _between(self, "lora_layers", 0, 10_000)
         _between(self, "checkpoint_every", 1, 100_000)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from transformers import (
 )
 
 from training.pipeline.checkpoints import check_model_folder, is_whole
-from training.pipeline.config import LORA_TARGETS
+from training.pipeline.config import LORA_TARGETS, TrainConfig
 from training.pipeline.errors import PipelineError
 
 
@@ -80,38 +79,54 @@ def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreT
     return model.to(pick_device())
 
 
-def new_lora(rank: int, task: TaskType = TaskType.CAUSAL_LM) -> LoraConfig:
-    """Return the LoRA configuration of a new adapter: every linear layer, alpha twice the rank."""
+def new_lora(base: PreTrainedModel, config: TrainConfig, task: str = "CAUSAL_LM") -> LoraConfig:
+    """Return the configuration of a new adapter: every linear layer, alpha twice the rank."""
     return LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
+        r=config.lora_rank,
+        lora_alpha=2 * config.lora_rank,
         lora_dropout=0.0,
         target_modules=list(LORA_TARGETS),
+        layers_to_transform=_upper_layers(base, config.lora_layers),
         modules_to_save=["score"] if task == TaskType.SEQ_CLS else None,
         task_type=task,
     )
 
 
-def add_policy(base: PreTrainedModel, adapter_path: str | None, rank: int) -> PeftModel:
+def _upper_layers(base: PreTrainedModel, wanted: int) -> list[int] | None:
+    layers = base.config.num_hidden_layers
+    if wanted > layers:
+        raise PipelineError(
+            f"The base model has {layers} layers, fewer than lora_layers {wanted}. Lower it, or "
+            "choose 0 for all of them."
+        )
+    return list(range(layers - wanted, layers)) if wanted else None
+
+
+def add_policy(base: PreTrainedModel, adapter_path: str | None, config: TrainConfig) -> PeftModel:
     """Return the base with the trainable adapter "policy": the parent's, or a new one.
 
     A new one starts as the base itself, since LoRA's B is zero.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(rank), adapter_name="policy")
+        return get_peft_model(base, new_lora(base, config), adapter_name="policy")
     check_adapter(adapter_path)
     return PeftModel.from_pretrained(base, adapter_path, adapter_name="policy", is_trainable=True)
 
 
-def add_reward_adapter(base: PreTrainedModel, adapter_path: str | None, rank: int) -> PeftModel:
+def add_reward_adapter(
+    base: PreTrainedModel, adapter_path: str | None, config: TrainConfig
+) -> PeftModel:
     """Return the sequence classifier with a trainable adapter and score head.
 
     The adapter starts with the parent's LoRA weights where there is a parent; the head at random.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(rank, TaskType.SEQ_CLS))
+        return get_peft_model(base, new_lora(base, config, TaskType.SEQ_CLS))
     check_adapter(adapter_path)
-    model = get_peft_model(base, new_lora(lora_rank_of(adapter_path), TaskType.SEQ_CLS))
+    lora = LoraConfig.from_pretrained(adapter_path)
+    lora.task_type, lora.modules_to_save = TaskType.SEQ_CLS, ["score"]
+    lora.inference_mode = False
+    model = get_peft_model(base, lora)
     own = dict(model.named_parameters())
     for name, value in load_file(Path(adapter_path) / "adapter_model.safetensors").items():
         own[name.replace(".weight", ".default.weight")].data.copy_(value)
@@ -163,8 +178,3 @@ def head_of(model: torch.nn.Module) -> torch.nn.Module:
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     head: torch.nn.Module = whole.get_output_embeddings()
     return head
-
-
-def lora_rank_of(path: str) -> int:
-    """Return the rank of the adapter at `path`."""
-    return int(json.loads((Path(path) / "adapter_config.json").read_text())["r"])

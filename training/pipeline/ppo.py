@@ -33,7 +33,6 @@ from training.pipeline.loading import (
     add_reward,
     load_base,
     load_tokenizer,
-    lora_rank_of,
     pick_device,
     trunk_of,
 )
@@ -163,9 +162,7 @@ def load_models(job: Job, config: PPOConfig) -> Models:
     torch.manual_seed(config.seed)
     tokenizer = load_tokenizer(job.base_path)
     base = load_base(job.base_path)
-    # the reward model was trained on the base, so the parent's rank and its own may differ
-    rank = lora_rank_of(job.adapter_path) if job.adapter_path else config.lora_rank
-    model = add_policy(base, job.adapter_path, rank)
+    model = add_policy(base, job.adapter_path, config)
     reference = None
     if job.adapter_path is not None:
         model.load_adapter(job.adapter_path, adapter_name="reference", is_trainable=False)

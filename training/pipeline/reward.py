@@ -61,9 +61,8 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
             "lower min_pairs."
         )
     torch.manual_seed(config.seed)  # the score head and the adapter begin at random
-    model = add_reward_adapter(
-        load_reward_base(job.base_path, tokenizer), job.adapter_path, config.lora_rank
-    )
+    base = load_reward_base(job.base_path, tokenizer)
+    model = add_reward_adapter(base, job.adapter_path, config)
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training, held_out, reporting)
     resume = newest_whole(Path(job.work_dir) / "trainer", "checkpoint-*")

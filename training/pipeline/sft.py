@@ -40,7 +40,7 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
             "demonstrations, raise max_length or lower min_rows."
         )
     torch.manual_seed(config.seed)  # a new adapter begins at random
-    model = add_policy(load_base(job.base_path), job.adapter_path, config.lora_rank)
+    model = add_policy(load_base(job.base_path), job.adapter_path, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
     reporter.phase("writing samples")
     before = write_samples(model, tokenizer, shown, config.seed)

@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import rollouts
+from training.pipeline.config import SFTConfig
 from training.pipeline.data import encode_prompt
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
 from training.pipeline.losses import token_log_probs
@@ -26,7 +27,7 @@ def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
 def policy(tiny_model: Path) -> PeftModel:
     """A policy whose adapter is not the identity."""
     torch.manual_seed(3)
-    model = add_policy(load_base(str(tiny_model)).float(), None, 4)
+    model = add_policy(load_base(str(tiny_model)).float(), None, SFTConfig(lora_rank=4))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)

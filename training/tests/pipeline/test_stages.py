@@ -76,6 +76,25 @@ def test_it_scores_the_same_after_saving_and_reloading(
     assert ours.tolist() == pytest.approx(theirs, abs=1e-5)
 
 
+def test_it_adapts_the_upper_layers_alone_in_every_stage(make_job: MakeJob, tmp_path: Path) -> None:
+    small = {"lora_layers": 1, "batch_size": 4, "epochs": 1.0}
+    sft, _, _ = run_job(make_job(tmp_path / "sft", SFTConfig(**small), "demonstrations"))
+    # With a parent its layers count, whatever is asked for.
+    config = RewardConfig(min_pairs=2, epochs=0.2)
+    of_sft = make_job(tmp_path / "reward", config, "preferences", adapter_path=sft)
+    score, _, _ = run_job(of_sft)
+    paths = {"adapter_path": sft, "reward_path": score}
+    policy, _, _ = run_job(make_job(tmp_path / "ppo", SMALL_PPO, "prompts", **paths))
+    for folder in (sft, score, policy):
+        layers = {name.split(".layers.")[1][0] for name in adapter(folder) if "lora" in name}
+        assert layers == {"1"}
+
+
+def test_it_says_how_many_layers_there_are(make_job: MakeJob, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="has 2 layers, fewer than lora_layers 3"):
+        run_job(make_job(tmp_path, SFTConfig(lora_layers=3), "demonstrations"))
+
+
 def test_it_learns_which_completion_people_chose(reward_adapter: str) -> None:
     results = read_manifest(Path(reward_adapter))["results"]
     assert results["heldout_accuracy"] > 0.9
