@@ -28,18 +28,20 @@ from training.pipeline.checkpoints import newest_whole, publish, read_manifest, 
 from training.pipeline.config import Job, PPOConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import (
     add_policy,
     add_reward,
     load_base,
     load_tokenizer,
     pick_device,
-    trunk_of,
 )
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, check_finite
 from training.pipeline.rollouts import (
+    Entered,
     Sampled,
+    enter,
     read_completions,
     sample,
     score_completions,
@@ -68,6 +70,7 @@ class Models:
     score_head: nn.Module
     value_head: nn.Linear
     tokenizer: PreTrainedTokenizerBase
+    split: Split
     baseline: float = 0.0
     """The reference's mean score on held-out prompts, taken off every score.
 
@@ -85,7 +88,7 @@ class Models:
 class Rollout:
     """One PPO batch: B completions and everything that stays fixed while it is learned from."""
 
-    prompts: list[list[int]]
+    entered: Entered
     sampled: Sampled
     old_log_probs: Tensor  # (B, T)
     ref_log_probs: Tensor  # (B, T)
@@ -172,7 +175,8 @@ def load_models(job: Job, config: PPOConfig) -> Models:
     value_head = nn.Linear(base.config.hidden_size, 1).to(pick_device())
     nn.init.zeros_(value_head.weight)
     nn.init.zeros_(value_head.bias)
-    return Models(model.eval(), reference, score_head, value_head, tokenizer)
+    model.eval()
+    return Models(model, reference, score_head, value_head, tokenizer, split_trunk(model))
 
 
 def ppo_step(
@@ -227,22 +231,21 @@ def make_rollout(
         value_head=models.value_head,
     )
     tokens, mask = sampled.tokens, sampled.mask
+    entered = enter(models.split, ids, tokens, mask, pad=pad)
     old_log_probs, old_values = sampled.log_probs, sampled.values
     if models.model.dtype != torch.float32:
         # in half precision the cached pass rounds differently from the one that learns
         read = read_completions(
-            models.model, ids, tokens, mask, pad=pad, temperature=config.temperature,
+            models.model, models.split, entered, temperature=config.temperature,
             value_head=models.value_head,
         )  # fmt: skip
         old_log_probs, old_values = read.log_probs, read.values
     with using(models.model, models.reference):
         reference = read_completions(
-            models.model, ids, tokens, mask, pad=pad, temperature=config.temperature
+            models.model, models.split, entered, temperature=config.temperature
         )
     with using(models.model, "reward"):
-        scores = score_completions(
-            trunk_of(models.model), models.score_head, ids, tokens, mask, pad=pad
-        )
+        scores = score_completions(models.split, models.score_head, entered)
     centred = scores - models.baseline - config.missing_eos_penalty * (~sampled.ended).float()
     rewards = losses.shaped_rewards(centred, old_log_probs, reference.log_probs, mask, kl_coef)
     if config.whiten_rewards:
@@ -250,7 +253,7 @@ def make_rollout(
     advantages, returns = losses.gae(rewards, old_values, mask, config.gamma, config.lam)
     kl = ((old_log_probs - reference.log_probs) * mask).sum(dim=1).mean().item()
     return Rollout(
-        prompts=ids,
+        entered=entered,
         sampled=Sampled(tokens, mask, old_log_probs, old_values, sampled.ended),
         old_log_probs=old_log_probs,
         ref_log_probs=reference.log_probs,
@@ -272,7 +275,7 @@ def learn(
     order = torch.Generator().manual_seed(config.seed * 15_485_863 + step)
     seen: list[dict[str, float]] = []
     for _ in range(config.ppo_epochs):
-        shuffled = torch.randperm(len(rollout.prompts), generator=order)
+        shuffled = torch.randperm(len(rollout.scores), generator=order)
         for rows in shuffled.split(config.minibatch_size):
             seen.append(update(models, optimizer, rollout, rows, config, step))
     return {name: sum(m[name] for m in seen) / len(seen) for name in seen[0]}
@@ -287,21 +290,17 @@ def update(
     step: int,
 ) -> dict[str, float]:
     """Take one optimiser step on the rows of a minibatch."""
-    longest = int(rollout.sampled.mask[rows].sum(dim=1).max())  # trim the padding
-    part = {
-        "tokens": rollout.sampled.tokens[rows, :longest],
-        "mask": rollout.sampled.mask[rows, :longest],
-    }
+    entered = rollout.entered.rows(rows)
     read = read_completions(
         models.model,
-        [rollout.prompts[i] for i in rows.tolist()],
-        **part,
-        pad=models.tokenizer.pad_token_id,
+        models.split,
+        entered,
         temperature=config.temperature,
         value_head=models.value_head,
         with_entropy=True,
     )
-    mask = part["mask"]
+    mask = entered.mask
+    longest = mask.shape[1]
     policy = losses.policy_loss(
         read.log_probs,
         rollout.old_log_probs[rows, :longest],
@@ -357,14 +356,9 @@ def held_out_score(models: Models, prompts: list[PromptRow], config: PPOConfig) 
         generator=torch.Generator().manual_seed(config.seed + 1),
     )
     with using(models.model, "reward", back=active):
-        scores = score_completions(
-            trunk_of(models.model),
-            models.score_head,
-            ids,
-            drawn.tokens,
-            drawn.mask,
-            pad=models.tokenizer.pad_token_id,
-        )
+        pad = models.tokenizer.pad_token_id
+        entered = enter(models.split, ids, drawn.tokens, drawn.mask, pad=pad)
+        scores = score_completions(models.split, models.score_head, entered)
     return scores.mean().item()
 
 

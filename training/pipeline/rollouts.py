@@ -4,6 +4,9 @@ A batch of prompts is read in two passes through the key-value cache: what all o
 template and the system turn, often half of all tokens) once in a batch of one, then the rest of
 each. Several completions of one prompt share its cache too. Gradients flow through the cache, so
 training uses the same passes as sampling, and the arithmetic is that of the whole sequences.
+
+Given completions are read from where the adapters begin (`training.pipeline.layers`): what lies
+below is reckoned once for all who read them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from training.pipeline.layers import LayerCache, Split
 from training.pipeline.loading import head_of, trunk_of
 from training.pipeline.losses import masked_mean, token_entropy, token_log_probs
 
@@ -131,13 +135,86 @@ def read_tokens(trunk: nn.Module, state: PromptState, tokens: Tensor, mask: Tens
     return hidden
 
 
+@dataclass(frozen=True)
+class Entered:
+    """N prompts with a completion each, as they enter the layers that adapters have a part in."""
+
+    shared: Tensor | None  # (1, S, H) what all prompts begin with, if that is worth a pass
+    rest: Tensor  # (N, P + T, H) the rest of each prompt, left-padded, and its completion
+    prompt_mask: Tensor  # (N, P)
+    tokens: Tensor  # (N, T) the completions, right-padded
+    mask: Tensor  # (N, T)
+
+    def rows(self, rows: Tensor) -> Entered:
+        """Return some of the rows, without the padding that only the others need."""
+        left = self.prompt_mask.shape[1] - int(self.prompt_mask[rows].sum(dim=1).max())
+        longest = int(self.mask[rows].sum(dim=1).max())
+        end = self.prompt_mask.shape[1] + longest
+        return Entered(
+            self.shared,
+            self.rest[rows, left:end],
+            self.prompt_mask[rows, left:],
+            self.tokens[rows, :longest],
+            self.mask[rows, :longest],
+        )
+
+
+@torch.no_grad()
+def enter(
+    split: Split, prompts: list[list[int]], tokens: Tensor, mask: Tensor, *, pad: int
+) -> Entered:
+    """Take completions through the layers below the adapters, or through the embeddings alone."""
+    shared = shared_prefix(prompts)
+    own, prompt_mask = pad_left([p[shared:] for p in prompts], pad, tokens.device)
+    prefix = torch.tensor([prompts[0][:shared]], device=tokens.device) if shared else None
+    rest = torch.cat([own, tokens], dim=1)
+    rest_mask = torch.cat([prompt_mask, mask.to(prompt_mask.dtype)], dim=1)
+    lower = (split.lower, LayerCache(split.upper.config))
+    before, behind = _read(*lower, "input_ids", prefix, rest, rest_mask)
+    return Entered(before, behind, prompt_mask, tokens, mask)
+
+
+def read_entered(split: Split, entered: Entered) -> Tensor:
+    """Return the last hidden states (N, 1 + T, H) of each prompt's end and its completion.
+
+    Under the active adapter, with gradients for what of it is trained.
+    """
+    cache = LayerCache(split.upper.config, split.first)
+    mask = torch.cat([entered.prompt_mask, entered.mask.to(entered.prompt_mask.dtype)], dim=1)
+    _, hidden = _read(split.upper, cache, "inputs_embeds", entered.shared, entered.rest, mask)
+    return hidden[:, entered.prompt_mask.shape[1] - 1 :]
+
+
+def _read(
+    part: nn.Module,
+    cache: LayerCache,
+    name: str,
+    shared: Tensor | None,
+    rest: Tensor,
+    mask: Tensor,
+) -> tuple[Tensor | None, Tensor]:
+    """Return what a part of the trunk makes of what all rows share, and of the rest of each."""
+    if shared is not None:
+        before = part(**{name: shared}, past_key_values=cache, use_cache=True).last_hidden_state
+        cache.batch_repeat_interleave(len(rest))
+        mask = torch.cat([mask.new_ones(len(rest), shared.shape[1]), mask], dim=1)
+    else:
+        before = None
+    hidden: Tensor = part(
+        **{name: rest},
+        attention_mask=mask,
+        position_ids=_positions(mask, rest.shape[1]),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    return before, hidden
+
+
 def read_completions(
     model: PeftModel,
-    prompts: list[list[int]],
-    tokens: Tensor,
-    mask: Tensor,
+    split: Split,
+    entered: Entered,
     *,
-    pad: int,
     temperature: float = 1.0,
     value_head: nn.Module | None = None,
     with_entropy: bool = False,
@@ -146,10 +223,8 @@ def read_completions(
 
     The language-model head is applied to the completion's positions alone.
     """
-    trunk = trunk_of(model)
-    state = read_prompts(trunk, prompts, pad=pad)
-    hidden = read_tokens(trunk, state, tokens, mask)
-    before = torch.cat([state.last_hidden.unsqueeze(1), hidden[:, :-1]], dim=1)  # (N, T, H)
+    tokens, mask = entered.tokens, entered.mask
+    before = read_entered(split, entered)[:, :-1]  # (N, T, H): what each token was drawn from
     logits = head_of(model)(before).float() / temperature
     entropy = torch.zeros(())
     if with_entropy:  # a tenth of the pass: for watching only
@@ -163,20 +238,10 @@ def read_completions(
     )
 
 
-def score_completions(
-    trunk: nn.Module,
-    score_head: nn.Module,
-    prompts: list[list[int]],
-    tokens: Tensor,
-    mask: Tensor,
-    *,
-    pad: int,
-    repeat: int = 1,
-) -> Tensor:
+def score_completions(split: Split, score_head: nn.Module, entered: Entered) -> Tensor:
     """Return the reward (N,) of each completion, read at its last real token."""
-    state = read_prompts(trunk, prompts, pad=pad, repeat=repeat)
-    hidden = read_tokens(trunk, state, tokens, mask)
-    last = mask.sum(dim=1).long().clamp(min=1) - 1
+    hidden = read_entered(split, entered)
+    last = entered.mask.sum(dim=1).long().clamp(min=1)  # 0 is the prompt's end
     at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
     scores: Tensor = score_head(at_end.to(score_head.weight.dtype)).squeeze(-1).float()
     return scores

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from training.pipeline import rollouts
 from training.pipeline.config import SFTConfig
 from training.pipeline.data import encode_prompt
+from training.pipeline.layers import split_trunk
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
 from training.pipeline.losses import token_log_probs
 
@@ -23,11 +24,12 @@ def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
     return load_tokenizer(str(tiny_model))
 
 
-@pytest.fixture
-def policy(tiny_model: Path) -> PeftModel:
+@pytest.fixture(params=[0, 1], ids=["all layers", "upper layer"])
+def policy(tiny_model: Path, request: pytest.FixtureRequest) -> PeftModel:
     """A policy whose adapter is not the identity."""
     torch.manual_seed(3)
-    model = add_policy(load_base(str(tiny_model)).float(), None, SFTConfig(lora_rank=4))
+    config = SFTConfig(lora_rank=4, lora_layers=request.param)
+    model = add_policy(load_base(str(tiny_model)).float(), None, config)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -51,6 +53,18 @@ def plain_log_probs(model: PeftModel, prompt: list[int], completion: list[int]) 
     return token_log_probs(logits, ids[:, len(prompt) :])[0]
 
 
+def read_completions(
+    model: PeftModel,
+    prompts: list[list[int]],
+    tokens: torch.Tensor,
+    mask: torch.Tensor,
+    value_head: torch.nn.Module | None = None,
+) -> rollouts.Read:
+    split = split_trunk(model)
+    entered = rollouts.enter(split, prompts, tokens, mask, pad=0)
+    return rollouts.read_completions(model, split, entered, value_head=value_head)
+
+
 def test_it_reads_log_probs_that_do_not_depend_on_padding_or_batch(
     policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
 ) -> None:
@@ -58,7 +72,7 @@ def test_it_reads_log_probs_that_do_not_depend_on_padding_or_batch(
     tokens, mask = rollouts.pad_right(completions, tokenizer.pad_token_id, torch.device("cpu"))
     assert rollouts.shared_prefix(prompts) >= rollouts.MIN_SHARED
     with torch.no_grad():
-        read = rollouts.read_completions(policy, prompts, tokens, mask, pad=0)
+        read = read_completions(policy, prompts, tokens, mask)
         for row, completion in enumerate(completions):
             expected = plain_log_probs(policy, prompts[row], completion)
             torch.testing.assert_close(
@@ -74,7 +88,7 @@ def test_it_gives_the_gradient_of_plain_passes(
     tokens, mask = rollouts.pad_right(completions, tokenizer.pad_token_id, torch.device("cpu"))
     weights = {n: p for n, p in policy.named_parameters() if p.requires_grad}
 
-    rollouts.read_completions(policy, prompts, tokens, mask, pad=0).log_probs.sum().backward()
+    read_completions(policy, prompts, tokens, mask).log_probs.sum().backward()
     cached = {n: p.grad.clone() for n, p in weights.items() if p.grad is not None}
     policy.zero_grad()
     total = sum(
@@ -85,6 +99,19 @@ def test_it_gives_the_gradient_of_plain_passes(
     assert len(cached) == len(weights)
     for name, parameter in weights.items():
         torch.testing.assert_close(cached[name], parameter.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_it_reads_some_rows_as_it_reads_all(policy: PeftModel, prompts: list[list[int]]) -> None:
+    completions = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2], [14]]
+    tokens, mask = rollouts.pad_right(completions, 0, torch.device("cpu"))
+    split = split_trunk(policy)
+    entered = rollouts.enter(split, prompts, tokens, mask, pad=0)
+    rows = torch.tensor([3, 1])
+    with torch.no_grad():
+        everything = rollouts.read_completions(policy, split, entered)
+        some = rollouts.read_completions(policy, split, entered.rows(rows))
+    assert some.log_probs.shape == (2, 2)
+    torch.testing.assert_close(some.log_probs, everything.log_probs[rows, :2])
 
 
 def test_it_records_while_sampling_what_a_pass_over_the_samples_reads(
@@ -103,9 +130,7 @@ def test_it_records_while_sampling_what_a_pass_over_the_samples_reads(
     )
     thrice = [p for p in prompts for _ in range(3)]
     with torch.no_grad():
-        read = rollouts.read_completions(
-            policy, thrice, drawn.tokens, drawn.mask, pad=0, value_head=value_head
-        )
+        read = read_completions(policy, thrice, drawn.tokens, drawn.mask, value_head=value_head)
     torch.testing.assert_close(drawn.log_probs, read.log_probs, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(drawn.values, read.values, atol=1e-4, rtol=1e-4)
 

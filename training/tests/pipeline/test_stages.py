@@ -18,6 +18,7 @@ from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig,
 from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError
 from training.pipeline.reward import groups_at_once, score_groups
+from training.pipeline.rollouts import Entered
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows
 
@@ -138,9 +139,8 @@ def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
     prompts = [[1, 40, 41, 42, 43, 44, 45, 46, 47, 50], [1, 40, 41, 42, 43, 44, 45, 46, 47, 51, 52]]
     tokens, mask = torch.tensor([[60, 61, 2], [70, 2, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
     with torch.no_grad(), ppo.using(models.model, "reward"):
-        scores = ppo.score_completions(
-            ppo.trunk_of(models.model), models.score_head, prompts, tokens, mask, pad=0
-        )
+        entered = ppo.enter(models.split, prompts, tokens, mask, pad=0)
+        scores = ppo.score_completions(models.split, models.score_head, entered)
     with torch.no_grad():
         expected = [
             outside(input_ids=torch.tensor([prompts[0] + [60, 61, 2]])).logits.item(),
@@ -191,15 +191,9 @@ def test_it_learns_a_reward_with_a_known_optimum(
     the reward is replaced; everything that samples and learns is the real thing.
     """
 
-    def share(
-        _trunk: object,
-        _head: object,
-        _prompts: object,
-        tokens: torch.Tensor,
-        mask: torch.Tensor,
-        **_: object,
-    ) -> torch.Tensor:
-        return 4 * ((tokens >= 174) * mask).sum(dim=1) / mask.sum(dim=1)
+    def share(_split: object, _head: object, entered: Entered) -> torch.Tensor:
+        in_upper_half = (entered.tokens >= 174) * entered.mask
+        return 4 * in_upper_half.sum(dim=1) / entered.mask.sum(dim=1)
 
     monkeypatch.setattr(ppo, "score_completions", share)
 
