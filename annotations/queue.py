@@ -208,11 +208,10 @@ def _of_kind(membership: Membership, kind: str, skip_locked: bool) -> list[Item]
 
 def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
     user, project = membership.user, membership.project
-    everything = items_open_to(user, project, kind)
     marks = membership.queue_marks.get(kind, {})
-    yield from stages(everything, marks)
+    yield from stages(user, project, kind, marks)
     if marks:
-        yield everything
+        yield items_open_to(user, project, kind)
     if project.skip_policy == Project.SkipPolicy.LATER:
         yield items_skipped_by(user, project, kind)
 
@@ -220,13 +219,13 @@ def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
 def _try_lease(membership: Membership, item: Item, rng: random.Random) -> Assignment | None:
     try:
         with transaction.atomic():
-            assignment_id = _assign(membership, item, rng)
+            assignment = _assign(membership, item, rng)
             if not take_place(item.pk):
                 raise _PlaceTaken
-            record(assignment_id, Event.LEASED)
+            record(assignment.pk, Event.LEASED)
     except (IntegrityError, _PlaceTaken):
         return None
-    return _whole(Assignment.objects.all()).get(id=assignment_id)
+    return assignment
 
 
 class _PlaceTaken(Exception):
@@ -249,8 +248,9 @@ def _pass(membership: Membership, item: Item) -> None:
     membership.save(update_fields=["queue_marks"])
 
 
-def _assign(membership: Membership, item: Item, rng: random.Random) -> int:
-    """Write down that a person holds an item, for the first time or again. Return the id."""
+def _assign(membership: Membership, item: Item, rng: random.Random) -> Assignment:
+    """Write down that a person holds an item, for the first time or again."""
+    item.project = membership.project
     lease = {
         "guideline_version": guideline_in_force(membership.project, item.kind),
         "leased_at": Now(),
@@ -261,16 +261,19 @@ def _assign(membership: Membership, item: Item, rng: random.Random) -> int:
         return _renew(own, lease)
     order = sorted(item.completions.values_list("id", flat=True))
     rng.shuffle(order)
-    return Assignment.objects.create(
+    new = Assignment.objects.create(
         item=item,
         annotator=membership.user,
         fingerprint=item.fingerprint,
         shown_order=order,
         **lease,
-    ).pk
+    )
+    # The rest is known here; these two the database has reckoned.
+    new.refresh_from_db(fields=["leased_at", "lease_until"])
+    return new
 
 
-def _renew(own: Assignment, lease: dict[str, Any]) -> int:
+def _renew(own: Assignment, lease: dict[str, Any]) -> Assignment:
     """Lease a person's own assignment again, in the order that they saw before.
 
     One that ran out comes back with its draft; one that they skipped is as if they had not.
@@ -282,7 +285,7 @@ def _renew(own: Assignment, lease: dict[str, Any]) -> int:
         raise _PlaceTaken
     if own.state == State.SKIPPED:
         count_skip(own.item_id, -1)
-    return own.pk
+    return _whole(Assignment.objects.all()).get(id=own.pk)
 
 
 def _whole(assignments: QuerySet[Assignment]) -> QuerySet[Assignment]:

@@ -128,9 +128,11 @@ def progress_at_work(user: User, project: Project, kind: str) -> Progress:
     """
     done = submitted_since_midnight(user, project).count()
     marks = project.memberships.filter(user=user).values_list("queue_marks", flat=True).first()
-    ahead = stages(items_open_to(user, project, kind), (marks or {}).get(kind, {}))
-    held = leases_of(user, project).filter(item__kind=kind).count()
-    waiting = held + sum(items[:WORK_LIMIT].count() for items in ahead)
+    waiting = leases_of(user, project).filter(item__kind=kind).count()
+    for items in stages(user, project, kind, (marks or {}).get(kind, {})):
+        if waiting >= WORK_LIMIT:
+            break
+        waiting += items[:WORK_LIMIT].count()
     return Progress(
         done=done,
         done_today=done,

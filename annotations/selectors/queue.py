@@ -78,11 +78,12 @@ def gold_items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item
     return _open_to(user, project, kind).filter(gold).order_by("id")
 
 
-def stages(items: QuerySet[Item], marks: Marks) -> Iterator[QuerySet[Item]]:
-    """Yield what lies ahead of the marks, in parts that the index of the queue answers.
+def stages(user: User, project: Project, kind: str, marks: Marks) -> Iterator[QuerySet[Item]]:
+    """Yield the items of a kind ahead of a person's marks, in parts that the index answers.
 
     First what came in above the lowest mark, then what follows that mark, then what lies below.
     """
+    items = items_open_to(user, project, kind)
     if not marks:
         yield items
         return
@@ -90,7 +91,9 @@ def stages(items: QuerySet[Item], marks: Marks) -> Iterator[QuerySet[Item]]:
     passed = Q()
     for priority, item_id in marks.items():
         passed |= Q(priority=int(priority), id__lte=item_id)
-    yield items.filter(~passed, priority__gt=lowest)
+    # Most often nothing is more urgent, and seeing that costs a fraction of looking for whom.
+    if Item.objects.filter(OPEN, project=project, kind=kind, priority__gt=lowest).exists():
+        yield items.filter(~passed, priority__gt=lowest)
     yield items.filter(priority=lowest, id__gt=marks[str(lowest)])
     yield items.filter(priority__lt=lowest)
 

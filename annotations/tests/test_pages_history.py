@@ -647,8 +647,7 @@ def test_submit_and_next_take_as_many_queries_however_much_there_is(
         assignment = queue.lease_next(bea, project)
         services.submit_comparison(assignment, "tie", "")
     many = step()
-    assert many == few
-    assert many <= 42
+    assert many <= few <= 38
 
 
 def test_it_says_surplus_to_who_typed_on_after_their_time(
