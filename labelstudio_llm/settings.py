@@ -207,6 +207,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "labelstudio_llm.middleware.DatabaseBusyMiddleware",
 ]
 TEMPLATES = [
     {
