@@ -150,6 +150,7 @@ def database() -> dict[str, Any]:
     engine = parsed["ENGINE"]
     if engine == "django.db.backends.sqlite3":
         options = SQLITE_OPTIONS
+        parsed |= {"ENGINE": "labelstudio_llm.sqlite", "CONN_MAX_AGE": 60}
     elif engine == "django.db.backends.postgresql":
         options = POSTGRESQL_OPTIONS
         parsed |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}

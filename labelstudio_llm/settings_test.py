@@ -18,7 +18,7 @@ from labelstudio_llm.settings import *  # noqa: E402, F403
 from labelstudio_llm.settings import DATABASES, VAR_DIR  # noqa: E402
 
 # A file, as in production: a database in memory has other locks, which hide races.
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "labelstudio_llm.sqlite":
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -69,6 +69,7 @@ def main(items: int) -> None:
 
     call_command("migrate", verbosity=0)
     project_id = fill(items)
+    queries = queries_of_a_submit(project_id)
     with server() as port:
         for annotators, labels in LABELS.items():
             people = [Annotator(port, project_id) for _ in range(annotators)]
@@ -83,9 +84,30 @@ def main(items: int) -> None:
                 "p50_ms": round(cuts[49] * 1000, 1),
                 "p95_ms": round(cuts[94] * 1000, 1),
                 "p99_ms": round(cuts[98] * 1000, 1),
+                "queries": queries,
                 "bytes": people[0].answer_bytes,
             }
             print(json.dumps(row), flush=True)
+
+
+def queries_of_a_submit(project_id: int) -> int:
+    """Return how many statements a submit takes, the next item and its page included."""
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    person, client = Annotator(0, project_id), Client(SERVER_NAME="127.0.0.1")
+    client.cookies.load(person.headers["Cookie"])
+    client.post(f"/projects/{project_id}/start/", {"kind": "comparison"})
+    for _ in range(2):  # the first knows no marks yet
+        held = person.user.assignments.get(state="leased")
+        with CaptureQueriesContext(connection) as captured:
+            client.post(
+                f"/assignments/{held.pk}/submit/",
+                {"choice": "left-better"},
+                headers={"HX-Request": "true"},
+            )
+    return len(captured)
 
 
 def fill(items: int) -> int:
@@ -178,7 +200,7 @@ class Annotator:
     def __init__(self, port: int, project_id: int) -> None:
         from annotations.models import Membership, Role, User
 
-        user = User.objects.create_user(f"annotator-{User.objects.count()}")
+        self.user = user = User.objects.create_user(f"annotator-{User.objects.count()}")
         Membership.objects.create(project_id=project_id, user=user, role=Role.ANNOTATOR)
         self.project_id = project_id
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
