@@ -33,6 +33,7 @@ from annotations.models import (
     RankedCompletion,
     RatingAnswer,
     Review,
+    in_force,
 )
 
 WRITTEN = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
@@ -367,10 +368,9 @@ def _fixes(project_id: int) -> QuerySet[Review]:
 def _reviews(*decisions: str, subject: str = "pk") -> QuerySet[Review]:
     """Return the reviews in force of the annotation that an outer query is about."""
     return Review.objects.filter(
+        in_force("annotation__"),
         subject=OuterRef(subject),
         decision__in=decisions,
-        annotation__superseded_by__isnull=True,
-        annotation__retraction__isnull=True,
     )
 
 
@@ -500,13 +500,7 @@ def _choose_two(count: int) -> int:
 
 def _current(path: str, project_id: int) -> Q:
     """Return the condition that the annotation at `path` is of the project and in force."""
-    return Q(
-        **{
-            f"{path}item__project_id": project_id,
-            f"{path}superseded_by__isnull": True,
-            f"{path}retraction__isnull": True,
-        }
-    )
+    return in_force(path) & Q(**{f"{path}item__project_id": project_id})
 
 
 def _for_training(path: str, project_id: int) -> Q:

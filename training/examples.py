@@ -9,13 +9,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, F
 
+from annotations.exports import in_force
 from training.models import Evaluation
 from training.selectors import ANSWERED_SHARE
 
 Verdict = Literal["child", "tie", "both_bad", "parent"]
-CURRENT = Q(annotations__superseded_by__isnull=True)
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ def tally(example: Example) -> str:
 def _counted(evaluation: Evaluation) -> Any:
     """Return the items of the evaluation, each with how many votes it was given."""
     items = evaluation.project.items.filter(batch=evaluation.batch, purpose="evaluation")
-    return items.annotate(given=Count("annotations", filter=CURRENT))
+    return items.annotate(given=Count("annotations", filter=in_force("annotations__")))
 
 
 def _example(evaluation: Evaluation, item: Any) -> Example | None:
     texts = {completion.checkpoint_id: completion.text for completion in item.completions.all()}
     if not {evaluation.child_id, evaluation.parent_id} <= set(texts):
         return None
-    annotations = item.annotations.filter(superseded_by__isnull=True)
+    annotations = item.annotations.filter(in_force())
     annotations = annotations.select_related("comparison__left", "comparison__right")
     return Example(
         item_id=item.pk,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from django.db.models import Count, F
 from django.db.models.functions import Now
 
 from annotations import exports
@@ -164,9 +165,13 @@ def _equal_prompts(evaluation: Evaluation) -> list[int]:
 
 
 def batch_progress(project: Project, batch: str) -> BatchProgress:
-    """Return how far people are with the items that one sample run made."""
+    """Return how far people are with the items that one sample run made.
+
+    An item without open slots may still lack an answer: one was taken back, or is being written.
+    """
     items = project.items.filter(batch=batch)
-    answered = items.filter(open_slots=0, annotations__isnull=False).distinct()
+    given = Count("annotations", filter=exports.in_force("annotations__"))
+    answered = items.annotate(given=given).filter(open_slots=0, given__gte=F("overlap"))
     return BatchProgress(items.count(), answered.count())
 
 

@@ -17,6 +17,7 @@ from annotations.models.annotations import (
     Retraction,
     Review,
     Rewrite,
+    in_force,
 )
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.projects import (
@@ -61,4 +62,5 @@ __all__ = [
     "Role",
     "Split",
     "User",
+    "in_force",
 ]

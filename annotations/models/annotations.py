@@ -14,7 +14,7 @@ class Annotation(models.Model):
     """What a person said about an item. Never updated, never deleted.
 
     The payload lies in the model named after its `kind`; a ranking may have a rating beside it.
-    In force is what is neither superseded nor retracted.
+    In force is what is neither superseded nor retracted: `in_force`.
     """
 
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="annotations")
@@ -54,6 +54,11 @@ class Annotation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} annotation {self.pk}"
+
+
+def in_force(path: str = "") -> Q:
+    """Return the condition that the annotation at `path` is neither superseded nor retracted."""
+    return Q(**{f"{path}superseded_by__isnull": True, f"{path}retraction__isnull": True})
 
 
 class Retraction(models.Model):

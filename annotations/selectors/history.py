@@ -19,6 +19,7 @@ from annotations.models import (
     Kind,
     Project,
     User,
+    in_force,
 )
 from annotations.selectors.answers import fields_of, in_words
 from annotations.selectors.queue import recently_closed, submitted_since_midnight
@@ -165,10 +166,8 @@ def _in_words(time: timedelta) -> str:
 
 def _times(submitted: QuerySet[Assignment]) -> Times:
     active = submitted.aggregate(ms=Sum("active_ms"))["ms"] or 0
-    in_force = Annotation.objects.filter(
-        assignment__in=submitted, superseded_by__isnull=True, retraction__isnull=True
-    )
-    wall = in_force.aggregate(ms=Sum("wall_ms"))["ms"] or 0
+    answers = Annotation.objects.filter(in_force(), assignment__in=submitted)
+    wall = answers.aggregate(ms=Sum("wall_ms"))["ms"] or 0
     return Times(timedelta(milliseconds=active), timedelta(milliseconds=wall))
 
 
@@ -181,19 +180,17 @@ def _earned(active: timedelta, project: Project) -> Decimal | None:
 
 def _agreement(user: User, project: Project) -> tuple[int, int]:
     """Return how often others said the same as a person about the same two completions."""
-    in_force = Comparison.objects.filter(
-        annotation__item__project=project,
-        annotation__superseded_by__isnull=True,
-        annotation__retraction__isnull=True,
+    comparisons = Comparison.objects.filter(
+        in_force("annotation__"), annotation__item__project=project
     )
     own = {
         comparison.annotation.item_id: _better(comparison)
-        for comparison in in_force.filter(annotation__annotator=user)
+        for comparison in comparisons.filter(annotation__annotator=user)
         .select_related("annotation")
         .order_by("-annotation_id")[:AGREEMENT_LIMIT]
     }
     others = (
-        in_force.filter(annotation__item__in=own.keys())
+        comparisons.filter(annotation__item__in=own.keys())
         .exclude(annotation__annotator=user)
         .select_related("annotation")
     )

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from django.db.models import Count, F, Q, QuerySet
 
-from annotations.models import Membership, Project, Prompt, Split
+from annotations.models import Membership, Project, Prompt, Split, in_force
 
 
 def members_of(project: Project) -> QuerySet[Membership]:
     """Return everyone in a project, people who sign in first, with what each has done."""
     done = Count(
         "user__annotations",
-        filter=Q(
-            user__annotations__item__project=F("project"),
-            user__annotations__superseded_by__isnull=True,
-            user__annotations__retraction__isnull=True,
-        ),
+        filter=in_force("user__annotations__") & Q(user__annotations__item__project=F("project")),
         distinct=True,
     )
     return (

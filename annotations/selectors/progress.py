@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 
-from annotations.models import Annotation, Assignment, Item, Kind, Membership, Project, Role, User
+from annotations.models import (
+    Annotation,
+    Assignment,
+    Item,
+    Kind,
+    Membership,
+    Project,
+    Role,
+    User,
+    in_force,
+)
 from annotations.selectors.queue import (
     LEASED,
     items_open_to,
@@ -105,12 +115,7 @@ def work_waiting_for(user: User, project: Project) -> dict[str, int]:
 
 def progress_for(user: User, project: Project) -> Progress:
     """Return what a person has done in a project and what waits for them."""
-    own = Annotation.objects.filter(
-        annotator=user,
-        item__project=project,
-        superseded_by__isnull=True,
-        retraction__isnull=True,
-    )
+    own = Annotation.objects.filter(in_force(), annotator=user, item__project=project)
     by_kind = dict(own.values_list("kind").annotate(Count("id")))
     return Progress(
         done=sum(by_kind.values()),
@@ -170,9 +175,7 @@ def queue_counts(project: Project) -> dict[str, QueueCount]:
         .annotate(Count("id"))
     )
     annotations = dict(
-        Annotation.objects.filter(
-            item__project=project, superseded_by__isnull=True, retraction__isnull=True
-        )
+        Annotation.objects.filter(in_force(), item__project=project)
         .exclude(item__purpose=Item.Purpose.GOLD)
         .values_list("kind")
         .annotate(Count("id"))

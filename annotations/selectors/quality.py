@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from annotations.algorithms.agreement import Agreement, agreement
 from annotations.algorithms.rankings import outcomes_from_ranking
-from annotations.models import Comparison, Project, RankedCompletion
+from annotations.models import Comparison, Project, RankedCompletion, in_force
 
 BOOTSTRAP_SEED = 20
 
@@ -39,11 +39,7 @@ def agreement_report(project: Project, batch: str | None = None) -> AgreementRep
     Every two completions that were judged side by side are a unit; which of them is "first" is
     decided by their ids, because everyone saw them in another order.
     """
-    of_project = Q(
-        annotation__item__project=project,
-        annotation__superseded_by__isnull=True,
-        annotation__retraction__isnull=True,
-    )
+    of_project = in_force("annotation__") & Q(annotation__item__project=project)
     if batch is not None:
         of_project &= Q(annotation__item__batch=batch)
     outcomes: dict[str, int] = dict.fromkeys(Comparison.Outcome.values, 0)
@@ -89,9 +85,7 @@ def _oriented(outcome: str, left_is_first: bool) -> str:
 
 def _ranked(project: Project, batch: str | None) -> Iterator[tuple[int, int, list[list[int]]]]:
     entries = RankedCompletion.objects.filter(
-        ranking__annotation__item__project=project,
-        ranking__annotation__superseded_by__isnull=True,
-        ranking__annotation__retraction__isnull=True,
+        in_force("ranking__annotation__"), ranking__annotation__item__project=project
     )
     if batch is not None:
         entries = entries.filter(ranking__annotation__item__batch=batch)

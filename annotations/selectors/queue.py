@@ -17,7 +17,16 @@ from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
-from annotations.models import Annotation, Assignment, Completion, Item, Kind, Project, User
+from annotations.models import (
+    Annotation,
+    Assignment,
+    Completion,
+    Item,
+    Kind,
+    Project,
+    User,
+    in_force,
+)
 
 Marks = Mapping[str, int]
 """By priority, the id of the last item that was passed."""
@@ -202,9 +211,7 @@ def _reviewable(items: QuerySet[Item], user: User) -> QuerySet[Item]:
     owed = Assignment.objects.filter(
         item=OuterRef("subject__item"), annotator=user, state__in=UNANSWERED
     )
-    return items.filter(
-        ~Exists(owed), subject__superseded_by__isnull=True, subject__retraction__isnull=True
-    ).exclude(subject__annotator=user)
+    return items.filter(~Exists(owed), in_force("subject__")).exclude(subject__annotator=user)
 
 
 def _reviews_of(item: OuterRef, user: User) -> QuerySet[Assignment]:

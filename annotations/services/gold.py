@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from annotations.models import Annotation, Item, Kind
+from annotations.models import Annotation, Item, Kind, in_force
 from annotations.services.rules import ServiceError, lock
 
 GOLD_OVERLAP = 10_000
@@ -24,10 +24,7 @@ def make_gold(annotation: Annotation) -> Item:
     """
     source = annotation.item
     lock(source.project)
-    in_force = Annotation.objects.filter(
-        id=annotation.pk, superseded_by__isnull=True, retraction__isnull=True
-    )
-    if not in_force.exists():
+    if not Annotation.objects.filter(in_force(), id=annotation.pk).exists():
         raise ServiceError("This answer was changed or taken back. Open the item again.")
     gold = _known_answer(annotation)
     same = source.project.items.filter(

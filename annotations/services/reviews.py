@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from annotations.models import Annotation, Assignment, Item, Kind, Review
+from annotations.models import Annotation, Assignment, Item, Kind, Review, in_force
 from annotations.services.review_items import text_of
 from annotations.services.rewrites import check_new_text, write_text
 from annotations.services.rules import ServiceError
@@ -51,9 +51,7 @@ def _subject(item: Item) -> Annotation:
     """Return what is reviewed, if it still is in force."""
     assert item.subject_id is not None  # a constraint of review items
     subject = (
-        Annotation.objects.filter(
-            id=item.subject_id, superseded_by__isnull=True, retraction__isnull=True
-        )
+        Annotation.objects.filter(in_force(), id=item.subject_id)
         .select_for_update(of=("self",), no_key=True)
         .first()
     )

@@ -20,6 +20,7 @@ from annotations.models import (
     Kind,
     RankedCompletion,
     Ranking,
+    in_force,
 )
 from annotations.services.ratings import Answers, write_rating
 from annotations.services.review_items import ask_for_review, withdraw_review
@@ -139,11 +140,7 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
 
 def annotation_in_force(assignment: Assignment) -> Annotation | None:
     """Return what an assignment says now: neither superseded nor taken back."""
-    return (
-        assignment.annotations.filter(superseded_by__isnull=True, retraction__isnull=True)
-        .order_by("id")
-        .last()
-    )
+    return assignment.annotations.filter(in_force()).order_by("id").last()
 
 
 def expect_kind(assignment: Assignment, kind: Kind) -> None:

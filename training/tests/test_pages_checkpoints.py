@@ -11,7 +11,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotations.models import Annotation, Comparison, Completion, Item, Project, Prompt, User
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Completion,
+    Item,
+    Project,
+    Prompt,
+    Retraction,
+    User,
+)
 from annotations.tests.factories import make_demonstration
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run
 from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
@@ -369,6 +378,30 @@ def test_it_shows_interval_n_and_examples_once_votes_are_in(
     assert "child answers 3" in page
     assert "child 1" in page
     assert "gate is open" in page
+
+
+def test_a_vote_that_was_taken_back_is_no_longer_in(
+    engineer: Client, project: Project, bob: User
+) -> None:
+    evaluation = evaluated(project)
+    vote(evaluation, bob, "left")
+    Retraction.objects.create(annotation=Annotation.objects.earliest("id"))
+    page = text_of(engineer.get(url("evaluation", evaluation.pk)))
+    assert "11 of 12 votes" in page
+    assert "child answers" not in page
+
+
+def test_examples_leave_out_votes_that_were_taken_back(
+    engineer: Client, project: Project, bob: User, bea: User
+) -> None:
+    evaluation = evaluated(project)
+    vote(evaluation, bob, "tie")
+    for annotation in Annotation.objects.all():
+        Retraction.objects.create(annotation=annotation)
+    vote(evaluation, bea, "left")
+    page = text_of(engineer.get(url("evaluation", evaluation.pk)))
+    assert "child 1" in page
+    assert "tie 1" not in page
 
 
 def test_it_says_that_the_gate_is_closed(engineer: Client, project: Project, bob: User) -> None:

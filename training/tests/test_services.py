@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from annotations.models import Comparison, Item, Project, User
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Completion,
+    Item,
+    Project,
+    Retraction,
+    User,
+)
 from annotations.tests.factories import make_prompt
 from training import lifecycle, selectors, services, tasks
 from training.models import Checkpoint, Evaluation, Promotion, Round, Run
@@ -259,8 +267,6 @@ def test_it_evaluates_on_held_out_prompts_alone(project: Project, base: Checkpoi
 
 def judge(evaluation: Evaluation, voter: User, wins: int, losses: int, open_: int = 0) -> None:
     """Record votes on an evaluation's items as if somebody had submitted them."""
-    from annotations.models import Annotation, Completion
-
     for number in range(wins + losses + open_):
         prompt = make_prompt(evaluation.project, text=f"judged {evaluation.pk} {number}")
         child, parent = (
@@ -338,6 +344,29 @@ def test_the_gate_stays_closed(
     with pytest.raises(ServiceError, match=words):
         promote(contest.child, eve, evaluation=contest)
     assert Promotion.objects.count() == 1
+
+
+def test_the_gate_waits_for_what_was_taken_back_to_be_sent_again(
+    contest: Evaluation, eve: User, bob: User
+) -> None:
+    judge(contest, bob, wins=40, losses=0)
+    for annotation in Annotation.objects.order_by("id")[:5]:
+        Retraction.objects.create(annotation=annotation)  # whose places their author holds again
+    assert selectors.batch_progress(contest.project, contest.batch).answered == 35
+    with pytest.raises(ServiceError, match="35 of 40"):
+        promote(contest.child, eve, evaluation=contest)
+
+
+def test_a_batch_counts_an_item_once_it_has_all_its_annotations(
+    contest: Evaluation, bob: User, bea: User
+) -> None:
+    judge(contest, bob, wins=1, losses=0)
+    item = Item.objects.get(batch=contest.batch)
+    item.overlap = 2
+    item.save()  # the second place is leased
+    assert selectors.batch_progress(contest.project, contest.batch).answered == 0
+    Annotation.objects.create(item=item, annotator=bea, kind="comparison")
+    assert selectors.batch_progress(contest.project, contest.batch).answered == 1
 
 
 def test_the_gate_asks_for_the_right_evaluation(
