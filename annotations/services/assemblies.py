@@ -10,9 +10,8 @@ from annotations.algorithms import parts as algorithm
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assembly, AssemblyPart, Assignment, Completion, Kind
 from annotations.services.review_items import ask_for_review
-from annotations.services.rewrites import write_text
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind
+from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
 
 Span = tuple[int, int, int]
 """Completion id, first character, first character after."""

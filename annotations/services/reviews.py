@@ -6,9 +6,9 @@ from django.db import transaction
 
 from annotations.models import Annotation, Assignment, Item, Kind, Review, in_force
 from annotations.services.review_items import text_of
-from annotations.services.rewrites import check_new_text, write_text
+from annotations.services.rewrites import check_new_text
 from annotations.services.rules import ServiceError
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind
+from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
 
 Decision = Review.Decision
 

@@ -8,7 +8,7 @@ from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assignment, Completion, Kind, Rewrite
 from annotations.services.review_items import ask_for_review
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind
+from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
 
 
 @transaction.atomic
@@ -43,13 +43,3 @@ def check_new_text(text: str, original: str) -> str:
             "if nothing does."
         )
     return text
-
-
-def write_text(annotation: Annotation, text: str) -> Completion:
-    """Store a text as a completion by the annotation's author."""
-    return Completion.objects.create(
-        prompt_id=annotation.item.prompt_id,
-        text=text,
-        origin=Completion.Origin.HUMAN,
-        author_id=annotation.annotator_id,
-    )

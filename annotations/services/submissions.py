@@ -248,10 +248,14 @@ def _milliseconds(assignment: Assignment) -> int | None:
 
 def write_demonstration(annotation: Annotation, text: str) -> None:
     """Store a text as a completion, and that it is what the annotation says."""
-    completion = Completion.objects.create(
+    Demonstration.objects.create(annotation=annotation, completion=write_text(annotation, text))
+
+
+def write_text(annotation: Annotation, text: str) -> Completion:
+    """Store a text as a completion by the annotation's author."""
+    return Completion.objects.create(
         prompt_id=annotation.item.prompt_id,
         text=text,
         origin=Completion.Origin.HUMAN,
         author_id=annotation.annotator_id,
     )
-    Demonstration.objects.create(annotation=annotation, completion=completion)
