@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 
 from annotations.models import (
     Annotation,
@@ -137,15 +136,13 @@ def own_statistics(user: User, project: Project) -> OwnStatistics:
         annotator=user, item__project=project, state=Assignment.State.SUBMITTED
     )
     today = submitted_since_midnight(user, project)
-    counts: defaultdict[str, int] = defaultdict(int)
-    for kind in submitted.values_list("item__kind", flat=True):
-        counts[kind] += 1
+    counts = dict(submitted.values_list("item__kind").annotate(Count("id")))
     total = _times(submitted)
     agreed, compared = _agreement(user, project) if project.shows_agreement else (0, 0)
     return OwnStatistics(
         done_today=today.count(),
         done=sum(counts.values()),
-        by_kind=[KindCount(kind, counts[kind]) for kind in Kind.values if counts[kind]],
+        by_kind=[KindCount(kind, counts[kind]) for kind in Kind.values if kind in counts],
         today=_times(today),
         all=total,
         agreed=agreed,
