@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -114,15 +115,12 @@ def code_version() -> str:
     if revision := os.environ.get("CODE_VERSION"):
         return revision
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
+    with suppress(OSError, subprocess.SubprocessError):  # no git here, or no repository
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
         return done.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
-    try:
+    with suppress(metadata.PackageNotFoundError):  # runs from a copy that was never installed
         return metadata.version("labelstudio-llm")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    return "unknown"
 
 
 def to_line(row: Any) -> str:
