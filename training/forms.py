@@ -146,11 +146,19 @@ class ConfigForm(PlainForm):
                 return
 
 
+class SnapshotField(forms.ModelChoiceField):
+    """A choice of a snapshot, by what a person tells snapshots apart by."""
+
+    def label_from_instance(self, snapshot: DatasetSnapshot) -> str:
+        made = snapshot.created_at.strftime("%-d %b %H:%M")
+        return f"#{snapshot.pk} · {total_rows(snapshot)} rows · {made} · {snapshot.sha256[:8]}"
+
+
 class RunForm(ConfigForm):
     """What a new run starts from, learns from and is told."""
 
     parent = forms.ModelChoiceField(Checkpoint.objects.none(), label="Start from")
-    snapshot = forms.ModelChoiceField(
+    snapshot = SnapshotField(
         DatasetSnapshot.objects.none(), label="Snapshot", empty_label="Choose a snapshot"
     )
 
@@ -169,7 +177,6 @@ class RunForm(ConfigForm):
             DatasetSnapshot.objects.filter(project_id=project.pk, content=content),
             f"Choose a snapshot of {content.value}; freeze one on the snapshots page first.",
         )
-        self.fields["snapshot"].label_from_instance = describe_snapshot  # type: ignore[attr-defined]
         if stage == Stage.PPO:
             self.fields["reward_checkpoint"] = forms.ModelChoiceField(
                 Checkpoint.objects.none(),
@@ -216,22 +223,22 @@ class FreezeForm(PlainForm):
         label="Most rows of each split",
         help_text="Drawn by the seed. Empty: all of them.",
     )
-    leave_out_annotators = forms.MultipleChoiceField(
-        required=False,
-        label="Leave out the work of",
-        help_text="Nobody, unless you choose. Hold Ctrl to choose several.",
-        error_messages={"invalid_choice": "%(value)s has annotated nothing in this project."},
-    )
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = exports.annotators(project.pk)
-        self.fields["leave_out_annotators"].choices = [  # type: ignore[attr-defined]
-            (name, f"{name}, {count:,} annotation{'' if count == 1 else 's'}")
-            for name, count in people
-        ]
-        if not people:
-            del self.fields["leave_out_annotators"]
+        if people := exports.annotators(project.pk):
+            self.fields["leave_out_annotators"] = forms.MultipleChoiceField(
+                choices=[
+                    (name, f"{name}, {count:,} annotation{'' if count == 1 else 's'}")
+                    for name, count in people
+                ],
+                required=False,
+                label="Leave out the work of",
+                help_text="Nobody, unless you choose. Hold Ctrl to choose several.",
+                error_messages={
+                    "invalid_choice": "%(value)s has annotated nothing in this project."
+                },
+            )
 
     def filters(self) -> dict[str, Any]:
         """Return what was chosen; what was not is no filter."""
@@ -239,23 +246,21 @@ class FreezeForm(PlainForm):
         return {name: value for name in names if (value := self.cleaned_data.get(name))}
 
 
+def _base_folders() -> list[tuple[str, str]]:
+    return [(str(folder), folder.name) for folder in artifacts.base_folders()]
+
+
 class BaseForm(PlainForm):
     """A base model for a project to start from."""
 
     path = forms.ChoiceField(
+        choices=_base_folders,
         label="Model folder",
         error_messages={"invalid_choice": "That folder is not there any more. Choose another."},
     )
     name = forms.CharField(
         max_length=100, required=False, label="Name", help_text="Empty: the folder's name."
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        folders = artifacts.base_folders()
-        self.fields["path"].choices = [  # type: ignore[attr-defined]
-            (str(folder), folder.name) for folder in folders
-        ]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -404,12 +409,6 @@ def config_help(stage: str) -> dict[str, str]:
         if dataclasses.is_dataclass(config):
             found.update(_field_docstrings(config))
     return found
-
-
-def describe_snapshot(snapshot: DatasetSnapshot) -> str:
-    """Return one line by which a person tells snapshots apart."""
-    made = snapshot.created_at.strftime("%-d %b %H:%M")
-    return f"#{snapshot.pk} · {total_rows(snapshot)} rows · {made} · {snapshot.sha256[:8]}"
 
 
 def total_rows(snapshot: DatasetSnapshot) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 
@@ -22,6 +23,9 @@ from annotations.models import (
 )
 from annotations.selectors.answers import fields_of, in_words
 from annotations.selectors.queue import recently_closed, submitted_since_midnight
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 AGREEMENT_LIMIT = 1000
 """How many of one's own comparisons are held against those of others: the newest."""
@@ -87,6 +91,13 @@ class OwnStatistics:
         return round(100 * self.agreed / self.compared) if self.compared else None
 
 
+class Since(TypedDict):
+    """What became of an annotation after it was made."""
+
+    taken_back: bool
+    corrected: bool
+
+
 @dataclass(frozen=True)
 class AnnotationRecord:
     """An annotation on the page of what happened: what it says and whether it still holds."""
@@ -103,7 +114,7 @@ def previous_of(
     closed = recently_closed(user, project)
     if closed is None or closed == besides or closed.closed_at is None:
         return None
-    passed = closed.asked_at - closed.closed_at  # type: ignore[attr-defined]
+    passed = closed.asked_at - closed.closed_at
     seconds = max(1, round(project.grace_seconds - passed.total_seconds()))
     return Previous(closed, seconds, _note(closed))
 
@@ -201,7 +212,9 @@ def _better(comparison: Comparison) -> int | str:
     return sides.get(comparison.outcome, comparison.outcome)
 
 
-def records_of(annotations: Iterable[Annotation]) -> list[AnnotationRecord]:
+def records_of(
+    annotations: Iterable[WithAnnotations[Annotation, Since]],
+) -> list[AnnotationRecord]:
     """Return what annotations say in words, oldest first."""
     return [
         AnnotationRecord(annotation, list(in_words(fields_of(annotation))), _state(annotation))
@@ -209,20 +222,24 @@ def records_of(annotations: Iterable[Annotation]) -> list[AnnotationRecord]:
     ]
 
 
-def _state(annotation: Annotation) -> str:
-    if annotation.taken_back:  # type: ignore[attr-defined]
+def _state(annotation: WithAnnotations[Annotation, Since]) -> str:
+    if annotation.taken_back:
         return "taken back"
-    if annotation.corrected:  # type: ignore[attr-defined]
+    if annotation.corrected:
         return "corrected since"
     return "in force"
 
 
-def annotations_of(assignment_or_item: Assignment | Item) -> QuerySet[Annotation]:
+def annotations_of(
+    assignment_or_item: Assignment | Item,
+) -> QuerySet[WithAnnotations[Annotation, Since]]:
     """Return every annotation ever made, with whether it was taken back or corrected."""
     return _with_state(assignment_or_item.annotations.all())
 
 
-def _with_state(annotations: QuerySet[Annotation]) -> QuerySet[Annotation]:
+def _with_state(
+    annotations: QuerySet[Annotation],
+) -> QuerySet[WithAnnotations[Annotation, Since]]:
     later = Annotation.objects.filter(supersedes=OuterRef("pk"))
     return (
         annotations.select_related("annotator", "guideline_version")

@@ -10,7 +10,8 @@ nothing is left ahead; the marks then go back to there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
@@ -28,6 +29,9 @@ from annotations.models import (
     in_force,
 )
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
 Marks = Mapping[str, int]
 """By priority, the id of the last item that was passed."""
 
@@ -37,14 +41,20 @@ WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
 """What is written under these kinds is reviewed."""
 
 
+class Asked(TypedDict):
+    """The clock of the database at the moment that a row was read."""
+
+    asked_at: datetime
+
+
 class Literal(Value):
     """A constant written into the statement: SQLite sees only then that a partial index fits."""
 
-    def as_sql(self, compiler: SQLCompiler, connection: object) -> tuple[str, list[object]]:  # type: ignore[override]
+    def as_sql(self, compiler: SQLCompiler, connection: object) -> tuple[str, tuple[()]]:
         if isinstance(self.value, int):
-            return str(self.value), []
+            return str(self.value), ()
         assert self.value.isidentifier()
-        return f"'{self.value}'", []
+        return f"'{self.value}'", ()
 
 
 OPEN = Q(open_slots__gt=Literal(0))
@@ -154,7 +164,7 @@ def limit_reached(user: User, project: Project) -> str:
     return ""
 
 
-def recently_closed(user: User, project: Project) -> Assignment | None:
+def recently_closed(user: User, project: Project) -> WithAnnotations[Assignment, Asked] | None:
     """Return what a person closed last, if there is still time to undo it."""
     if not project.grace_seconds:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
@@ -25,6 +26,11 @@ from annotations.selectors.answers import fields_of
 from annotations.services.review_items import withdraw_review
 from annotations.services.rules import ServiceError, check
 from annotations.services.submissions import LONGEST_MS, annotation_in_force
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    from annotations.selectors.queue import Asked
 
 Fields = Mapping[str, list[str]]
 
@@ -77,7 +83,7 @@ def save_draft(
         state=current.state,
         draft=entered,
         draft_revision=F("draft_revision") + 1,
-        active_ms=_active_ms(current, active_ms, _asked_at(current)),
+        active_ms=_active_ms(current, active_ms, current.asked_at),
     )
     if current.state == State.LEASED:  # a lease that is over stays over: its holder is told so
         drafted.update(lease_until=queue.lease_end(current.item.project))
@@ -111,7 +117,7 @@ def acknowledge(user: User, guideline_version: GuidelineVersion) -> None:
     GuidelineAcknowledgement.objects.get_or_create(user=user, guideline_version=guideline_version)
 
 
-def _locked(assignment: Assignment) -> Assignment:
+def _locked(assignment: Assignment) -> WithAnnotations[Assignment, Asked]:
     """Return an assignment as it is now, `asked_at` by the clock of the database."""
     return (
         Assignment.objects.select_for_update(of=("self",), no_key=True)
@@ -119,11 +125,6 @@ def _locked(assignment: Assignment) -> Assignment:
         .annotate(asked_at=Now())
         .get(id=assignment.pk)
     )
-
-
-def _asked_at(current: Assignment) -> datetime:
-    asked_at: datetime = current.asked_at  # type: ignore[attr-defined]
-    return asked_at
 
 
 def _check_fields(fields: Fields) -> dict[str, list[str]]:
@@ -161,11 +162,10 @@ def _milliseconds(time: timedelta) -> int:
     return time // timedelta(milliseconds=1)
 
 
-def _expect_in_time(current: Assignment) -> None:
+def _expect_in_time(current: WithAnnotations[Assignment, Asked]) -> None:
     grace = current.item.project.grace_seconds
-    if current.closed_at is None or _asked_at(current) - current.closed_at > timedelta(
-        seconds=grace
-    ):
+    late = timedelta(seconds=grace)
+    if current.closed_at is None or current.asked_at - current.closed_at > late:
         raise ServiceError(
             f"It was sent more than {grace} seconds ago, which is too late to undo it. "
             "Open it in your history to change it."

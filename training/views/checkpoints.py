@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from annotations.models import Role
-from training import access, examples, selectors, services
+from training import access, artifacts, examples, selectors, services
 from training.forms import BaseForm, CompletionsForm, EvaluationForm, PromotionForm
 from training.models import Checkpoint, Evaluation
 from training.views.shared import show_page, win_rate
@@ -63,7 +63,7 @@ def _checkpoints_page(
         "rows": rows,
         "promotions": promotions[:20],
         "base_form": form,
-        "base_folders": form.fields["path"].choices,  # type: ignore[attr-defined]
+        "base_folders": artifacts.base_folders(),
         "models_folder": settings.BASE_MODEL_PATH.parent,
     }
     return show_page(request, project, "training/checkpoints.html", context, status)
