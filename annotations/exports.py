@@ -24,6 +24,7 @@ from annotations.algorithms.preferences import (
 )
 from annotations.algorithms.rankings import pairs_from_ranking
 from annotations.models import (
+    WRITTEN_KINDS,
     Annotation,
     Comparison,
     Item,
@@ -35,9 +36,6 @@ from annotations.models import (
     Review,
     in_force,
 )
-
-WRITTEN = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
-"""Kinds whose annotations are texts to imitate."""
 
 CHUNK = 2000
 
@@ -161,7 +159,7 @@ def demonstrations(project_id: int) -> Iterator[DemonstrationRow]:
     )
 
 
-def review_counts(project_id: int, kinds: Sequence[str] = WRITTEN) -> ReviewCounts:
+def review_counts(project_id: int, kinds: Sequence[str] = WRITTEN_KINDS) -> ReviewCounts:
     """Return how many texts were written, reviewed, rejected and fixed."""
     written = Annotation.objects.filter(_for_training("", project_id), kind__in=kinds)
     rejected = Exists(_reviews(Review.Decision.REJECT))
@@ -311,9 +309,11 @@ def annotators(project_id: int) -> list[tuple[str, int]]:
 def _texts_as_written(project_id: int) -> Iterator[DemonstrationRow]:
     kept = ~Exists(_reviews(Review.Decision.REJECT, Review.Decision.FIX))
     rows = (
-        Annotation.objects.filter(_for_training("", project_id), kept, kind__in=WRITTEN)
+        Annotation.objects.filter(_for_training("", project_id), kept, kind__in=WRITTEN_KINDS)
         .order_by("id")
-        .values(*_source(""), "kind", *(f"{kind.value}__completion__text" for kind in WRITTEN))
+        .values(
+            *_source(""), "kind", *(f"{kind.value}__completion__text" for kind in WRITTEN_KINDS)
+        )
     )
     for row in rows.iterator(chunk_size=CHUNK):
         text = row[f"{row['kind']}__completion__text"]

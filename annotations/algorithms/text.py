@@ -61,5 +61,14 @@ def same_words(value: str) -> str:
     return " ".join(value.split())
 
 
+def letter_of(position: int) -> str:
+    """Return the name of a shown completion: A for the first.
+
+    >>> letter_of(1), letter_of(3)
+    ('A', 'C')
+    """
+    return chr(ord("A") + position - 1)
+
+
 def _line_of(value: str, position: int) -> int:
     return value.count("\n", 0, position) + 1

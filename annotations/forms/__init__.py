@@ -14,7 +14,6 @@ from annotations.forms.projects import (
 from annotations.forms.ratings import (
     QuestionForm,
     RatingForm,
-    letter,
     rows_changed,
     rows_of,
     rows_sent,
@@ -55,7 +54,6 @@ __all__ = [
     "UploadForm",
     "UploadPromptsForm",
     "VerbatimField",
-    "letter",
     "part_name",
     "rows_changed",
     "rows_of",

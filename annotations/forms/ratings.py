@@ -9,18 +9,9 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from annotations.algorithms.text import MAX_REASON_CHARS
+from annotations.algorithms.text import MAX_REASON_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
 from annotations.models import Question
-
-
-def letter(position: int) -> str:
-    """Return the name of a shown completion: A for the first.
-
-    >>> letter(1), letter(3)
-    ('A', 'C')
-    """
-    return chr(ord("A") + position - 1)
 
 
 class ReasonForm(forms.Form):
@@ -108,7 +99,7 @@ class QuestionsForm(ReasonForm):
     def _card(self, position: int, text: str) -> Card:
         asked = [self._asked(position, question) for question in self.questions]
         return Card(
-            letter(position),
+            letter_of(position),
             text,
             scales=[question for question in asked if not question.is_flag],
             flags=[question for question in asked if question.is_flag],
@@ -120,7 +111,7 @@ class QuestionsForm(ReasonForm):
         return AskedQuestion(
             name=field.name,
             text=question["text"],
-            label=f"{question['text']}, {letter(position)}",
+            label=f"{question['text']}, {letter_of(position)}",
             is_flag=question["form"] == "flag",
             low=question["low"],
             high=question["high"],

@@ -11,9 +11,9 @@ from django.core.exceptions import ValidationError
 
 from annotations.algorithms import parts as algorithm
 from annotations.algorithms.parts import Part, parts_of
-from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
-from annotations.forms.ratings import ReasonForm, letter
+from annotations.forms.ratings import ReasonForm
 from annotations.models import Prompt, Review
 
 Span = tuple[int, int, int]
@@ -135,7 +135,7 @@ class AssemblyForm(ReasonForm):
 
     def _source(self, position: int, text: str) -> Source:
         return Source(
-            letter(position),
+            letter_of(position),
             text,
             [
                 self._choice(position, number, part)
@@ -148,7 +148,7 @@ class AssemblyForm(ReasonForm):
         order = self[name].value()
         return PartChoice(
             name=name,
-            label=f"Place of part {number} of {letter(position)}",
+            label=f"Place of part {number} of {letter_of(position)}",
             text=part.text,
             separator=part.separator,
             order="" if order is None else str(order),

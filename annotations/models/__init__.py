@@ -21,6 +21,7 @@ from annotations.models.annotations import (
 )
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.projects import (
+    WRITTEN_KINDS,
     GuidelineAcknowledgement,
     GuidelineVersion,
     Kind,
@@ -34,6 +35,7 @@ from annotations.models.projects import (
 from annotations.models.prompts import Completion, Message, Prompt, Split
 
 __all__ = [
+    "WRITTEN_KINDS",
     "Annotation",
     "Assembly",
     "AssemblyPart",

@@ -89,6 +89,8 @@ class Assignment(models.Model):
         EXPIRED = "expired"
         """The lease ran out and the slot went back; a late submit is still kept."""
 
+    CLOSED = (State.SUBMITTED, State.SKIPPED)
+
     class SkipReason(models.TextChoices):
         UNCLEAR = "unclear", "The prompt is unclear"
         UNSURE = "unsure", "I can't judge this"

@@ -35,6 +35,10 @@ class Kind(models.TextChoices):
     REVIEW = "review", "Review"
 
 
+WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
+"""Kinds whose annotations are texts: others review them, and models imitate them."""
+
+
 class Role(models.TextChoices):
     OWNER = "owner", "Owner"
     ENGINEER = "engineer", "Engineer"

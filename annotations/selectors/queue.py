@@ -19,6 +19,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from annotations.models import (
+    WRITTEN_KINDS,
     Annotation,
     Assignment,
     Completion,
@@ -36,9 +37,6 @@ Marks = Mapping[str, int]
 """By priority, the id of the last item that was passed."""
 
 UNANSWERED = (Assignment.State.LEASED, Assignment.State.EXPIRED)
-
-WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
-"""What is written under these kinds is reviewed."""
 
 
 class Asked(TypedDict):

@@ -40,8 +40,6 @@ MAX_DRAFT_CHARS = 200_000
 State = Assignment.State
 Event = AssignmentEvent.Name
 
-CLOSED = (State.SUBMITTED, State.SKIPPED)
-
 
 @dataclass(frozen=True)
 class SavedDraft:
@@ -54,7 +52,7 @@ class SavedDraft:
 
     @property
     def closed(self) -> bool:
-        return self.state in CLOSED
+        return self.state in Assignment.CLOSED
 
 
 @transaction.atomic
@@ -69,9 +67,9 @@ def save_draft(
     entered = _check_fields(fields)
     current = _locked(assignment)
     stored = current.draft or {}
-    if current.state in CLOSED or revision != current.draft_revision:
+    if current.state in Assignment.CLOSED or revision != current.draft_revision:
         # Sent again because the answer was lost: that is stored already.
-        stale = current.state not in CLOSED and stored != entered
+        stale = current.state not in Assignment.CLOSED and stored != entered
         return SavedDraft(current.draft_revision, current.state, stale, stored)
     if current.state == State.EXPIRED and queue.take_place(current.item_id):
         current.state = State.LEASED
@@ -102,7 +100,7 @@ def undo(assignment: Assignment) -> None:
     Undoing it twice changes nothing.
     """
     current = _locked(assignment)
-    if current.state in CLOSED:
+    if current.state in Assignment.CLOSED:
         _expect_in_time(current)
         if current.state == State.SUBMITTED:
             _take_back(current)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from annotations.algorithms.text import letter_of
 from annotations.models import Annotation, Question, Rating, RatingAnswer, RatingScheme
 from annotations.services.rating_schemes import FLAG
 from annotations.services.rules import ServiceError
@@ -37,8 +38,8 @@ def check_answers(
             "Open the item again."
         )
     return {
-        completion: _check_one(questions, _letter(position), answers.get(completion, {}))
-        for position, completion in enumerate(shown_order)
+        completion: _check_one(questions, letter_of(position), answers.get(completion, {}))
+        for position, completion in enumerate(shown_order, start=1)
     }
 
 
@@ -74,7 +75,3 @@ def _check_value(question: Question, letter: str, value: int, allowed: range) ->
             f"{allowed[0]} to {allowed[-1]}."
         )
     return value
-
-
-def _letter(position: int) -> str:
-    return chr(ord("A") + position)

@@ -7,9 +7,7 @@ import hashlib
 from django.db.models import F
 
 from annotations.algorithms.fingerprints import fingerprint_of
-from annotations.models import Annotation, Completion, Item, Kind
-
-REVIEWED_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
+from annotations.models import WRITTEN_KINDS, Annotation, Completion, Item, Kind
 
 
 def ask_for_review(annotation: Annotation) -> Item | None:
@@ -18,7 +16,7 @@ def ask_for_review(annotation: Annotation) -> Item | None:
     The share is decided by a hash of the annotation's id: by no chance, so that doing it again
     decides alike, and by nothing that its author could know or change.
     """
-    if annotation.kind not in REVIEWED_KINDS:
+    if annotation.kind not in WRITTEN_KINDS:
         return None
     if existing := Item.objects.filter(subject=annotation).first():
         return existing

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from annotations import access, queue, selectors
-from annotations.forms import letter
+from annotations.algorithms.text import letter_of
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.keys import bindings_for
 from annotations.models import Assignment, GuidelineVersion, Kind, Project
@@ -174,7 +174,7 @@ def _context(
         "earlier_turns": turns[:-1],
         "prompt_text": turns[-1]["content"],
         "completions": [
-            ShownCompletion(letter(position), text)
+            ShownCompletion(letter_of(position), text)
             for position, text in enumerate(shown_texts(assignment), start=1)
         ],
         "guideline": assignment.guideline_version,

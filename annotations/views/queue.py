@@ -39,8 +39,6 @@ from annotations.views.review import submit_review
 from annotations.views.rewrite import submit_rewrite
 from annotations.views.work_forms import form_for
 
-CLOSED = (Assignment.State.SUBMITTED, Assignment.State.SKIPPED)
-
 
 @login_required
 @require_POST
@@ -82,7 +80,7 @@ def done(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 @never_cache
 def assignment(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
-    if assignment.state in CLOSED:
+    if assignment.state in Assignment.CLOSED:
         return _closed(request, assignment)
     if known_guideline_of(assignment):
         return SeeOther(acknowledge_url(assignment))
