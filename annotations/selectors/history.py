@@ -187,10 +187,13 @@ def _earned(active: timedelta, project: Project) -> Decimal | None:
 
 
 def _agreement(user: User, project: Project) -> tuple[int, int]:
-    """Return how often others said the same as a person about the same two completions."""
+    """Return how often others said the same as a person about the same two completions.
+
+    Not about gold items, as in the report on agreement.
+    """
     comparisons = Comparison.objects.filter(
         in_force("annotation__"), annotation__item__project=project
-    )
+    ).exclude(annotation__item__purpose=Item.Purpose.GOLD)
     own = {
         comparison.annotation.item_id: _better(comparison)
         for comparison in comparisons.filter(annotation__annotator=user)

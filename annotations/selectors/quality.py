@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from annotations.algorithms.agreement import Agreement, agreement
 from annotations.algorithms.rankings import outcomes_from_ranking
-from annotations.models import Comparison, Project, RankedCompletion, in_force
+from annotations.models import Comparison, Item, Project, RankedCompletion, in_force
 
 BOOTSTRAP_SEED = 20
 
@@ -38,18 +38,18 @@ def agreement_report(project: Project, batch: str | None = None) -> AgreementRep
 
     Every two completions that were judged side by side are a unit; which of them is "first" is
     decided by their ids, because everyone saw them in another order.
+
+    Gold items are left out. They were chosen because their answer is clear, and everybody is asked
+    them, so a few of them would outweigh the work and make it look more agreed upon than it is.
     """
-    of_project = in_force("annotation__") & Q(annotation__item__project=project)
-    if batch is not None:
-        of_project &= Q(annotation__item__batch=batch)
     outcomes: dict[str, int] = dict.fromkeys(Comparison.Outcome.values, 0)
     labels: dict[tuple[int, int, int], list[str]] = defaultdict(list)
     people: dict[int, set[int]] = defaultdict(set)
-    for item, person, left, right, outcome in _compared(of_project):
+    for item, person, left, right, outcome in _compared(_judged("annotation__", project, batch)):
         outcomes[outcome] += 1
         people[item].add(person)
         labels[item, min(left, right), max(left, right)].append(_oriented(outcome, left < right))
-    for item, person, tiers in _ranked(project, batch):
+    for item, person, tiers in _ranked(_judged("ranking__annotation__", project, batch)):
         people[item].add(person)
         for first, second, label in outcomes_from_ranking(tiers):
             labels[item, first, second].append(label)
@@ -64,6 +64,14 @@ def agreement_report(project: Project, batch: str | None = None) -> AgreementRep
         annotators=len(set().union(*(people[item] for item in shared))),
         outcomes=outcomes,
     )
+
+
+def _judged(path: str, project: Project, batch: str | None) -> Q:
+    """Return the condition that the annotation at `path` is one of those that are reported on."""
+    judged = in_force(path) & Q(**{f"{path}item__project": project})
+    if batch is not None:
+        judged &= Q(**{f"{path}item__batch": batch})
+    return judged & ~Q(**{f"{path}item__purpose": Item.Purpose.GOLD})
 
 
 def _compared(condition: Q) -> Iterable[tuple[int, int, int, int, str]]:
@@ -83,12 +91,8 @@ def _oriented(outcome: str, left_is_first: bool) -> str:
     return "first" if (outcome == "left") == left_is_first else "second"
 
 
-def _ranked(project: Project, batch: str | None) -> Iterator[tuple[int, int, list[list[int]]]]:
-    entries = RankedCompletion.objects.filter(
-        in_force("ranking__annotation__"), ranking__annotation__item__project=project
-    )
-    if batch is not None:
-        entries = entries.filter(ranking__annotation__item__batch=batch)
+def _ranked(condition: Q) -> Iterator[tuple[int, int, list[list[int]]]]:
+    entries = RankedCompletion.objects.filter(condition)
     rows = entries.order_by("ranking_id", "tier", "completion_id").values_list(
         "ranking_id",
         "ranking__annotation__item_id",
