@@ -6,9 +6,28 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
-os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="labelstudio-llm-")
-atexit.register(shutil.rmtree, os.environ["VAR_DIR"], ignore_errors=True)
+
+def make_folder() -> str:
+    """Make a folder for this process, which goes when the process ends.
+
+    A child's lies in that of its parent, and goes with it though the child is killed.
+    """
+    parent = os.environ.get("FOLDER_OF_TESTS")
+    within = parent if parent and Path(parent).is_dir() else None
+    folder = tempfile.mkdtemp(prefix="labelstudio-llm-", dir=within)
+    atexit.register(remove, folder, os.getpid())
+    return folder
+
+
+def remove(folder: str, maker: int) -> None:
+    """Remove a folder at the end of the process that made it, not of one forked from it."""
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+os.environ["VAR_DIR"] = os.environ["FOLDER_OF_TESTS"] = make_folder()
 os.environ["SECRET_KEY"] = "only-for-tests-" * 4
 os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
 for name in ("DEBUG", "DEMO", "REDIS_URL", "ARTIFACTS_URL", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS"):

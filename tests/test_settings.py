@@ -92,3 +92,30 @@ def test_it_keeps_the_options_of_a_postgresql_url(tmp_path: Path) -> None:
     )
     assert "'host': '/tmp/socket'" in loaded.stdout
     assert "lock_timeout" in loaded.stdout
+
+
+ENDINGS = {
+    "by itself": "",
+    "with a fork that ends before it": """
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+assert settings_test.VAR_DIR.is_dir()
+""",
+    "with a child that is killed": """
+code = "from labelstudio_llm import settings_test; import os; os.kill(os.getpid(), 9)"
+assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_the_settings_of_tests_leave_no_folder_behind(tmp_path: Path, ending: str) -> None:
+    code = f"import os, subprocess, sys\nfrom labelstudio_llm import settings_test\n{ending}"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        env={"TMPDIR": str(tmp_path)},
+        check=True,
+    )
+    assert not list(tmp_path.iterdir())
