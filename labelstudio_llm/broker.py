@@ -10,6 +10,7 @@ import hashlib
 import os
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 # Linux refuses socket paths above 107 bytes, macOS above 103.
@@ -28,6 +29,14 @@ def socket_path(folder: Path) -> Path:
 def socket_url(folder: Path) -> str:
     """Return the address of the server of `folder`, as Celery reads it."""
     return f"redis+socket://{socket_path(folder)}"
+
+
+def remove_socket_folder(folder: Path) -> None:
+    """Remove what was made in /tmp for the server of `folder`, which has ended."""
+    place = socket_path(folder).parent
+    if place != folder:
+        with suppress(OSError):  # never made, or another server's socket lies in it
+            place.rmdir()
 
 
 def server_command(folder: Path) -> list[str]:

@@ -20,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from honcho.command import main as start_processes
 
+from labelstudio_llm import broker
+
 STOP_SECONDS = 10
 """How long a stopping process may take before it is killed: a run saves where it is."""
 
@@ -73,7 +75,10 @@ def main() -> None:
     os.environ.setdefault("RUN_SHUTDOWN_SECONDS", str(STOP_SECONDS - 4))
     honcho.manager.KILL_WAIT = STOP_SECONDS
     os.chdir(settings.BASE_DIR)
-    start_processes(["start", "--port", str(port), "--env", os.devnull])
+    try:
+        start_processes(["start", "--port", str(port), "--env", os.devnull])
+    finally:
+        broker.remove_socket_folder(settings.BROKER_DIR)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,10 @@ def test_it_moves_a_socket_whose_path_is_too_long(tmp_path: Path) -> None:
     assert broker.socket_path(deep) != broker.socket_path(tmp_path / ("y" * 120))
     with running(deep) as client:
         assert client.ping()
+        broker.remove_socket_folder(deep / "broker")  # which changes nothing while it is in use
+        assert client.ping()
+    broker.remove_socket_folder(deep / "broker")
+    assert not broker.socket_path(deep / "broker").parent.exists()
 
 
 def test_it_waits_where_another_broker_is_used(tmp_path: Path) -> None:
