@@ -11,12 +11,20 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from annotations.models import GuidelineVersion, Kind, Membership, Project, Role, User
 from training.tests.tiny import build_tiny_model
 
 # Playwright keeps an event loop in the thread of its tests; Django would refuse the ORM there.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("unhurried")
 
 PASSWORD = "haiku-demo"
 

@@ -63,9 +63,7 @@ def test_it_gives_no_pair_for_ties_but_counts_them(project, bob):
     assert counts.pairs == len(list(exports.preferences(project.pk))) == 2
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(tiers=st.lists(st.integers(1, 3), min_size=1, max_size=4).filter(lambda t: sum(t) > 1))
 def test_it_gives_all_pairs_of_a_ranking_but_the_tied(project, bob, tiers):
     before = exports.preference_counts(project.pk)

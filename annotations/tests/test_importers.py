@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotations.importers import read_demonstrations, read_preferences, read_prompts
@@ -176,7 +176,6 @@ anything = st.recursive(
 KEYS = ["prompt", "left", "right", "annotator", "winner", "votes", "strength", "tags", "id"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), anything))
 def test_it_either_reads_or_lists_any_object(value):
     source = json.dumps(value)

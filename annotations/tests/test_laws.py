@@ -340,7 +340,6 @@ def test_the_laws_hold_whatever_happens() -> None:
     Laws.TestCase.settings = settings(
         max_examples=20,
         stateful_step_count=30,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     Laws.TestCase("runTest").runTest()

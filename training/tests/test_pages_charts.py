@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.charts import Interval, Series, interval_chart, line_chart, thin, ticks
@@ -15,7 +15,6 @@ NS = "{http://www.w3.org/2000/svg}"
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 # a busy machine is slow to draw values; that says nothing about charts
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -56,7 +55,6 @@ def test_it_escapes_names_and_carries_no_style() -> None:
     assert "#" not in svg
 
 
-@unhurried
 @given(st.lists(st.tuples(st.integers(0, 10**6), numbers), max_size=30))
 def test_it_draws_any_numbers(points: list[tuple[int, float]]) -> None:
     svg = line_chart("x", [Series("a", sorted(points, key=lambda p: p[0]))])
@@ -66,7 +64,6 @@ def test_it_draws_any_numbers(points: list[tuple[int, float]]) -> None:
             assert all(math.isfinite(float(part)) for part in place.split(","))
 
 
-@unhurried
 @given(st.lists(numbers, min_size=1, max_size=500), st.integers(2, 50))
 def test_it_keeps_the_extremes_when_it_thins(values: list[float], most: int) -> None:
     points = list(enumerate(values))

@@ -70,7 +70,7 @@ def gae_in_loops(
     return advantages, [a + v for a, v in zip(advantages, values, strict=True)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     gamma=st.floats(0, 1),
