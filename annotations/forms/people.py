@@ -48,6 +48,7 @@ class KeyField(forms.CharField):
 class KeysForm(forms.Form):
     """A key for every action, and whether choosing sends."""
 
+    key_names = NAMED_KEYS
     sends_on_choice = forms.BooleanField(
         required=False,
         label="Choosing in a comparison sends it",

@@ -152,6 +152,28 @@ def test_own_keys_act_and_are_shown(
     expect(dialog).to_be_hidden()
 
 
+def test_a_key_is_chosen_by_pressing_it(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    page.goto(reverse("annotations:account"), wait_until="load")
+    page.get_by_label("Skip, with a reason").focus()
+    page.keyboard.press("k")
+    page.get_by_label("Send and go on").focus()
+    page.keyboard.press("F2")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("Skip, with a reason")).to_have_value("Space")
+    page.keyboard.press("Control+a")  # what the browser does with Ctrl it still does
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Skip, with a reason")).to_have_value("Enter")
+    page.keyboard.press("k")
+    page.get_by_role("button", name="Save my keys").click()
+    expect(page.get_by_text("Your keys are saved")).to_be_visible()
+    bob.refresh_from_db()
+    assert bob.keys == {"send": "F2", "skip": "k"}
+
+
 # Ranking
 
 
