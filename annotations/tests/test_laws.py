@@ -33,6 +33,7 @@ from annotations.models import (
     RankedCompletion,
     Role,
     User,
+    in_force,
 )
 from annotations.services import ServiceError
 from annotations.tests.factories import make_completion, make_item, make_prompt
@@ -131,9 +132,7 @@ class Laws(RuleBasedStateMachine):
         assert assignment.annotator == self.people[person]
         assert person not in self.gone
         if (assignment.pk, State.LEASED) not in before:
-            kept = assignment.annotations.filter(
-                superseded_by__isnull=True, retraction__isnull=True
-            )
+            kept = assignment.annotations.filter(in_force())
             assert not kept.exists(), "handed out although it is answered"
 
     @rule(person=people, text=texts, revision=revisions, active_ms=active)
@@ -200,13 +199,25 @@ class Laws(RuleBasedStateMachine):
             )
             with pytest.raises(ServiceError):
                 services.undo(assignment)
+            Assignment.objects.filter(id=assignment.pk).update(
+                closed_at=F("closed_at") + timedelta(hours=2)
+            )
             return
-        try:
-            services.undo(assignment)
-        except ServiceError:  # aged before
-            return
+        services.undo(assignment)
         assert assignment.state in (State.LEASED, State.EXPIRED)
         assert services.annotation_in_force(assignment) is None
+
+    @rule(person=people, answer=answers, other=answers)
+    def change_ones_mind(self, person: int, answer: str, other: str) -> None:
+        assignment = self.held_by(person)
+        if assignment is None:
+            return
+        first = self.answer(assignment, answer, "first words")
+        services.undo(assignment)
+        assert assignment.draft
+        second = self.answer(assignment, other, "second words")
+        assert second is not None
+        assert second.supersedes == first
 
     @rule(person=people, noticed=st.booleans())
     def expire(self, person: int, noticed: bool) -> None:
@@ -279,19 +290,15 @@ class Laws(RuleBasedStateMachine):
     def the_places_of_an_item_add_up_to_its_overlap(self) -> None:
         for item in Item.objects.all():
             held = item.assignments.filter(state=State.LEASED).count()
-            kept = item.annotations.filter(
-                superseded_by__isnull=True, retraction__isnull=True, surplus=False
-            ).count()
+            kept = item.annotations.filter(in_force(), surplus=False).count()
             assert item.open_slots + held + kept == item.overlap, item.pk
             assert item.skips == item.assignments.filter(state=State.SKIPPED).count()
 
     @invariant()
     def a_submitted_assignment_says_one_thing_and_others_say_none(self) -> None:
         for assignment in Assignment.objects.all():
-            in_force = assignment.annotations.filter(
-                superseded_by__isnull=True, retraction__isnull=True
-            ).count()
-            assert in_force == (assignment.state == State.SUBMITTED), assignment.state
+            said = assignment.annotations.filter(in_force()).count()
+            assert said == (assignment.state == State.SUBMITTED), assignment.state
 
     @invariant()
     def everyone_sees_all_completions_in_a_stored_order_and_none_of_their_own(self) -> None:
