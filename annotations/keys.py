@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from annotations.models import Kind, User
 
 WRITING = frozenset({Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY})
-JUDGING = frozenset(Kind) - WRITING
+CONVERSING = frozenset({Kind.CONVERSATION})
+JUDGING = frozenset(Kind) - WRITING - CONVERSING
 EVERY = frozenset(Kind)
-COMPARING = frozenset({Kind.COMPARISON})
+COMPARING = frozenset({Kind.COMPARISON}) | CONVERSING
 RANKING = frozenset({Kind.RANKING})
 RATING = frozenset({Kind.RATING})
 ASSEMBLING = frozenset({Kind.ASSEMBLY})
-STEPPING = frozenset({Kind.COMPARISON, Kind.RANKING})
+STEPPING = COMPARING | RANKING
 REVIEWING = frozenset({Kind.REVIEW})
 
 
@@ -37,7 +38,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("skip", "Skip, with a reason", "s", EVERY),
     Action("undo", "Undo what was just sent or skipped", "u", EVERY),
     Action("reason", "Write a reason", "r", JUDGING),
-    Action("write", "Go to the text field", "w", WRITING | REVIEWING),
+    Action("write", "Go to the text field", "w", WRITING | REVIEWING | CONVERSING),
     Action("guidelines", "Open or close the guidelines", "g", EVERY),
     Action("search", "Search in the guidelines", "/", EVERY),
     Action("help", "Show all keys", "?", EVERY),
@@ -73,6 +74,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("accept", "Accept", "1", REVIEWING),
     Action("fix", "Fix", "2", REVIEWING),
     Action("reject", "Reject", "3", REVIEWING),
+    Action("end", "End the conversation", "e", CONVERSING),
+    Action("again", "Ask again, or pick again", "a", CONVERSING),
 )
 
 NAMED_KEYS = {

@@ -4,6 +4,8 @@ What holds however many people ask at once: a place of an item is taken by one c
 a person has one assignment of an item at most (a constraint), and leases run out by the clock of
 the database. Row locks, where the database has them, only keep people from waiting on each other.
 
+A lease does not run out while its holder waits for replies: it begins anew when they come.
+
 Of every item, at every moment: open places + leases held + answers within the overlap = overlap.
 """
 
@@ -15,14 +17,24 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from annotations.models import Assignment, AssignmentEvent, Item, Membership, Project, User
+from annotations.models import (
+    Assignment,
+    AssignmentEvent,
+    Item,
+    Kind,
+    Membership,
+    Project,
+    Turn,
+    User,
+)
 from annotations.selectors.guidelines import guideline_in_force
 from annotations.selectors.queue import (
     LEASED,
+    WAITING,
     Marks,
     gold_items_open_to,
     items_open_to,
@@ -32,6 +44,7 @@ from annotations.selectors.queue import (
     limit_reached,
     stages,
 )
+from annotations.signals import replies_wanted
 
 CANDIDATES = 10
 """How many items are tried at a time, should others take them first."""
@@ -88,7 +101,10 @@ def lease_item(user: User, item: Item, *, rng: random.Random = _SYSTEM_RANDOM) -
 
 def release_expired(project: Project) -> int:
     """Give back the places of leases that ran out. Return how many there were."""
-    expired = Assignment.objects.filter(LEASED, item__project=project, lease_until__lt=Now())
+    waiting = Turn.objects.filter(WAITING, assignment=OuterRef("pk"))
+    expired = Assignment.objects.filter(
+        LEASED, ~Exists(waiting), item__project=project, lease_until__lt=Now()
+    )
     # Sorted here: asked to sort, a database may read all assignments instead of the expired.
     found = sorted(expired.values_list("id", "item_id"))
     return sum(_release(assignment_id, item_id) for assignment_id, item_id in found)
@@ -122,6 +138,59 @@ def count_skip(item_id: int, change: int, *, places: int = 0) -> None:
 def record(assignment_id: int, name: str) -> None:
     """Write down what happened to an assignment."""
     AssignmentEvent.objects.create(assignment_id=assignment_id, name=name)
+
+
+def ask_for_replies(assignment_id: int, number: int, prompt_id: int) -> Turn:
+    """Let a new turn of a conversation wait for its replies."""
+    turn = Turn.objects.create(
+        assignment_id=assignment_id, number=number, prompt_id=prompt_id, asked_at=Now()
+    )
+    _hint()
+    return turn
+
+
+def ask_again(turns: QuerySet[Turn]) -> bool:
+    """Let turns that got no replies wait again. Return False if there were none."""
+    again = turns.filter(state__in=[Turn.State.FAILED, Turn.State.DROPPED])
+    asked = again.update(
+        state=Turn.State.WAITING, asked_at=Now(), claimed_at=None, progress=0, error=""
+    )
+    if asked:
+        _hint()
+    return asked > 0
+
+
+def drop_waiting(assignment_id: int) -> None:
+    """Want no replies any more: the conversation was ended or passed on."""
+    waiting = Turn.objects.filter(assignment_id=assignment_id, state=Turn.State.WAITING)
+    waiting.update(state=Turn.State.DROPPED)
+
+
+def ask_for_dropped(assignment_id: int) -> None:
+    """Want the replies after all that nobody waited for any more."""
+    ask_again(Turn.objects.filter(assignment_id=assignment_id, state=Turn.State.DROPPED))
+
+
+def _hint() -> None:
+    # Robust: what was asked is stored, whatever becomes of the hint.
+    transaction.on_commit(_send_hint, robust=True)
+
+
+def _send_hint() -> None:
+    replies_wanted.send(sender=Turn)
+
+
+def hold(current: Assignment) -> None:
+    """Keep the lease of a locked assignment alive; take one that ran out again if it has a place.
+
+    A lease that is over stays over where it has none: its holder is told so.
+    """
+    if current.state == State.EXPIRED and take_place(current.item_id):
+        current.state = State.LEASED
+        record(current.pk, Event.LEASED)
+    if current.state == State.LEASED:
+        held = Assignment.objects.filter(id=current.pk)
+        held.update(state=State.LEASED, lease_until=lease_end(current.item.project))
 
 
 def lease_end(project: Project) -> Combinable:
@@ -223,9 +292,18 @@ def _try_lease(membership: Membership, item: Item, rng: random.Random) -> Assign
             if not take_place(item.pk):
                 raise _PlaceTaken
             record(assignment.pk, Event.LEASED)
+            if item.kind == Kind.CONVERSATION:
+                _begin_conversation(assignment)
     except (IntegrityError, _PlaceTaken):
         return None
     return assignment
+
+
+def _begin_conversation(assignment: Assignment) -> None:
+    """Ask for replies to the prompt, or again for those that nobody waited for any more."""
+    if not assignment.turns.exists():
+        ask_for_replies(assignment.pk, 0, assignment.item.prompt_id)
+    ask_for_dropped(assignment.pk)
 
 
 class _PlaceTaken(Exception):

@@ -6,6 +6,7 @@ from django.urls import path
 
 from annotations.views import (
     accounts,
+    converse,
     guidelines,
     history,
     own_prompt,
@@ -44,6 +45,11 @@ urlpatterns = [
     ),
     path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
     path("projects/<int:project_id>/prompts/own/", own_prompt.own_prompt, name="own_prompt"),
+    path(
+        "projects/<int:project_id>/conversations/start/",
+        converse.start_conversation,
+        name="start_conversation",
+    ),
     path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
     path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
@@ -53,6 +59,7 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/submit/", queue.submit, name="submit"),
     path("assignments/<int:assignment_id>/skip/", queue.skip, name="skip"),
     path("assignments/<int:assignment_id>/draft/", queue.save_draft, name="draft"),
+    path("assignments/<int:assignment_id>/replies/", converse.replies, name="replies"),
     path("assignments/<int:assignment_id>/undo/", queue.undo, name="undo"),
     path("assignments/<int:assignment_id>/correct/", queue.correct, name="correct"),
     path(

@@ -20,6 +20,7 @@ from annotations.forms.ratings import (
 )
 from annotations.forms.work import (
     ComparisonForm,
+    ConversationForm,
     DemonstrationForm,
     RankingForm,
     SkipForm,
@@ -30,12 +31,14 @@ from annotations.forms.writing import (
     OwnPromptForm,
     ReviewForm,
     RewriteForm,
+    StartConversationForm,
     part_name,
 )
 
 __all__ = [
     "AssemblyForm",
     "ComparisonForm",
+    "ConversationForm",
     "DemonstrationForm",
     "GuidelineForm",
     "MemberForm",
@@ -50,6 +53,7 @@ __all__ = [
     "ReviewForm",
     "RewriteForm",
     "SkipForm",
+    "StartConversationForm",
     "StartForm",
     "UploadForm",
     "UploadPromptsForm",

@@ -130,6 +130,12 @@ class ProjectSettingsForm(ProjectForm):
         label="Labellers may write prompts of their own",
         help_text="And answer them: plain, with examples, or as a user would ask.",
     )
+    own_conversations_allowed = forms.BooleanField(
+        required=False,
+        label="Labellers may start conversations",
+        help_text="With the promoted checkpoint, which a sampling worker runs. Two replies come "
+        "back to each message, and the labeller picks one.",
+    )
     shows_agreement = forms.BooleanField(
         required=False,
         label="People see how far they agree with others",
@@ -186,7 +192,13 @@ class ProjectSettingsForm(ProjectForm):
         ),
         (
             "What people may do",
-            ("grace_seconds", "edits_allowed", "own_prompts_allowed", "shows_agreement"),
+            (
+                "grace_seconds",
+                "edits_allowed",
+                "own_prompts_allowed",
+                "own_conversations_allowed",
+                "shows_agreement",
+            ),
         ),
         ("Texts and counters", ("rendering", "counters", "line_syllables")),
         ("Pay", ("hourly_pay", "currency")),

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
-from annotations.algorithms.text import MAX_COMPLETION_CHARS
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS
 from annotations.forms.fields import VerbatimField
 from annotations.forms.ratings import Card, QuestionsForm, ReasonForm
 from annotations.models import Assignment, Comparison, Kind
+from annotations.selectors.turns import MAX_TURNS
 
 
 class DemonstrationForm(forms.Form):
@@ -49,7 +51,9 @@ SCALE = (
 APART = (Option("both_bad", "0", "Both bad", "Both are bad", "apart"),)
 
 
-class ComparisonForm(ReasonForm):
+class ScaleForm(forms.Form):
+    """The scale from A to B, with a tie in its middle and “both bad” apart."""
+
     choice = forms.ChoiceField(
         choices=[(option.value, option.label) for option in SCALE + APART],
         error_messages={
@@ -75,6 +79,37 @@ class ComparisonForm(ReasonForm):
             Option(o.value, o.key, o.word, o.label, o.side, checked=o.value == chosen)
             for o in options
         ]
+
+
+class ComparisonForm(ScaleForm, ReasonForm):
+    pass
+
+
+class ConversationForm(ScaleForm):
+    """A step of a conversation: a pick or a message, and the turn that it is about."""
+
+    turn = forms.IntegerField(min_value=0, max_value=MAX_TURNS, required=False)
+    text = VerbatimField(
+        field="Your message",
+        max_chars=MAX_PROMPT_CHARS,
+        error_messages={
+            "required": "Your message is empty. Write what you want to say, or end the "
+            "conversation."
+        },
+    )
+
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        # What is not asked for in this step is not sent.
+        if data is not None:
+            self.fields["text"].required = "text" in data
+            self.fields["choice"].required = "text" not in data
+
+    def number(self) -> int | None:
+        """Return the turn that was sent, or None."""
+        self.is_valid()
+        number: int | None = self.cleaned_data.get("turn")
+        return number
 
 
 @dataclass(frozen=True)

@@ -232,3 +232,13 @@ class OwnPromptForm(forms.Form):
         max_chars=MAX_PROMPT_CHARS,
         error_messages={"required": "The prompt is empty. Write what a model should answer."},
     )
+
+
+class StartConversationForm(forms.Form):
+    """The first message of a conversation of one's own."""
+
+    text = VerbatimField(
+        field="Your message",
+        max_chars=MAX_PROMPT_CHARS,
+        error_messages={"required": "Your message is empty. Write what you want to say."},
+    )

@@ -19,6 +19,7 @@ from annotations.models.annotations import (
     Rewrite,
     in_force,
 )
+from annotations.models.conversations import Conversation, ConversationChoice, Turn
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.projects import (
     WRITTEN_KINDS,
@@ -43,6 +44,8 @@ __all__ = [
     "AssignmentEvent",
     "Comparison",
     "Completion",
+    "Conversation",
+    "ConversationChoice",
     "Demonstration",
     "GuidelineAcknowledgement",
     "GuidelineVersion",
@@ -63,6 +66,7 @@ __all__ = [
     "Rewrite",
     "Role",
     "Split",
+    "Turn",
     "User",
     "in_force",
 ]

@@ -33,6 +33,7 @@ class Kind(models.TextChoices):
     REWRITE = "rewrite", "Rewrite"
     ASSEMBLY = "assembly", "Assemble"
     REVIEW = "review", "Review"
+    CONVERSATION = "conversation", "Converse"
 
 
 WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
@@ -88,6 +89,7 @@ class Project(models.Model):
     edits_allowed = models.BooleanField(default=True)
     """One's own work can be corrected from the history after the grace period."""
     own_prompts_allowed = models.BooleanField(default=False)
+    own_conversations_allowed = models.BooleanField(default=False)
     shows_agreement = models.BooleanField(default=False)
     """People see how far they agree with others, after both have answered."""
     hourly_pay = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)

@@ -49,7 +49,8 @@ class Prompt(models.Model):
     content_hash = models.CharField(max_length=64)
     """SHA-256 of the canonical JSON of `messages`."""
     split = models.CharField(max_length=12, choices=Split)
-    """Decided by `content_hash` alone, so that a prompt never changes sides."""
+    """Decided by `content_hash` alone, so that a prompt never changes sides. What is said later in
+    a conversation goes with the prompt that it began with."""
     created_by = models.ForeignKey(
         "annotations.User", on_delete=models.PROTECT, related_name="+", null=True
     )

@@ -44,6 +44,7 @@ from annotations.selectors.queue import (
     limit_reached,
     shown_completions,
 )
+from annotations.selectors.turns import Standing, standing_of, turns_of
 
 __all__ = [
     "AgreementReport",
@@ -53,6 +54,7 @@ __all__ = [
     "Previous",
     "Progress",
     "QueueCount",
+    "Standing",
     "agreement_report",
     "annotations_of",
     "assignments_of",
@@ -75,5 +77,7 @@ __all__ = [
     "queue_counts",
     "records_of",
     "shown_completions",
+    "standing_of",
+    "turns_of",
     "work_waiting_for",
 ]

@@ -31,6 +31,15 @@ def fields_of(annotation: Annotation) -> dict[str, list[str]]:
             return _assembly_fields(annotation)
         case Kind.REVIEW:
             return _review_fields(annotation)
+        case Kind.CONVERSATION:
+            return {}  # it was entered turn by turn, and is not entered again
+
+
+def words_of(annotation: Annotation) -> Iterator[tuple[str, str]]:
+    """Yield what an annotation says, each part with its name, for people to read."""
+    if annotation.kind == Kind.CONVERSATION:
+        return _conversation_in_words(annotation)
+    return in_words(fields_of(annotation))
 
 
 def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
@@ -39,6 +48,16 @@ def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
         if any(value.strip() for value in values):
             said = [CHOSEN.get(value, value) for value in values] if name in SCALES else values
             yield name.replace("-", " ").capitalize(), "\n".join(said)
+
+
+def _conversation_in_words(annotation: Annotation) -> Iterator[tuple[str, str]]:
+    choices = annotation.conversation.choices.select_related("prompt", "left", "right")
+    for number, choice in enumerate(choices, start=1):
+        judgement = "-".join(filter(None, [choice.outcome, choice.strength]))
+        yield f"Message {number}", choice.prompt.text
+        yield f"Reply A to message {number}", choice.left.text or "(empty)"
+        yield f"Reply B to message {number}", choice.right.text or "(empty)"
+        yield f"Choice {number}", CHOSEN[judgement]
 
 
 def _comparison_fields(annotation: Annotation) -> dict[str, list[str]]:

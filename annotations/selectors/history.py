@@ -21,7 +21,7 @@ from annotations.models import (
     User,
     in_force,
 )
-from annotations.selectors.answers import fields_of, in_words
+from annotations.selectors.answers import words_of
 from annotations.selectors.queue import recently_closed, submitted_since_midnight
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def records_of(
 ) -> list[AnnotationRecord]:
     """Return what annotations say in words, oldest first."""
     return [
-        AnnotationRecord(annotation, list(in_words(fields_of(annotation))), _state(annotation))
+        AnnotationRecord(annotation, list(words_of(annotation)), _state(annotation))
         for annotation in annotations
     ]
 

@@ -26,6 +26,7 @@ from annotations.models import (
     Item,
     Kind,
     Project,
+    Turn,
     User,
     in_force,
 )
@@ -57,6 +58,7 @@ class Literal(Value):
 
 OPEN = Q(open_slots__gt=Literal(0))
 LEASED = Q(state=Literal(Assignment.State.LEASED.value))
+WAITING = Q(state=Literal(Turn.State.WAITING.value))
 
 
 def shown_completions(assignment: Assignment) -> list[Completion]:

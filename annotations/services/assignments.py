@@ -19,6 +19,7 @@ from annotations.models import (
     AssignmentEvent,
     GuidelineAcknowledgement,
     GuidelineVersion,
+    Kind,
     Retraction,
     User,
 )
@@ -71,20 +72,14 @@ def save_draft(
         # Sent again because the answer was lost: that is stored already.
         stale = current.state not in Assignment.CLOSED and stored != entered
         return SavedDraft(current.draft_revision, current.state, stale, stored)
-    if current.state == State.EXPIRED and queue.take_place(current.item_id):
-        current.state = State.LEASED
-        queue.record(current.pk, Event.LEASED)
+    queue.hold(current)
     if current.draft is None:
         queue.record(current.pk, Event.DRAFTED)
-    drafted = Assignment.objects.filter(id=current.pk)
-    drafted.update(
-        state=current.state,
+    Assignment.objects.filter(id=current.pk).update(
         draft=entered,
         draft_revision=F("draft_revision") + 1,
         active_ms=_active_ms(current, active_ms, current.asked_at),
     )
-    if current.state == State.LEASED:  # a lease that is over stays over: its holder is told so
-        drafted.update(lease_until=queue.lease_end(current.item.project))
     return SavedDraft(revision + 1, current.state, stale=False, fields=entered)
 
 
@@ -177,7 +172,10 @@ def _take_back(current: Assignment) -> None:
     Retraction.objects.create(annotation=annotation)
     withdraw_review(annotation)
     holds = not annotation.surplus or queue.take_place(current.item_id)
-    _reopen(current, holds, draft=fields_of(annotation))
+    # A conversation is in its turns; its draft is what was not sent yet when it ended.
+    is_conversation = annotation.kind == Kind.CONVERSATION
+    draft = current.draft if is_conversation else fields_of(annotation)
+    _reopen(current, holds, draft=draft)
 
 
 def _take_again(current: Assignment) -> None:
@@ -196,3 +194,5 @@ def _reopen(current: Assignment, holds: bool, *, draft: dict[str, list[str]] | N
         skip_reason="",
         skip_note="",
     )
+    if current.item.kind == Kind.CONVERSATION:
+        queue.ask_for_dropped(current.pk)

@@ -36,6 +36,7 @@ SETTINGS = (
     "skip_policy",
     "edits_allowed",
     "own_prompts_allowed",
+    "own_conversations_allowed",
     "shows_agreement",
     "currency",
     "rendering",

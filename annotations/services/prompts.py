@@ -171,6 +171,27 @@ def _prompt(project: Project, messages: Messages, created_by: User | None, origi
     )
 
 
+def prompt_of(project: Project, messages: Messages, created_by: User, *, split: str = "") -> Prompt:
+    """Return the prompt of these messages, which a labeller wrote if the project has it not yet.
+
+    What is said later in a conversation is given the `split` of its beginning, so that no reply
+    is trained on in one split and part of a prompt in another.
+    """
+    new = _prompt(project, messages, created_by, Prompt.Origin.ANNOTATOR)
+    prompt, _ = Prompt.objects.get_or_create(
+        project=project,
+        content_hash=new.content_hash,
+        defaults={
+            "messages": new.messages,
+            "text": new.text,
+            "origin": new.origin,
+            "split": split or new.split,
+            "created_by": created_by,
+        },
+    )
+    return prompt
+
+
 def prompts_by_hash(project: Project, prompts: Iterable[Messages]) -> dict[str, Prompt]:
     """Return those of the prompts that a project has, by content hash."""
     found: dict[str, Prompt] = {}

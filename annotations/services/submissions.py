@@ -66,13 +66,7 @@ def submit_comparison(
     if correcting is None and (existing := annotation_in_force(assignment)):
         return existing
     expect_kind(assignment, Kind.COMPARISON)
-    if outcome not in Comparison.Outcome.values:
-        raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
-    sided = outcome in (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
-    if sided and strength not in Comparison.Strength.values:
-        raise ServiceError("Choose how much better it is: significantly, better, slightly …")
-    if not sided and strength:
-        raise ServiceError("A tie and “both bad” have no strength. Choose one or the other.")
+    check_judgement(outcome, strength)
     annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         left, right = annotation.shown_order
@@ -135,6 +129,8 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
     if held or of_this.filter(state=Assignment.State.EXPIRED).update(**skipped):
         queue.count_skip(assignment.item_id, 1, places=held)
         queue.record(assignment.pk, Event.SKIPPED)
+        if assignment.item.kind == Kind.CONVERSATION:
+            queue.drop_waiting(assignment.pk)
     assignment.refresh_from_db()
 
 
@@ -148,6 +144,17 @@ def expect_kind(assignment: Assignment, kind: Kind) -> None:
         raise ServiceError(
             f"This assignment asks for a {assignment.item.kind}, not a {kind.value}. Open it again."
         )
+
+
+def check_judgement(outcome: str, strength: str) -> None:
+    """Raise ServiceError if this is no judgement of two completions."""
+    if outcome not in Comparison.Outcome.values:
+        raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
+    sided = outcome in (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
+    if sided and strength not in Comparison.Strength.values:
+        raise ServiceError("Choose how much better it is: significantly, better, slightly …")
+    if not sided and strength:
+        raise ServiceError("A tie and “both bad” have no strength. Choose one or the other.")
 
 
 def annotate(

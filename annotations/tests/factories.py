@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import MutableSequence, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from annotations import queue, services
 from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.prompts import content_hash, split_for
 from annotations.models import (
@@ -26,6 +29,7 @@ from annotations.models import (
     RankedCompletion,
     Ranking,
     RatingScheme,
+    Turn,
     User,
 )
 
@@ -36,6 +40,7 @@ SHOWN = {
     Kind.RATING: 2,
     Kind.REWRITE: 1,
     Kind.ASSEMBLY: 4,
+    Kind.CONVERSATION: 0,
 }
 """How many completions an item of each kind shows."""
 
@@ -147,7 +152,7 @@ def make_rating_scheme(project: Project, **changes: Any) -> RatingScheme:
 
 
 def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
-    """Return a live lease, which holds a place of its item."""
+    """Return a live lease, which holds a place of its item; a conversation waits for replies."""
     Item.objects.filter(id=item.pk).update(open_slots=item.open_slots - 1)
     item.refresh_from_db()
     values = {
@@ -164,8 +169,35 @@ def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
     }
     assignment = Assignment.objects.create(item=item, annotator=annotator, **values)
     AssignmentEvent.objects.create(assignment=assignment, name=AssignmentEvent.Name.LEASED)
+    if item.kind == Kind.CONVERSATION:
+        queue.ask_for_replies(assignment.pk, 0, item.prompt_id)
     assignment.refresh_from_db()
     return assignment
+
+
+def make_base(project: Project) -> int:
+    """Return the id of a checkpoint that may have written something."""
+    checkpoints = apps.get_model("training", "Checkpoint").objects
+    base, _ = checkpoints.get_or_create(project=project, name="base", kind="base", path="/base")
+    return int(base.pk)
+
+
+def make_replies(assignment: Assignment, *texts: str) -> Turn:
+    """Let a checkpoint answer the turn that waits; the first text is shown as A."""
+    waiting = assignment.turns.get(state=Turn.State.WAITING)
+    Turn.objects.filter(id=waiting.pk).update(attempt=waiting.attempt + 1, claimed_at=Now())
+    checkpoint = make_base(assignment.item.project)
+    replies = [services.Reply(text, checkpoint, {}) for text in texts or ("one frog", "two frogs")]
+    assert services.answer_turn(waiting.pk, waiting.attempt + 1, replies, rng=InOrder())
+    waiting.refresh_from_db()
+    return waiting
+
+
+class InOrder(random.Random):
+    """Chance that leaves everything where it is."""
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        pass
 
 
 def run_out(assignment: Assignment) -> Assignment:

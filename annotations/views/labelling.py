@@ -12,10 +12,11 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from annotations import access, queue, selectors
-from annotations.algorithms.text import letter_of
+from annotations.algorithms.text import letter_of, unix_newlines
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.keys import bindings_for
 from annotations.models import Assignment, GuidelineVersion, Kind, Project
+from annotations.selectors.turns import MAX_TURNS
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 from annotations.views.work_forms import WorkForm, form_for, shown_texts
 
@@ -27,7 +28,16 @@ HEADINGS = {
     Kind.REWRITE: "Make the answer to this prompt better",
     Kind.ASSEMBLY: "Put together the best answer to this prompt",
     Kind.REVIEW: "Review this answer to the prompt",
+    Kind.CONVERSATION: "Converse with the model",
 }
+STEPS = {
+    "wait": "Two replies are on their way",
+    "pick": "Which reply is better?",
+    "say": "What do you say next?",
+    "failed": "No replies came",
+    "full": "This conversation is complete",
+}
+"""The headings of a conversation, by what its labeller does next."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,18 @@ def send_to(request: AuthenticatedRequest, url: str) -> HttpResponse:
     return SeeOther(url)
 
 
+def knows_too_little(request: AuthenticatedRequest, assignment: Assignment) -> bool:
+    """Say whether newer work is stored than the page knew, and other than what it sends."""
+    revision = StateForm(request.POST).number("draft_revision")
+    if revision is None or revision >= assignment.draft_revision:
+        return False
+    entered = {
+        name: [unix_newlines(value) for value in values]
+        for name, values in entered_in(request.POST).items()
+    }
+    return entered != assignment.draft
+
+
 def _form_with_draft(assignment: Assignment) -> WorkForm:
     return form_for(assignment, initial=initial_of(assignment.draft or {}))
 
@@ -165,7 +187,7 @@ def _context(
     project: Project = assignment.item.project
     turns = assignment.item.prompt.messages
     kind = Kind(assignment.item.kind)
-    return {
+    context = {
         "assignment": assignment,
         "project": project,
         "heading": HEADINGS[kind],
@@ -187,4 +209,30 @@ def _context(
         "keys": bindings_for(request.user),
         "previous": selectors.previous_of(request.user, project, besides=assignment),
         "counts": {"counters": project.counters, "line_syllables": project.line_syllables},
+    }
+    if kind == Kind.CONVERSATION:
+        context |= _conversation_context(assignment, form)
+    return context
+
+
+def _conversation_context(assignment: Assignment, form: WorkForm) -> dict[str, Any]:
+    """Return what is said so far, and what the step needs that its labeller is at."""
+    standing = selectors.standing_of(assignment)
+    turn = standing.turn
+    *earlier, message = turn.prompt.messages
+    replies = [turn.first, turn.second] if standing.step == "pick" else []
+    return {
+        "standing": standing,
+        "heading": STEPS[standing.step],
+        "earlier_turns": earlier,
+        "prompt_text": message["content"],
+        "completions": [
+            ShownCompletion(letter_of(position), reply.text)
+            for position, reply in enumerate(replies, start=1)
+            if reply is not None
+        ],
+        "are_equal": len({reply.text.strip() for reply in replies if reply}) == 1,
+        "max_turns": MAX_TURNS,
+        # What was entered for another turn has no place in the form of this one.
+        "is_of_this_turn": str(form["turn"].value()) == str(standing.number),
     }

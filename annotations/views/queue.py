@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, JsonResponse, QueryDict
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -14,18 +14,20 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotations import access, queue, selectors, services
 from annotations.algorithms.counting import Counts, counts
-from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
+from annotations.algorithms.text import MAX_COMPLETION_CHARS
 from annotations.forms import SkipForm, StartForm
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.models import Assignment, Kind
 from annotations.views.assemble import submit_assembly
 from annotations.views.compare import submit_comparison
+from annotations.views.converse import submit_conversation
 from annotations.views.demonstrate import submit_demonstration
 from annotations.views.labelling import (
     acknowledge_url,
     assignment_url,
     go_on,
     known_guideline_of,
+    knows_too_little,
     send_to,
     show_assignment,
     show_newer_work,
@@ -96,7 +98,10 @@ def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     if correcting is None and assignment.state == Assignment.State.SUBMITTED:
         told = "This had been handed in before; nothing was changed."
         return go_on(request, assignment, announcement=told)
-    if correcting is None and _knows_too_little(assignment, state, request.POST):
+    is_conversation = assignment.item.kind == Kind.CONVERSATION
+    if is_conversation and correcting is not None:
+        return send_to(request, assignment_url(assignment))  # which says that it does not change
+    if correcting is None and not is_conversation and knows_too_little(request, assignment):
         return show_newer_work(request, assignment, assignment.draft or {})
     if correcting is not None:
         current = services.annotation_in_force(assignment)
@@ -124,18 +129,8 @@ def _submit_by_kind(request: AuthenticatedRequest, assignment: Assignment) -> Ht
             return submit_assembly(request, assignment)
         case Kind.REVIEW:
             return submit_review(request, assignment)
-
-
-def _knows_too_little(assignment: Assignment, state: StateForm, data: QueryDict) -> bool:
-    """Say whether newer work is stored than the page knew, and other than what it sends."""
-    revision = state.number("draft_revision")
-    if revision is None or revision >= assignment.draft_revision:
-        return False
-    entered = {
-        name: [unix_newlines(value) for value in values]
-        for name, values in entered_in(data).items()
-    }
-    return entered != assignment.draft
+        case Kind.CONVERSATION:
+            return submit_conversation(request, assignment)
 
 
 @login_required
@@ -215,7 +210,10 @@ def undo(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
 def correct(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
     annotation = services.annotation_in_force(assignment)
-    if annotation is None or not assignment.item.project.edits_allowed:
+    can_be_corrected = (
+        assignment.item.project.edits_allowed and assignment.item.kind != Kind.CONVERSATION
+    )
+    if annotation is None or not can_be_corrected:
         return SeeOther(assignment_url(assignment))
     form = form_for(assignment, initial=initial_of(selectors.fields_of(annotation)))
     return show_work(request, assignment, form, correcting=annotation.pk)

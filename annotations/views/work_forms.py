@@ -11,6 +11,7 @@ from annotations import selectors
 from annotations.forms import (
     AssemblyForm,
     ComparisonForm,
+    ConversationForm,
     DemonstrationForm,
     RankingForm,
     RatingForm,
@@ -27,6 +28,7 @@ WorkForm = (
     | RewriteForm
     | AssemblyForm
     | ReviewForm
+    | ConversationForm
 )
 Initial = MutableMapping[str, Any] | None
 
@@ -50,6 +52,8 @@ def form_for(
             return assembly_form(assignment, data, initial=initial)
         case Kind.REVIEW:
             return review_form(assignment, data, initial=initial)
+        case Kind.CONVERSATION:
+            return ConversationForm(data, initial=initial)
 
 
 def ranking_form(

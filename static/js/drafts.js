@@ -297,11 +297,14 @@ export function handedIn(id) {
   show("");
 }
 
-/** Return what this browser keeps a form under: its assignment, and what it corrects if it does. */
+/**
+ * Return what this browser keeps a form under: its assignment, and what it corrects if it does, or
+ * the turn of the conversation that it is about.
+ */
 export function idOf(form) {
   const id = /\/(\d+)\/submit\/$/.exec(form.getAttribute("action"))?.[1];
-  const correcting = hidden(form, "correcting");
-  return id && correcting ? `${id}-${correcting}` : id;
+  const part = hidden(form, "correcting") || hidden(form, "turn");
+  return id && part ? `${id}-${part}` : id;
 }
 
 /**

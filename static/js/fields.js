@@ -34,7 +34,8 @@ export function fill(form, fields) {
   const values = new Map();
   for (const [name, value] of fields) values.set(name, [...(values.get(name) ?? []), value]);
   for (const control of form.elements) {
-    if (!control.name || NOT_ENTERED.includes(control.name)) continue;
+    // What is hidden says what the form is about, which is not entered.
+    if (!control.name || control.type === "hidden") continue;
     const wanted = values.get(control.name) ?? [];
     if (control.matches("[type=radio], [type=checkbox]")) {
       control.checked = wanted.includes(control.value);

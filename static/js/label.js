@@ -1,7 +1,8 @@
 // The labelling pages, put together. Without this file everything is still there but slower.
 
-import { beginActivity } from "./activity.js";
+import { activeMilliseconds, beginActivity } from "./activity.js";
 import { stepPart, takePart } from "./assembly.js";
+import "./conversation.js";
 import { chooseNamed, stepChoice } from "./comparison.js";
 import { forgetCounts, showCounts } from "./counters.js";
 import { forgetDifferences, showRewriteDifferences, toggleDifferences } from "./differences.js";
@@ -29,6 +30,12 @@ function focusOn(selector) {
   const field = document.querySelector(selector);
   if (!field) return false;
   field.focus();
+}
+
+function press(selector) {
+  const button = work()?.querySelector(selector);
+  if (!button) return false;
+  button.click();
 }
 
 function leave(event) {
@@ -63,6 +70,8 @@ listenForKeys({
   "part-previous": () => stepPart(-1),
   "part-next": () => stepPart(1),
   "part-take": takePart,
+  end: () => press("[data-end]"),
+  again: () => press("[data-again]"),
   other: (action, event) => {
     const number = Number(/^(?:pick|point)-(\d)$/.exec(action)?.[1]);
     if (!number) return chooseNamed(action);
@@ -149,9 +158,10 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
 
 // When an item appears
 
-function begin(refused = false) {
-  const form = answer();
-  beginActivity(Number(form ? hidden(form, "active_ms") : 0) || 0);
+function begin({ refused = false, goesOn = false } = {}) {
+  const form = answer() ?? work()?.querySelector("[data-answers-not]");
+  const measured = Number(form ? hidden(form, "active_ms") : 0) || 0;
+  beginActivity(goesOn ? Math.max(measured, activeMilliseconds()) : measured);
   forgetDifferences();
   forgetCounts();
   beginRanking();
@@ -171,7 +181,10 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id !== "work") return;
   // 422: what was sent is nowhere but in this page, and the focus is where it was.
   const refused = event.detail.xhr?.status === 422;
-  begin(refused);
+  // What comes by itself takes the focus from nobody.
+  const goesOn = event.detail.requestConfig?.elt?.matches?.("[data-polls]") ?? false;
+  begin({ refused, goesOn });
+  if (goesOn && document.activeElement !== document.body) return;
   if (!refused || !work().contains(document.activeElement)) focusFirst();
 });
 begin();

@@ -52,15 +52,24 @@ document.addEventListener("htmx:responseError", (event) => {
 const isAnswer = (event) => event.detail.elt?.matches?.("[data-answer]") ?? false;
 const LATER = "What you entered is kept in this browser and is sent by itself when the connection is back.";
 
+const isPoll = (event) => event.detail.elt?.matches?.("[data-polls]") ?? false;
+
 document.addEventListener("htmx:sendError", (event) => {
+  if (isPoll(event)) return showWaiting();
   showTrouble(`The server cannot be reached. ${isAnswer(event) ? LATER : "What you entered is still here; check the connection, then send again."}`);
 });
 document.addEventListener("htmx:timeout", (event) => {
+  if (isPoll(event)) return showWaiting();
   showTrouble(`The server took too long. ${isAnswer(event) ? LATER : "What you entered is still here; send again."} Nothing is counted twice.`);
 });
 document.addEventListener("htmx:afterOnLoad", (event) => {
   if (event.detail.successful) hideTrouble();
 });
+
+/** Say once that a page that looks for news has no connection; it goes on looking. */
+function showWaiting() {
+  if (!trouble.hasChildNodes()) showTrouble("The server cannot be reached. This page goes on trying by itself.");
+}
 
 // Signing in again in another tab changes the form token; this page goes on with the new one.
 

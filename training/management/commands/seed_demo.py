@@ -26,13 +26,23 @@ PEOPLE = {
     "bea": "annotator",
     "ben": "annotator",
 }
-KINDS = ("demonstration", "comparison", "ranking", "rating", "rewrite", "assembly", "review")
+KINDS = (
+    "demonstration",
+    "comparison",
+    "ranking",
+    "rating",
+    "rewrite",
+    "assembly",
+    "review",
+    "conversation",
+)
 SETTINGS = {
     "counters": ["lines", "syllables"],
     "line_syllables": [5, 7, 5],
     "own_prompts_allowed": True,
+    "own_conversations_allowed": True,
 }
-"""What writers of haikus see counted, and that they may bring prompts of their own."""
+"""What writers of haikus see counted, and what they may begin of their own accord."""
 DEMO_FOLDER = Path(settings.BASE_DIR) / "annotations" / "demo"
 GUIDELINES_FOLDER = Path(settings.BASE_DIR) / "docs" / "guidelines"
 
