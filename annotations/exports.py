@@ -27,6 +27,7 @@ from annotations.models import (
     WRITTEN_KINDS,
     Annotation,
     Comparison,
+    ConversationChoice,
     Item,
     Kind,
     Message,
@@ -116,7 +117,10 @@ class PreferenceCounts:
     """What a project's comparisons and rankings come to, ties and both-bads included."""
 
     comparisons: int
+    choices: int
+    """Made in conversations, each between the two replies to one message."""
     ties: int
+    """Of the comparisons and the choices."""
     both_bad: int
     rankings: int
     ranking_pairs: int
@@ -129,7 +133,7 @@ class PreferenceCounts:
     @property
     def pairs(self) -> int:
         """Return how many rows `preferences` yields."""
-        decided = self.comparisons - self.ties - self.both_bad
+        decided = self.comparisons + self.choices - self.ties - self.both_bad
         rewrites = self.rewrites - self.rejected_rewrites
         return decided + self.ranking_pairs - self.ranking_ties + rewrites
 
@@ -212,30 +216,30 @@ def ratings(project_id: int) -> Iterator[RatingRow]:
 def preferences(project_id: int) -> Iterator[PreferenceRow]:
     """Yield every preference pair for training, by annotation, then by chosen and rejected.
 
-    Comparisons, rankings and rewrites give pairs; ties, both-bads and rejected rewrites give none
-    (see `preference_counts`).
+    Comparisons, rankings, rewrites and the choices in a conversation give pairs; ties, both-bads
+    and rejected rewrites give none (see `preference_counts`).
     """
     return heapq.merge(
         _pairs_of_comparisons(project_id),
         _pairs_of_rankings(project_id),
         _pairs_of_rewrites(project_id),
         _pairs_of_fixed_rewrites(project_id),
+        _pairs_of_conversations(project_id),
         key=lambda row: row["annotation_id"],
     )
 
 
 def preference_counts(project_id: int) -> PreferenceCounts:
     """Return how many annotations stand behind the preference pairs, and how many gave none."""
-    compared = Comparison.objects.filter(_for_training("annotation__", project_id)).aggregate(
-        comparisons=Count("annotation_id"),
-        ties=Count("annotation_id", filter=Q(outcome=Comparison.Outcome.TIE)),
-        both_bad=Count("annotation_id", filter=Q(outcome=Comparison.Outcome.BOTH_BAD)),
+    compared = _outcomes(Comparison.objects.filter(_for_training("annotation__", project_id)))
+    chosen = _outcomes(
+        ConversationChoice.objects.filter(_for_training("conversation__annotation__", project_id))
     )
     sizes = _tier_sizes(project_id)
     annotators = (
         Annotation.objects.filter(
             _for_training("", project_id),
-            kind__in=[Kind.COMPARISON, Kind.RANKING, Kind.REWRITE],
+            kind__in=[Kind.COMPARISON, Kind.RANKING, Kind.REWRITE, Kind.CONVERSATION],
         )
         .values("annotator")
         .distinct()
@@ -243,7 +247,10 @@ def preference_counts(project_id: int) -> PreferenceCounts:
     )
     reviewed = review_counts(project_id, [Kind.REWRITE])
     return PreferenceCounts(
-        **compared,
+        comparisons=compared["all"],
+        choices=chosen["all"],
+        ties=compared["ties"] + chosen["ties"],
+        both_bad=compared["both_bad"] + chosen["both_bad"],
         rankings=len(sizes),
         ranking_pairs=sum(_choose_two(sum(tiers)) for tiers in sizes.values()),
         ranking_ties=sum(_choose_two(tier) for tiers in sizes.values() for tier in tiers),
@@ -434,6 +441,35 @@ def _pairs_of_comparisons(project_id: int) -> Iterator[PreferenceRow]:
             yield _preference(row, "annotation__", *pair, strength=row["strength"])
 
 
+def _pairs_of_conversations(project_id: int) -> Iterator[PreferenceRow]:
+    """Yield a pair for each choice, on what had been said when it was made."""
+    source = "conversation__annotation__"
+    rows = (
+        ConversationChoice.objects.filter(_for_training(source, project_id))
+        .order_by("conversation_id", "position")
+        .values(
+            f"{source}id",
+            f"{source}annotator_id",
+            f"{source}guideline_version__version",
+            "prompt_id",
+            "prompt__split",
+            "prompt__messages",
+            "outcome",
+            "strength",
+            "left_id",
+            "left__text",
+            "right_id",
+            "right__text",
+        )
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        left = (row["left_id"], row["left__text"])
+        right = (row["right_id"], row["right__text"])
+        if pair := pair_from_comparison(left, right, row["outcome"]):
+            of_prompt = {f"{source}item__{name}": row[name] for name in row if "prompt" in name}
+            yield _preference({**row, **of_prompt}, source, *pair, strength=row["strength"])
+
+
 def _pairs_of_rankings(project_id: int) -> Iterator[PreferenceRow]:
     rows = (
         RankedCompletion.objects.filter(_for_training("ranking__annotation__", project_id))
@@ -478,6 +514,15 @@ def _preference(
         "chosen_id": chosen[0],
         "rejected_id": rejected[0],
     }
+
+
+def _outcomes(judged: QuerySet[Any]) -> dict[str, int]:
+    """Return how many judgements there are, and how many of them found nothing better."""
+    return judged.aggregate(
+        all=Count("pk"),
+        ties=Count("pk", filter=Q(outcome=Comparison.Outcome.TIE)),
+        both_bad=Count("pk", filter=Q(outcome=Comparison.Outcome.BOTH_BAD)),
+    )
 
 
 def _tier_sizes(project_id: int) -> dict[int, list[int]]:

@@ -22,6 +22,7 @@ from annotations.tests.factories import (
     make_item,
     make_prompt,
     make_ranking,
+    make_replies,
 )
 
 NUMBERS = itertools.count(1)
@@ -135,7 +136,7 @@ def test_it_needs_as_many_queries_for_many_rows_as_for_one(project, bob):
     for _ in range(20):
         make_comparison(make_item(project), bob)
         make_demonstration(project, bob)
-    assert queries() == one == 6
+    assert queries() == one == 7
 
 
 # Rewrites, assemblies, reviews, ratings
@@ -203,6 +204,67 @@ def test_ratings_are_rows_of_their_own_and_no_preferences(project, bob):
     }
     assert list(exports.preferences(project.pk)) == []
     assert list(exports.demonstrations(project.pk)) == []
+
+
+def converse(project, user, *choices, **changes):
+    """Have a conversation in which the choices are made; return its annotation."""
+    assignment = assigned(project, user, Kind.CONVERSATION, texts=[], **changes)
+    for number, choice in enumerate(choices):
+        make_replies(assignment, f"A {number}", f"B {number}")
+        outcome, _, strength = choice.partition("-")
+        services.pick(assignment, number, outcome, strength)
+        if outcome != "both_bad" and number + 1 < len(choices):
+            services.say(assignment, number + 1, f"Message {number + 1}")
+    return services.submit_conversation(assignment)
+
+
+def test_each_choice_in_a_conversation_is_a_pair_on_what_had_been_said(project, bob):
+    annotation = converse(project, bob, "right-better", "left-negligibly")
+    first, second = exports.preferences(project.pk)
+    choices = list(annotation.conversation.choices.all())
+    assert [row["prompt"] for row in (first, second)] == [one.prompt.messages for one in choices]
+    assert texts_of([{"completion": row["chosen"]} for row in (first, second)]) == ["B 0", "A 1"]
+    assert second["prompt"][1:] == [
+        {"role": "assistant", "content": "B 0"},
+        {"role": "user", "content": "Message 1"},
+    ]
+    assert (first["margin"], second["margin"]) == (pytest.approx(2 / 3), 0)
+    for row in (first, second):
+        assert row["split"] == annotation.item.prompt.split
+        assert row["annotation_id"] == annotation.pk
+        assert (row["annotator"], row["guideline_version"]) == (f"annotator-{bob.pk}", 1)
+    assert (first["prompt_id"], second["prompt_id"]) == tuple(one.prompt_id for one in choices)
+    assert list(exports.demonstrations(project.pk)) == []
+    assert list(exports.ratings(project.pk)) == []
+
+
+CHOICES = st.sampled_from(["left-better", "right-slightly", "tie", "both_bad"])
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(choices=st.lists(CHOICES, min_size=1, max_size=5))
+def test_nothing_of_a_conversation_is_lost_or_made_up(project, bob, choices):
+    before = exports.preference_counts(project.pk)
+    prompt = make_prompt(project, f"conversation {next(NUMBERS)}")
+    annotation = converse(project, bob, *choices, prompt=prompt)
+    rows = [row for row in exports.preferences(project.pk) if row["annotation_id"] == annotation.pk]
+    counts = exports.preference_counts(project.pk)
+    ties, both_bad = choices.count("tie"), choices.count("both_bad")
+    assert len(rows) == len(choices) - ties - both_bad
+    assert counts.choices == before.choices + len(choices)
+    assert (counts.ties, counts.both_bad) == (before.ties + ties, before.both_bad + both_bad)
+    assert counts.pairs == before.pairs + len(rows) == len(list(exports.preferences(project.pk)))
+
+
+def test_a_conversation_that_goes_on_or_was_taken_back_is_in_no_row(project, bob):
+    annotation = converse(project, bob, "left-better")
+    services.undo(annotation.assignment)
+    assert list(exports.preferences(project.pk)) == []
+    assert exports.preference_counts(project.pk).choices == 0
+    services.submit_conversation(annotation.assignment)
+    assert len(list(exports.preferences(project.pk))) == 1
 
 
 def test_what_was_rejected_is_left_out_and_counted(project, bob, carol):
