@@ -2,6 +2,7 @@
 
 from annotations.forms.fields import VerbatimField
 from annotations.forms.projects import (
+    ConversationsForm,
     GuidelineForm,
     MemberForm,
     MembershipChangeForm,
@@ -39,6 +40,7 @@ __all__ = [
     "AssemblyForm",
     "ComparisonForm",
     "ConversationForm",
+    "ConversationsForm",
     "DemonstrationForm",
     "GuidelineForm",
     "MemberForm",

@@ -279,6 +279,26 @@ class PastePromptsForm(forms.Form):
     )
 
 
+class ConversationsForm(forms.Form):
+    """How many of the prompts that are shown are to be conversed about, and by how many people."""
+
+    number = forms.IntegerField(
+        min_value=1,
+        max_value=10_000,
+        initial=50,
+        label="Conversations",
+        help_text="About the newest prompts that the list above shows and that no conversation "
+        "has begun with.",
+    )
+    overlap = forms.IntegerField(
+        min_value=1,
+        max_value=50,
+        initial=1,
+        label="Labellers for each",
+        help_text="Each has a conversation of their own.",
+    )
+
+
 class UploadForm(forms.Form):
     file = forms.FileField(
         error_messages={

@@ -24,6 +24,7 @@ from annotations.selectors.history import (
 from annotations.selectors.members import (
     members_of,
     prompts_of,
+    prompts_to_converse_about,
 )
 from annotations.selectors.progress import (
     HomeCard,
@@ -74,6 +75,7 @@ __all__ = [
     "progress_at_work",
     "progress_for",
     "prompts_of",
+    "prompts_to_converse_about",
     "queue_counts",
     "records_of",
     "shown_completions",

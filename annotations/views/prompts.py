@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from annotations import access, importers, selectors, services
-from annotations.forms import PastePromptsForm, UploadPromptsForm
+from annotations.forms import ConversationsForm, PastePromptsForm, UploadPromptsForm
 from annotations.importers import LineError, PromptRow
 from annotations.models import Project, Prompt, Role, Split
 from annotations.views.request import AuthenticatedRequest, SeeOther
@@ -29,6 +29,8 @@ def prompts(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, Role.OWNER, Role.ENGINEER)
     if request.method != "POST":
         return _page(request, project)
+    if "number" in request.POST:
+        return _converse(request, project)
     if "file" in request.FILES or "upload" in request.POST:
         return _upload(request, project)
     return _paste(request, project)
@@ -52,6 +54,19 @@ def _upload(request: AuthenticatedRequest, project: Project) -> HttpResponse:
     if errors:
         return _page(request, project, upload=form, errors=errors, status=422)
     return _import(request, project, rows, Prompt.Origin.IMPORTED, form)
+
+
+def _converse(request: AuthenticatedRequest, project: Project) -> HttpResponse:
+    form = ConversationsForm(request.POST)
+    if not form.is_valid():
+        return _page(request, project, conversations=form, status=422)
+    found = selectors.prompts_to_converse_about(
+        project, search=request.GET.get("search", ""), split=request.GET.get("split", "")
+    )
+    prompts = list(found[: form.cleaned_data["number"]])
+    added = services.add_conversations(project, prompts, overlap=form.cleaned_data["overlap"])
+    messages.success(request, f"{added} conversations are waiting to be had.")
+    return SeeOther(reverse("annotations:prompts", args=[project.id]))
 
 
 def _import(
@@ -82,6 +97,7 @@ def _page(
     *,
     paste: PastePromptsForm | None = None,
     upload: UploadPromptsForm | None = None,
+    conversations: ConversationsForm | None = None,
     errors: Sequence[LineError] = (),
     status: int = 200,
 ) -> HttpResponse:
@@ -96,10 +112,11 @@ def _page(
         "splits": _splits(project),
         "paste": paste or PastePromptsForm(),
         "upload": upload or UploadPromptsForm(),
+        "conversations": conversations or ConversationsForm(),
         # The forms are below a long table: what is wrong with them is said on top as well.
         "refusals": [
             error
-            for form in (paste, upload)
+            for form in (paste, upload, conversations)
             if form is not None
             for of_field in form.errors.values()
             for error in of_field
