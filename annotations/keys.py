@@ -74,7 +74,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("accept", "Accept", "1", REVIEWING),
     Action("fix", "Fix", "2", REVIEWING),
     Action("reject", "Reject", "3", REVIEWING),
-    Action("end", "End the conversation", "e", CONVERSING),
+    Action("end", "End the conversation here", "End", CONVERSING),
     Action("again", "Ask again, or pick again", "a", CONVERSING),
 )
 

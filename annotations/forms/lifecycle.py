@@ -9,7 +9,9 @@ from django.http import QueryDict
 
 LARGEST = 2**31 - 1
 
-OWN_NAMES = frozenset(("csrfmiddlewaretoken", "draft_revision", "active_ms", "correcting"))
+STATE_NAMES = ("csrfmiddlewaretoken", "draft_revision", "active_ms", "correcting")
+BUTTON_NAMES = ("end", "again", "pick_again", "put_together")
+OWN_NAMES = frozenset((*STATE_NAMES, *BUTTON_NAMES))
 
 
 class StateForm(forms.Form):

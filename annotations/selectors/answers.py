@@ -9,6 +9,8 @@ from annotations.keys import ACTIONS
 from annotations.models import Annotation, Completion, Kind, Rating
 
 SCALES = ("choice", "decision")
+ABOUT = "turn"
+"""Says which turn of a conversation was entered. Nobody enters it."""
 CHOSEN = {action.name: action.label for action in ACTIONS}
 """An answer on a scale in words; it has the name of the key that chooses it."""
 
@@ -45,7 +47,7 @@ def words_of(annotation: Annotation) -> Iterator[tuple[str, str]]:
 def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Yield what was entered into a form, each with its name, for people to read."""
     for name, values in sorted(fields.items()):
-        if any(value.strip() for value in values):
+        if name != ABOUT and any(value.strip() for value in values):
             said = [CHOSEN.get(value, value) for value in values] if name in SCALES else values
             yield name.replace("-", " ").capitalize(), "\n".join(said)
 

@@ -22,6 +22,7 @@ from annotations.views.labelling import (
     show_work,
 )
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
+from annotations.views.work_forms import form_for
 
 SAID = {"wait": "Sent.", "pick": "The replies are here.", "say": "Picked.", "full": "Picked."}
 """What is announced when a step has been taken, before the heading of the next."""
@@ -71,7 +72,9 @@ def submit_conversation(request: AuthenticatedRequest, assignment: Assignment) -
         else:
             _take(assignment, form, number)
     except services.ServiceError as error:
-        return show_work(request, assignment, form, problem=str(error), status=409)
+        # A choice was between other replies than those that may be shown now.
+        shown = form if "text" in form.data else form_for(assignment)
+        return show_work(request, assignment, shown, problem=str(error), status=409)
     if ends:
         return go_on(request, assignment, announcement="The conversation is saved.")
     return _show_step(request, assignment)
@@ -86,6 +89,8 @@ def _take(assignment: Assignment, form: ConversationForm, number: int | None) ->
         services.pick_again(assignment, number)
     elif "text" in form.data:
         services.say(assignment, number, form.data["text"])
+    elif not form.is_valid():
+        raise services.ServiceError("You have picked here before. Go on from here.")
     else:
         services.pick(assignment, number, *form.judgement())
 

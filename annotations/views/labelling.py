@@ -221,7 +221,10 @@ def _conversation_context(assignment: Assignment, form: WorkForm) -> dict[str, A
     turn = standing.turn
     *earlier, message = turn.prompt.messages
     replies = [turn.first, turn.second] if standing.step == "pick" else []
+    # What was entered for another turn has no place in the form of this one.
+    is_draft_of_another = not form.is_bound and str(form["turn"].value()) != str(standing.number)
     return {
+        "form": form_for(assignment) if is_draft_of_another else form,
         "standing": standing,
         "heading": STEPS[standing.step],
         "earlier_turns": earlier,
@@ -233,6 +236,4 @@ def _conversation_context(assignment: Assignment, form: WorkForm) -> dict[str, A
         ],
         "are_equal": len({reply.text.strip() for reply in replies if reply}) == 1,
         "max_turns": MAX_TURNS,
-        # What was entered for another turn has no place in the form of this one.
-        "is_of_this_turn": str(form["turn"].value()) == str(standing.number),
     }
