@@ -25,6 +25,7 @@ from annotations.models import (
     AssignmentEvent,
     Comparison,
     Completion,
+    ConversationChoice,
     Demonstration,
     Item,
     Kind,
@@ -32,15 +33,18 @@ from annotations.models import (
     Project,
     RankedCompletion,
     Role,
+    Turn,
     User,
     in_force,
 )
 from annotations.services import ServiceError
-from annotations.tests.factories import make_completion, make_item, make_prompt
+from annotations.tests.factories import make_completion, make_item, make_prompt, make_replies
 
 State = Assignment.State
 
 PEOPLE = 3
+
+ASKED_FOR = (Kind.COMPARISON, Kind.RANKING, Kind.DEMONSTRATION, Kind.CONVERSATION)
 
 people = st.integers(0, PEOPLE - 1)
 answers = st.sampled_from(
@@ -65,6 +69,10 @@ def payload_of(annotation: Annotation) -> Any:
         case Kind.RANKING:
             entries = RankedCompletion.objects.filter(ranking_id=annotation.pk)
             return (*common, *sorted(entries.values_list("completion_id", "tier")))
+        case Kind.CONVERSATION:
+            choices = ConversationChoice.objects.filter(conversation_id=annotation.pk)
+            fields = ("position", "prompt", "left", "right", "outcome", "strength")
+            return (*common, *choices.values_list(*fields))
         case kind:
             raise NotImplementedError(kind)
 
@@ -98,6 +106,7 @@ class Laws(RuleBasedStateMachine):
         )
         make_item(self.project, Kind.RANKING, texts=("a", "b", "c"), overlap=2, priority=1)
         make_item(self.project, Kind.DEMONSTRATION, overlap=2)
+        make_item(self.project, Kind.CONVERSATION, overlap=2, priority=1)
         self.said: dict[int, Any] = {}
         self.gone: set[int] = set()
 
@@ -122,7 +131,7 @@ class Laws(RuleBasedStateMachine):
             .first()
         )
 
-    @rule(person=people, kind=st.sampled_from([None, "comparison", "ranking", "demonstration"]))
+    @rule(person=people, kind=st.sampled_from([None, *ASKED_FOR]))
     def lease(self, person: int, kind: str | None) -> None:
         before = set(Assignment.objects.values_list("id", "state"))
         assignment = queue.lease_next(self.people[person], self.project, kind)
@@ -271,12 +280,33 @@ class Laws(RuleBasedStateMachine):
                 annotation = services.submit_comparison(
                     assignment, outcome, strength, reason=text, correcting=correcting
                 )
+            case Kind.CONVERSATION:
+                if correcting is not None:
+                    with pytest.raises(ServiceError):
+                        services.submit_conversation(assignment, correcting=correcting)
+                    return None
+                self.converse(assignment, answer, text)
+                annotation = services.submit_conversation(assignment, unsent=text)
             case _:
                 first, second, third = assignment.shown_order
                 tiers = [[first, third], [second]] if answer == "tie" else [[third, first, second]]
                 annotation = services.submit_ranking(assignment, tiers, correcting=correcting)
         self.said.setdefault(annotation.pk, payload_of(annotation))
         return annotation
+
+    def converse(self, assignment: Assignment, answer: str, text: str) -> None:
+        """Say something where that is what comes next, and pick from what is replied."""
+        if assignment.state not in (State.LEASED, State.EXPIRED):
+            return
+        standing = selectors.standing_of(assignment)
+        if standing.step == "say" and text.strip():
+            services.say(assignment, standing.number, text)
+        if assignment.turns.filter(state=Turn.State.WAITING).exists():
+            make_replies(assignment)
+        standing = selectors.standing_of(assignment)
+        if standing.step == "pick":
+            outcome, _, strength = answer.partition("-")
+            services.pick(assignment, standing.number, outcome, strength)
 
     # The laws
 
@@ -323,6 +353,16 @@ class Laws(RuleBasedStateMachine):
             assert (said.strength == "") == (said.outcome in ("tie", "both_bad"))
             fields = selectors.fields_of(said.annotation)
             assert fields["choice"][0].partition("-")[::2] == (said.outcome, said.strength)
+
+    @invariant()
+    def replies_are_wanted_by_those_alone_who_still_converse(self) -> None:
+        for assignment in Assignment.objects.filter(item__kind=Kind.CONVERSATION):
+            turns = assignment.turns.exclude(state=Turn.State.DROPPED)
+            numbers = list(turns.values_list("number", flat=True))
+            assert numbers == list(range(len(numbers)))
+            waiting = turns.filter(state=Turn.State.WAITING).count()
+            is_open = assignment.state in (State.LEASED, State.EXPIRED)
+            assert waiting <= is_open
 
     @invariant()
     def every_change_is_written_down(self) -> None:

@@ -32,7 +32,7 @@ from annotations.tests.factories import (
     make_prompt,
 )
 from conftest import PASSWORD
-from tests.browser.work import HAIKU, make_work, open_item
+from tests.browser.work import HAIKU, make_work, open_item, replier
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,7 +73,32 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 }
 
 
+def converse(page: Page) -> int:
+    """Have a conversation of two turns by keyboard. Return how many keys it took."""
+    page.keyboard.press("2")
+    page.keyboard.press("2")
+    page.locator("#text:focus").wait_for()
+    page.keyboard.type("rain?")
+    page.keyboard.press("Control+Enter")
+    page.locator('#work[data-step="pick"]').wait_for()
+    page.locator("#work:focus, #work :focus").wait_for(state="attached")
+    page.keyboard.press("7")
+    page.keyboard.press("7")
+    page.locator("#text:focus").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    return 2 + len("rain?") + 1 + 2 + 2
+
+
+@pytest.fixture
+def replies(project: Project) -> Iterator[None]:
+    """Answer what is said in conversations."""
+    with replier(project):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("replies")
 def test_a_hundred_items_of_every_kind_without_the_pointer(
     page: Page, project: Project, bob: User, sign_in: SignIn, record_property: Any
 ) -> None:
@@ -97,9 +122,12 @@ def test_a_hundred_items_of_every_kind_without_the_pointer(
         page.locator("#work:focus, #work :focus").wait_for(state="attached")
         kind = str(page.locator("#work").get_attribute("data-work"))
         action = page.locator("#answer").get_attribute("action")
-        for key in ANSWERS[kind]:
-            page.keyboard.press(key)
-        strokes[kind].append(len(ANSWERS[kind]))
+        if kind == Kind.CONVERSATION:
+            strokes[kind].append(converse(page))
+        else:
+            for key in ANSWERS[kind]:
+                page.keyboard.press(key)
+            strokes[kind].append(len(ANSWERS[kind]))
         expect(page.locator(f'#answer[action="{action}"]')).to_have_count(0)
     expect(nothing_is_left(page)).to_be_visible()
     done = Annotation.objects.filter(annotator=bob)
