@@ -44,6 +44,7 @@ def test_it_has_people_prompts_haikus_and_a_first_sampler(demo: Project) -> None
 def test_it_counts_syllables_and_has_questions_to_rate_by(demo: Project) -> None:
     assert (demo.counters, demo.line_syllables) == (["lines", "syllables"], [5, 7, 5])
     assert demo.own_prompts_allowed
+    assert demo.own_conversations_allowed
     assert len(demo.rating_schemes.exclude(published_at=None).get().questions) == 12
 
 

@@ -179,6 +179,7 @@ EVERY_SETTING = {
     "review_percent": "20",
     "grace_seconds": "90",
     "own_prompts_allowed": "on",
+    "own_conversations_allowed": "on",
     "shows_agreement": "on",
     "rendering": "markdown",
     "counters": ["words", "syllables"],
@@ -196,6 +197,7 @@ def test_every_setting_can_be_changed(alices: Client, project: Project) -> None:
     assert (project.daily_limit, project.total_limit) == (200, 5000)
     assert (project.gold_percent, project.review_percent, project.grace_seconds) == (5, 20, 90)
     assert (project.own_prompts_allowed, project.shows_agreement) == (True, True)
+    assert project.own_conversations_allowed
     assert (project.rendering, project.counters) == ("markdown", ["words", "syllables"])
     assert project.line_syllables == [5, 7, 5]
     assert (str(project.hourly_pay), project.currency) == ("17.50", "EUR")
