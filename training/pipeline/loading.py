@@ -134,7 +134,15 @@ def add_reward_adapter(
 
 
 def check_adapter(path: str) -> None:
-    """Raise PipelineError unless a whole checkpoint lies at `path`."""
+    """Raise PipelineError unless a whole checkpoint in safetensors lies at `path`.
+
+    Without that file PEFT would look for a pickled one.
+    """
+    if not (Path(path) / "adapter_model.safetensors").is_file():
+        raise PipelineError(
+            f"The checkpoint at {path} has no adapter_model.safetensors. "
+            "Choose another checkpoint or run its training again."
+        )
     if not is_whole(Path(path)):
         raise PipelineError(
             f"The checkpoint at {path} is missing or damaged: its manifest does not match. "

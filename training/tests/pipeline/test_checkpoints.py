@@ -9,6 +9,7 @@ import pytest
 
 from training.pipeline import checkpoints
 from training.pipeline.errors import PipelineError
+from training.pipeline.loading import check_adapter
 
 
 def write_two_files(folder: Path) -> None:
@@ -87,3 +88,10 @@ def test_it_refuses_a_base_that_is_not_safe_or_not_there(
 def test_it_names_a_missing_base(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="There is no folder"):
         checkpoints.check_model_folder(tmp_path / "nowhere")
+
+
+def test_it_refuses_an_adapter_that_is_pickled(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.bin").write_bytes(b"PEFT would load this")
+    checkpoints.seal(tmp_path, {})
+    with pytest.raises(PipelineError, match="safetensors"):
+        check_adapter(str(tmp_path))
