@@ -11,7 +11,7 @@ below is reckoned once for all who read them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -247,6 +247,20 @@ def score_completions(split: Split, score_head: nn.Module, entered: Entered) -> 
     return scores
 
 
+@dataclass
+class Drawing:
+    """Completions of N = prompts × repeat rows while they are written, padded to the longest
+    allowed."""
+
+    tokens: Tensor  # (N, max_new_tokens)
+    log_probs: Tensor  # (N, max_new_tokens)
+    values: Tensor  # (N, max_new_tokens); zeros without a value head
+    lengths: Tensor  # (N,) of rows that have ended; max_new_tokens of the others
+    ended: Tensor  # (N,) whether the end token came
+    written: int = 0
+    """Tokens that the longest row has by now."""
+
+
 @torch.no_grad()
 def sample(
     model: nn.Module,
@@ -266,32 +280,76 @@ def sample(
     Every step draws one uniform number per row from `generator`, so a row's text does not depend
     on when others end.
     """
+    for drawing in draw(
+        model,
+        prompts,
+        tokenizer,
+        max_new_tokens=max_new_tokens,
+        uniforms=lambda rows: torch.rand(rows, generator=generator),
+        repeat=repeat,
+        temperature=temperature,
+        top_p=top_p,
+        value_head=value_head,
+    ):
+        drawn = drawing
+    width = int(drawn.lengths.max())
+    mask = (torch.arange(width, device=drawn.tokens.device) < drawn.lengths.unsqueeze(1)).long()
+    return Sampled(
+        drawn.tokens[:, :width] * mask + tokenizer.pad_token_id * (1 - mask),
+        mask,
+        drawn.log_probs[:, :width] * mask,
+        drawn.values[:, :width] * mask,
+        drawn.ended,
+    )
+
+
+@torch.no_grad()
+def draw(
+    model: nn.Module,
+    prompts: list[list[int]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_new_tokens: int,
+    uniforms: Callable[[int], Tensor],
+    repeat: int = 1,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    value_head: nn.Module | None = None,
+) -> Iterator[Drawing]:
+    """Yield the completions after every token, the same object each time; see `sample`.
+
+    `uniforms(rows)` returns a new random number from 0 to 1 for each row.
+    """
     trunk, head = trunk_of(model), head_of(model)
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     state = read_prompts(trunk, prompts, pad=pad, repeat=repeat)
     device, rows = state.mask.device, len(prompts) * repeat
-    tokens = torch.full((rows, max_new_tokens), pad, device=device)
-    log_probs = torch.zeros(rows, max_new_tokens, device=device)
-    values = torch.zeros(rows, max_new_tokens, device=device)
-    lengths = torch.full((rows,), max_new_tokens, device=device)
-    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    drawing = Drawing(
+        tokens=torch.full((rows, max_new_tokens), pad, device=device),
+        log_probs=torch.zeros(rows, max_new_tokens, device=device),
+        values=torch.zeros(rows, max_new_tokens, device=device),
+        lengths=torch.full((rows,), max_new_tokens, device=device),
+        ended=torch.zeros(rows, dtype=torch.bool, device=device),
+    )
+    ended = drawing.ended
     alive = torch.arange(rows, device=device)  # rows of the batch that the cache still holds
     hidden = state.last_hidden
     for t in range(max_new_tokens):
         logits = head(hidden).float() / temperature  # (A, V)
-        uniform = torch.rand(rows, generator=generator).to(device)[alive]
-        drawn, drawn_log_probs = _draw(logits, uniform, top_p)
+        drawn, drawn_log_probs = _draw(logits, uniforms(rows).to(device)[alive], top_p)
         live = ~ended[alive]
-        tokens[alive[live], t] = drawn[live]
-        log_probs[alive[live], t] = drawn_log_probs[live]
+        drawing.tokens[alive[live], t] = drawn[live]
+        drawing.log_probs[alive[live], t] = drawn_log_probs[live]
         if value_head is not None:
-            values[alive[live], t] = value_head(hidden.float()).squeeze(-1)[live]
+            drawing.values[alive[live], t] = value_head(hidden.float()).squeeze(-1)[live]
         finished = alive[live & (drawn == end)]
         ended[finished] = True
-        lengths[finished] = t + 1
+        drawing.lengths[finished] = t + 1
+        drawing.written = t + 1
+        yield drawing
         live = ~ended[alive]
         if t + 1 == max_new_tokens or not live.any():
-            break
+            return
         if live.sum() <= 0.8 * len(alive):  # drop the finished rows from the batch
             state.cache.batch_select_indices(live.nonzero().squeeze(-1))
             state.mask, alive, drawn = state.mask[live], alive[live], drawn[live]
@@ -303,15 +361,6 @@ def sample(
             past_key_values=state.cache,
             use_cache=True,
         ).last_hidden_state[:, -1]
-    width = int(lengths.max())
-    mask = (torch.arange(width, device=device) < lengths.unsqueeze(1)).long()
-    return Sampled(
-        tokens[:, :width] * mask + pad * (1 - mask),
-        mask,
-        log_probs[:, :width] * mask,
-        values[:, :width] * mask,
-        ended,
-    )
 
 
 def _draw(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
