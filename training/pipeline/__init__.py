@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from training.pipeline.config import Job
-    from training.pipeline.reporting import Report, ShouldStop
+    from training.pipeline.events import Report
+    from training.pipeline.reporting import ShouldStop
 
 
 @dataclass(frozen=True)

@@ -7,48 +7,30 @@ Exit status: 0 done, 75 stopped on request (resumable), 1 failed.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
 
-HEARTBEAT_SECONDS = 5
+from training.pipeline.events import Report, beating, events_to_stdout
+
 EXIT_STOPPED = 75
 
 
 def main(path: str) -> int:
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints goes to the log
-    lock = threading.Lock()
-
-    def report(event: dict[str, Any]) -> None:
-        with lock:
-            events.write(json.dumps(event, ensure_ascii=False) + "\n")
-            events.flush()
-
+    report = events_to_stdout()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the worker decides
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT_SECONDS):
-            report({"event": "heartbeat"})
-
     report({"event": "phase", "phase": "starting"})
-    threading.Thread(target=beat, daemon=True).start()
-    try:
+    with beating(report):
         return _run(path, report, stop)
-    finally:
-        ended.set()
 
 
-def _run(path: str, report: Any, stop: threading.Event) -> int:
+def _run(path: str, report: Report, stop: threading.Event) -> int:
     from training.pipeline.errors import PipelineError, RunStopped
 
     try:
@@ -81,7 +63,7 @@ def _run(path: str, report: Any, stop: threading.Event) -> int:
     return 0
 
 
-def _fail(report: Any, message: str, *, expected: bool) -> int:
+def _fail(report: Report, message: str, *, expected: bool) -> int:
     detail = traceback.format_exc()
     print(detail, file=sys.stderr)
     report({"event": "error", "message": message, "expected": expected, "detail": detail})

@@ -12,8 +12,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from training.pipeline.checkpoints import seal
 from training.pipeline.errors import PipelineError
+from training.pipeline.events import Report
 
-Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
 
 
