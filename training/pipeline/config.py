@@ -194,6 +194,12 @@ class PPOConfig(TrainConfig):
         _between(self, "missing_eos_penalty", 0, 1000)
 
 
+def _check_sampling(config: object) -> None:
+    _between(config, "temperature", 0.01, 10)
+    _between(config, "top_p", 0.01, 1)
+    _between(config, "max_new_tokens", 1, 8192)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(StageConfig):
     """Completions of given prompts by one or two checkpoints."""
@@ -213,9 +219,7 @@ class SampleConfig(StageConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "completions_per_prompt", 1, 64)
-        _between(self, "temperature", 0.01, 10)
-        _between(self, "top_p", 0.01, 1)
-        _between(self, "max_new_tokens", 1, 8192)
+        _check_sampling(self)
         _between(self, "batch_size", 1, 4096)
 
 
@@ -267,6 +271,55 @@ class Job:
     def from_dict(cls, values: dict[str, Any]) -> Job:
         config = dict(values["config"])
         return cls(**{**values, "config": parse_config(config["stage"], config)})
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyRequest:
+    """A turn of a conversation as the resident process sees it: what to answer, and with what.
+
+    One line of JSON on the process's standard input; there is one reply for each seed.
+    """
+
+    id: str
+    """What the process calls it in the events that it sends."""
+    base_path: str
+    """Folder of the base model (safetensors)."""
+    adapter_path: str | None
+    """Folder of the policy's adapter; None for the base itself."""
+    messages: list[dict[str, str]]
+    """The conversation up to and including the message to answer."""
+    seeds: list[int]
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        _check_sampling(self)
+        if not isinstance(self.seeds, list) or not self.seeds:
+            raise PipelineError("The request has no seeds; each reply needs one.")
+        for seed in self.seeds:
+            if type(seed) is not int or not 0 <= seed < 2**63:
+                raise PipelineError(f"A seed is a whole number from 0 to 2⁶³ - 1, not {seed!r}.")
+        if not isinstance(self.messages, list) or not self.messages:
+            raise PipelineError("The request has no messages; there is nothing to answer.")
+        for message in self.messages:
+            if (
+                not isinstance(message, dict)
+                or message.keys() != {"role", "content"}
+                or not all(isinstance(value, str) for value in message.values())
+            ):
+                raise PipelineError("Each message is a role and a content, both of them text.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the request. Raise PipelineError where something is missing or cannot work."""
+        try:
+            return cls(**values)
+        except TypeError as error:  # names that are missing or unknown
+            raise PipelineError(f"This is no request for replies: {error}.") from None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
