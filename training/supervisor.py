@@ -1,9 +1,11 @@
 """Start the child process of a run, relay its events, stop it. Knows processes, not models.
 
 The child (`python -m training.pipeline JOB.json`) says one JSON object per line on stdout; what
-it writes to stderr goes to `log.txt` in the job's work folder. It lives in a process group of its
-own and dies with the process that started it, even when that is killed with -9. So a killed
-worker leaves no GPU taken, and a killed child is only a failed attempt.
+it writes to stderr goes to `log.txt` in the job's work folder. A resident child
+(`python -m training.pipeline.serve`) is told its requests on stdin, one JSON object per line. A
+child lives in a process group of its own and dies with the process that started it, even when that
+is killed with -9. So a killed worker leaves no GPU taken, and a killed child is only a failed
+attempt.
 """
 
 from __future__ import annotations
@@ -120,11 +122,11 @@ def run_child(
     """
     work_dir = Path(job["work_dir"])
     work_dir.mkdir(parents=True, exist_ok=True)
-    _end_earlier_child(work_dir)
+    end_earlier_child(work_dir)
     job_file = work_dir / f"{name}.json"
     job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
-    with (work_dir / LOG).open("ab") as log, _termination_as_shutdown():
-        child = _Child([*command, str(job_file)], work_dir, log, on_event)
+    with (work_dir / LOG).open("ab") as log, termination_as_shutdown():
+        child = Child([*command, str(job_file)], work_dir, log, on_event)
         child.grace_s["shutdown"] = shutdown_s
         try:
             return child.watch(should_stop, limit_s)
@@ -132,8 +134,8 @@ def run_child(
             child.end()
 
 
-class _Child:
-    """One child process from start to end."""
+class Child:
+    """One child process from start to end. It says events, and may be told things."""
 
     def __init__(
         self,
@@ -141,20 +143,24 @@ class _Child:
         work_dir: Path,
         log: IO[bytes],
         on_event: Callable[[Event], bool],
+        *,
+        takes_input: bool = False,
     ) -> None:
         self.log = log
         self.on_event = on_event
         self.last_word: Event = {}
         self.stop: StopReason | None = None
         self.stop_asked_at = self.last_news_at = self.started_at = time.monotonic()
+        self.heard_at = self.started_at
         self.grace_s = dict(GRACE_S)
         self.killed_by_us = False
         self._rest = b""
+        self._untold = b""
         log.write(f"--- {time.strftime('%F %T%z')} {work_dir.name}: start\n".encode())
         log.flush()
         self.process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=Path(__file__).resolve().parent.parent,
@@ -162,44 +168,23 @@ class _Child:
             start_new_session=True,
             preexec_fn=_dying_with(os.getpid()),
         )
+        if self.process.stdin is not None:
+            os.set_blocking(self.process.stdin.fileno(), False)
         _remember(work_dir, self.process.pid)
 
-    def watch(self, should_stop: Callable[[], StopReason | None], limit_s: float | None) -> Outcome:
-        """Relay events until the child has ended; return how."""
-        next_poll = 0.0
-        while not self._has_exited():
-            self._read(timeout=0.2)
-            now = time.monotonic()
-            if now >= next_poll:
-                next_poll = now + POLL_S
-                if self.stop is None:
-                    overdue = limit_s is not None and now - self.started_at > limit_s
-                    reason = should_stop() or ("shutdown" if is_shutting_down() else None)
-                    self._ask_to_stop(reason or ("limit" if overdue else None))
-            self._insist(now)
-        while self._read(timeout=0):
-            pass
-        self._relay(self._rest)
-        return self._outcome()
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Send one line of JSON, as soon as the child takes it: a hung one holds up nobody."""
+        self._untold += json.dumps(message, ensure_ascii=False).encode() + b"\n"
 
-    def end(self) -> None:
-        """Kill whatever is left of the process group and reap the child."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # not reaped yet, so the id is still ours
-        self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-
-    def _has_exited(self) -> bool:
-        """Return whether the child ended, without reaping it: its group id must stay taken."""
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, flags) is not None
-
-    def _read(self, timeout: float) -> bool:
+    def read(self, timeout: float) -> bool:
         """Relay what the child wrote by now; return whether there was anything."""
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
-        if not select.select([descriptor], [], [], timeout)[0]:
+        talking = [self.process.stdin] if self.process.stdin and self._untold else []
+        readable, writable, _ = select.select([descriptor], talking, [], timeout)
+        if writable:
+            self._send()
+        if not readable:
             return False
         chunk = os.read(descriptor, 65536)
         if not chunk:
@@ -212,6 +197,59 @@ class _Child:
             self._relay(line)
         return True
 
+    def read_the_rest(self) -> None:
+        """Relay what a child that has ended left unread."""
+        while self.read(timeout=0):
+            pass
+        self._relay(self._rest)
+        self._rest = b""
+
+    def watch(self, should_stop: Callable[[], StopReason | None], limit_s: float | None) -> Outcome:
+        """Relay events until the child has ended; return how."""
+        next_poll = 0.0
+        while not self.has_exited():
+            self.read(timeout=0.2)
+            now = time.monotonic()
+            if now >= next_poll:
+                next_poll = now + POLL_S
+                if self.stop is None:
+                    overdue = limit_s is not None and now - self.started_at > limit_s
+                    reason = should_stop() or ("shutdown" if is_shutting_down() else None)
+                    self._ask_to_stop(reason or ("limit" if overdue else None))
+            self._insist(now)
+        self.read_the_rest()
+        return self._outcome()
+
+    def kill(self) -> None:
+        """Kill the child, relay what it left unread, and reap it."""
+        self._signal(signal.SIGKILL)
+        while not self.has_exited():
+            self.read(timeout=0.05)
+        self.read_the_rest()
+        self.end()
+
+    def end(self) -> None:
+        """Kill whatever is left of the process group and reap the child."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # not reaped yet, so the id is still ours
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def has_exited(self) -> bool:
+        """Return whether the child ended, without reaping it: its group id must stay taken."""
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, flags) is not None
+
+    def _send(self) -> None:
+        assert self.process.stdin is not None
+        try:
+            sent = os.write(self.process.stdin.fileno(), self._untold)
+        except BrokenPipeError:  # it has closed its input or is dead, which its exit tells
+            sent = len(self._untold)
+        self._untold = self._untold[sent:]
+
     def _relay(self, line: bytes) -> None:
         """Hand an event on. Whatever is not an event goes to the log: libraries print, too."""
         if not line.strip():
@@ -223,8 +261,9 @@ class _Child:
             return
         if event["event"] in ("done", "stopped", "error"):
             self.last_word = event
+        self.heard_at = time.monotonic()
         if event["event"] != "heartbeat":
-            self.last_news_at = time.monotonic()
+            self.last_news_at = self.heard_at
         if not self.on_event(event) and self.stop != "superseded":
             self._ask_to_stop("superseded")
 
@@ -311,7 +350,7 @@ def _dying_with(parent: int) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _termination_as_shutdown() -> Iterator[None]:
+def termination_as_shutdown() -> Iterator[None]:
     """Take SIGTERM of this process as the worker's shutdown while a child runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -329,7 +368,7 @@ def _remember(work_dir: Path, pid: int) -> None:
     (work_dir / "child.json").write_text(json.dumps(identity), encoding="utf-8")
 
 
-def _end_earlier_child(work_dir: Path) -> None:
+def end_earlier_child(work_dir: Path) -> None:
     """Kill the child of an earlier attempt if it still lives on this machine.
 
     Its supervisor may be stopped or hung; two children must not share a work folder or a GPU.

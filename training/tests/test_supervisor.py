@@ -216,3 +216,21 @@ def test_it_ends_the_child_of_a_stopped_supervisor_before_it_starts_its_own(
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+def test_a_child_that_does_not_listen_holds_up_nobody(job: dict[str, Any]) -> None:
+    folder = Path(job["work_dir"])
+    folder.mkdir()
+    (folder / "job.json").write_text(json.dumps(job))
+    command = [*scripted.command("stubborn"), str(folder / "job.json")]
+    with (folder / "log.txt").open("ab") as log:
+        child = supervisor.Child(command, folder, log, lambda event: True, takes_input=True)
+        try:
+            started = time.monotonic()
+            child.tell({"text": "x" * 2**20})  # more than the pipe holds
+            while time.monotonic() - started < 1:
+                child.read(0.1)
+            assert time.monotonic() - started < 5
+        finally:
+            child.kill()
+    assert not is_alive(child.process.pid)
