@@ -361,6 +361,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "send hints of waiting turns again": {
+        "task": "training.dispatch_waiting_turns",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "take back lost runs": {
         "task": "training.find_lost_runs",
         "schedule": 15.0,
@@ -374,6 +379,11 @@ RUN_LIMIT_HOURS = number("RUN_LIMIT_HOURS", 48)
 """The wall clock of one attempt at a run."""
 RUN_SILENCE_SECONDS = number("RUN_SILENCE_SECONDS", 90)
 """A running run whose worker says nothing for so long is taken back."""
+
+# Conversations -------------------------------------------------------------------------------
+
+REPLIES_IDLE_SECONDS = number("REPLIES_IDLE_SECONDS", 600)
+"""How long the model that answers conversations stays in memory after the last turn."""
 
 # Logs ----------------------------------------------------------------------------------------
 

@@ -10,3 +10,10 @@ class TrainingConfig(AppConfig):
 
     name = "training"
     verbose_name = "Training"
+
+    def ready(self) -> None:
+        """Hear of turns that wait for replies."""
+        from annotations.signals import replies_wanted
+        from training import tasks
+
+        replies_wanted.connect(tasks.hint_replies, dispatch_uid="training.hint_replies")

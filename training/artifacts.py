@@ -54,6 +54,13 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
     return Path(settings.ARTIFACTS_ROOT) / checkpoint.path
 
 
+def adapter_folder(checkpoint: Checkpoint | None) -> str | None:
+    """Return the folder of an adapter as a path for the child; None for a base model."""
+    if checkpoint is None or checkpoint.kind == Checkpoint.Kind.BASE:
+        return None
+    return str(checkpoint_folder(checkpoint))
+
+
 def base_folders() -> list[Path]:
     """Return the folders of models that runs can start from: the demo's and those beside it."""
     configs = settings.BASE_MODEL_PATH.parent.glob("*/config.json")
@@ -88,10 +95,10 @@ def job_for(run: Run) -> Job:
         base_path=str(checkpoint_folder(base)),
         work_dir=str(work_folder(run)),
         output_dir=str(output_folder(run)),
-        adapter_path=_adapter(run.parent),
-        reward_path=_adapter(run.reward_checkpoint),
+        adapter_path=adapter_folder(run.parent),
+        reward_path=adapter_folder(run.reward_checkpoint),
         rival=rival is not None,
-        rival_path=_adapter(rival),
+        rival_path=adapter_folder(rival),
         data_path=str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot)),
         provenance={
             "run": run.pk,
@@ -143,12 +150,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _adapter(checkpoint: Checkpoint | None) -> str | None:
-    if checkpoint is None or checkpoint.kind == Checkpoint.Kind.BASE:
-        return None
-    return str(checkpoint_folder(checkpoint))
 
 
 def _prompts_file(run: Run) -> Path:

@@ -106,7 +106,12 @@ TITLES: dict[StepName, str] = {
 
 def promoted_checkpoint(project: Project) -> Checkpoint | None:
     """Return the checkpoint that samples for the project, if one was promoted."""
-    newest = Promotion.objects.filter(project=project).select_related("checkpoint").first()
+    return promoted_checkpoint_of(project.pk)
+
+
+def promoted_checkpoint_of(project_id: int) -> Checkpoint | None:
+    """Return the checkpoint that samples for the project with this id."""
+    newest = Promotion.objects.filter(project=project_id).select_related("checkpoint").first()
     return newest.checkpoint if newest else None
 
 

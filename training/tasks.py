@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 import traceback
 from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from training import artifacts, lifecycle, outcomes, supervisor
-from training.models import Run
+from annotations.services import conversations
+from training import artifacts, lifecycle, outcomes, replies, supervisor
+from training.models import Run, Stage
 from training.pipeline.errors import PipelineError
 from training.recording import Recorder
 
@@ -24,6 +26,10 @@ HINT_EXPIRES_S = 120
 """A hint that waited for so long was sent again meanwhile; old ones would only pile up."""
 UNLIMITED_S = 10 * 365 * 24 * 3600
 """Without a number of its own a task gets the limits of the settings; 0 and None mean those."""
+DAY_S = 24 * 3600
+"""A service that never falls idle is renewed after so long."""
+REPLY_HINT_EVERY_S = 1.0
+"""The service that a hint starts finds the turns that came after it by itself."""
 PUBLISH_OPTIONS = {
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
@@ -91,6 +97,46 @@ def find_lost_runs(**_later: Any) -> None:
     lifecycle.reap()
 
 
+@shared_task(
+    name="training.answer_turns",
+    acks_late=False,
+    ignore_result=True,
+    time_limit=DAY_S + 60,
+    soft_time_limit=DAY_S,
+)
+def answer_turns(**_later: Any) -> None:
+    """Answer turns of conversations until none came for a while.
+
+    On a device that is served already this ends at once, so a second message is harmless.
+    """
+    if not supervisor.is_shutting_down():
+        replies.serve()
+
+
+@shared_task(
+    name="training.dispatch_waiting_turns", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def dispatch_waiting_turns(**_later: Any) -> None:
+    """Send a hint again where turns of conversations wait. Runs every 10 seconds."""
+    if conversations.has_waiting_turns():
+        hint_replies()
+
+
+_reply_hint_sent_at = float("-inf")
+
+
+def hint_replies(**_signal: Any) -> None:
+    """Tell the sampling workers that a turn waits, once a second at most."""
+    global _reply_hint_sent_at
+    if time.monotonic() - _reply_hint_sent_at < REPLY_HINT_EVERY_S:
+        return
+    _reply_hint_sent_at = time.monotonic()
+    try:
+        _publish(answer_turns, (), lifecycle.QUEUES[Stage.SAMPLE])
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent; turns wait for the dispatcher (%s).", error)
+
+
 def send_hints(runs: list[tuple[int, str]] | None = None) -> None:
     """Send a hint for each (run id, queue), by default for all queued runs; stop at an error."""
     for run_id, queue in lifecycle.due_for_hint(at_once=True) if runs is None else runs:
@@ -103,18 +149,21 @@ def send_hint(run_id: int, queue: str) -> bool:
 
     Nothing is lost then: the row is the queue, and the dispatcher sends the hint again.
     """
-    app = execute_run.app
-    options = {**app.conf.broker_transport_options, **PUBLISH_OPTIONS}
     try:
-        with app.connection_for_write(connect_timeout=1, transport_options=options) as connection:
-            execute_run.apply_async(
-                (run_id,), queue=queue, expires=HINT_EXPIRES_S, retry=False, connection=connection
-            )
+        _publish(execute_run, (run_id,), queue)
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent for run %s; it stays queued (%s).", run_id, error)
         return False
     lifecycle.hinted(run_id)
     return True
+
+
+def _publish(task: Task, arguments: tuple[int, ...], queue: str) -> None:
+    options = {**task.app.conf.broker_transport_options, **PUBLISH_OPTIONS}
+    with task.app.connection_for_write(connect_timeout=1, transport_options=options) as connection:
+        task.apply_async(
+            arguments, queue=queue, expires=HINT_EXPIRES_S, retry=False, connection=connection
+        )
 
 
 def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
