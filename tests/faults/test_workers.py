@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
-from django.db import connection
 
 from annotations.models import Project
-from labelstudio_llm import broker
+from tests.faults.conftest import STEPS
+from tests.faults.machine import Machine, is_alive, wait_until
 from training import artifacts, lifecycle, tasks
 from training.models import Checkpoint, Run
 from training.tests.factories import make_run
@@ -25,88 +18,6 @@ from training.tests.factories import make_run
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 State = Run.State
-STEPS = 12
-
-
-class Machine:
-    """A broker and workers of their own, all ended with the test."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.environment = environment
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start_broker(self) -> subprocess.Popen[bytes]:
-        path = broker.socket_path(self.folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        process = self._start(broker.server_command(self.folder))
-        wait_until(path.exists, 10)
-        return process
-
-    def start_worker(self, queues: str, *options: str) -> subprocess.Popen[bytes]:
-        name = f"{queues}-{len(self.processes)}@test"
-        command = [sys.executable, "-m", "celery", "-A", "labelstudio_llm", "worker", "-n", name]
-        fixed = ["-Q", queues, "-c", "1", "--without-gossip", "--without-mingle", "-l", "warning"]
-        return self._start([*command, *fixed, *options])
-
-    def start_beat(self) -> subprocess.Popen[bytes]:
-        return self.start_worker("default", "-B", "-s", str(self.folder / "schedule"))
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
-
-    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"process-{len(self.processes)}.log").open("wb")
-        process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        log.close()
-        self.processes.append(process)
-        return process
-
-
-def wait_until(condition: Callable[[], Any], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
-def database_url() -> str:
-    database = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{database['NAME']}"
-    return "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    folder = tmp_path / "var"
-    folder.mkdir()
-    url = broker.socket_url(folder)
-    monkeypatch.setattr(tasks.execute_run.app.conf, "broker_url", url)
-    settings.RUN_SILENCE_SECONDS = 4
-    started = Machine(
-        folder,
-        {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-            "VAR_DIR": str(folder),
-            "DATABASE_URL": database_url(),
-            "ARTIFACTS_URL": str(django_settings.ARTIFACTS_ROOT),
-            "REDIS_URL": url,
-            "SECRET_KEY": "only-for-tests-" * 4,
-            "SCRIPTED": "works",
-            "SCRIPTED_STEPS": str(STEPS),
-            "SCRIPTED_STEP_S": "0.3",
-            "PYTHONPATH": str(Path.cwd()),
-        },
-    )
-    started.start_broker()
-    yield started
-    started.end()
 
 
 def fresh(run: Run) -> Run:
@@ -117,13 +28,6 @@ def fresh(run: Run) -> Run:
 def child_of(run: Run) -> int:
     identity = (artifacts.work_folder(run) / "child.json").read_text()
     return int(json.loads(identity)["pid"])
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def check_ended_well(run: Run, attempts: int, lost_points: int = 0) -> None:
