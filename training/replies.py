@@ -54,8 +54,8 @@ MAX_TURN_ATTEMPTS = 3
 LONGEST_LOG = 10 * 2**20
 
 NO_CHECKPOINT = (
-    "This project has no promoted checkpoint that could answer. Ask an engineer of the project to "
-    "promote one, then ask again."
+    "This project has no model that could answer. Ask an engineer of the project to add one, then "
+    "ask again."
 )
 CANNOT_ANSWER = (
     "The model could not answer. Tell an engineer of the project, for whom the sampling worker's "
@@ -167,9 +167,9 @@ class Service:
 
     def _accept(self, turn: WaitingTurn) -> None:
         claimed = _Claimed(turn, reported_at=time.monotonic())
-        checkpoint = selectors.promoted_checkpoint_of(turn.project_id)
+        checkpoint = selectors.checkpoint_that_replies(turn.project_id)
         if checkpoint is None:
-            self._give_up(claimed, NO_CHECKPOINT, "the project has no promoted checkpoint")
+            self._give_up(claimed, NO_CHECKPOINT, "the project has no checkpoint")
         else:
             claimed.checkpoint_id = checkpoint.pk
             try:

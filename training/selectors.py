@@ -115,6 +115,12 @@ def promoted_checkpoint_of(project_id: int) -> Checkpoint | None:
     return newest.checkpoint if newest else None
 
 
+def checkpoint_that_replies(project_id: int) -> Checkpoint | None:
+    """Return the promoted checkpoint, or before the first promotion the first base model."""
+    bases = Checkpoint.objects.filter(project=project_id, kind=Checkpoint.Kind.BASE)
+    return promoted_checkpoint_of(project_id) or bases.order_by("id").first()
+
+
 def open_round(project: Project) -> Round | None:
     """Return the round that is open in the project."""
     related = ("policy", "sample_run", "reward_run", "policy_run", "evaluation__run")

@@ -142,9 +142,15 @@ def test_it_answers_more_turns_than_fit_at_once(
     assert {turn.attempt for turn in turns} == {1}
 
 
-def test_without_a_promoted_checkpoint_the_labeller_is_told_whom_to_ask(
-    project: Project, bob: User
-) -> None:
+def test_before_the_first_promotion_the_base_model_answers(project: Project, bob: User) -> None:
+    base = make_checkpoint(project).parent
+    assert base is not None
+    turn = make_turn(project, bob)
+    assert served(turn) == [State.ANSWERED]
+    assert {c.checkpoint_id for c in Completion.objects.all()} == {base.pk}
+
+
+def test_without_any_model_the_labeller_is_told_whom_to_ask(project: Project, bob: User) -> None:
     turn = make_turn(project, bob)
     assert served(turn) == [State.FAILED]
     assert turn.error == replies.NO_CHECKPOINT
