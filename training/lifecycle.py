@@ -169,12 +169,15 @@ def cancelled(run_id: int, attempt: int) -> bool:
 
 
 def requeue(run_id: int, attempt: int) -> bool:
-    """Give the run back to be resumed by another worker, or cancel it if that was asked for."""
+    """Give the run back to be resumed by another worker, or cancel it if that was asked for.
+
+    This is a stop that was planned: however often it happens, the run is resumed.
+    """
     return _give_back(_running(run_id, attempt)) == 1
 
 
 def lost(run_id: int, attempt: int, *, why: str) -> bool:
-    """Give the run back if attempts are left, else fail it; `why` completes "…3 times"."""
+    """Count a loss; give the run back, or fail it at the last. `why` completes "…3 times"."""
     return _give_back(_running(run_id, attempt), why=why) == 1
 
 
@@ -257,15 +260,16 @@ def _end(run_id: int, attempt: int, state: Run.State, **changes: Any) -> bool:
 
 
 def _give_back(running: QuerySet[Run], *, why: str | None = None) -> int:
-    """Move to queued, or cancelled if asked for, or (with `why`) failed at the last attempt.
+    """Move to queued, or cancelled if asked for, or (with `why`) failed at the last loss.
 
     One statement, so that a cancel or a late heartbeat can't slip in between.
     """
     to_cancel = Q(cancel_requested_at__isnull=False)
-    spent = Q(attempt__gte=Run.MAX_ATTEMPTS) if why else Q(pk__in=[])
-    error = f"{why} {Run.MAX_ATTEMPTS} times." if why else ""
+    spent = Q(times_lost__gte=Run.MAX_TIMES_LOST - 1) if why else Q(pk__in=[])
+    error = f"{why} {Run.MAX_TIMES_LOST} times." if why else ""
     ends = to_cancel | spent
     return running.update(
+        times_lost=F("times_lost") + (1 if why else 0),
         state=Case(
             When(to_cancel, then=Value(State.CANCELLED)),
             When(spent, then=Value(State.FAILED)),

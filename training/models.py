@@ -121,7 +121,7 @@ class Run(models.Model):
         CANCELLED = "cancelled"
 
     TERMINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-    MAX_ATTEMPTS = 3
+    MAX_TIMES_LOST = 3
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="runs"
@@ -142,6 +142,10 @@ class Run(models.Model):
     """Of a sample run: prompt ids and what to make of the completions."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    """Rises with every claim and fences the writes of earlier ones; no measure of trouble."""
+    times_lost = models.PositiveIntegerField(default=0)
+    """How often it was taken back unplanned: a worker or child that died. A worker that is told to
+    stop gives its run back, which does not count."""
     device = models.CharField(max_length=120, blank=True)
     """What the attempt occupies while it runs (`host/training`); one running run for each."""
     first_step = models.PositiveIntegerField(default=0)

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -205,6 +206,29 @@ def test_it_fails_a_run_whose_worker_was_lost_three_times(project: Project) -> N
     assert "lost" in run.error
     assert "3 times" in run.error
     assert run.ended_at is not None
+
+
+def test_stops_that_were_planned_do_not_count_as_losses(project: Project) -> None:
+    run = make_run(project)
+    for _ in range(4):
+        attempt = lifecycle.claim(run.pk)
+        assert attempt
+        assert lifecycle.requeue(run.pk, attempt)
+    assert lifecycle.claim(run.pk) == 5
+    assert lifecycle.lost(run.pk, 5, why="It was killed. It happened")
+    assert state_of(run) == State.QUEUED
+    assert (run.attempt, run.times_lost) == (5, 1)
+
+
+def test_stops_between_losses_do_not_hide_them(project: Project) -> None:
+    run = make_run(project)
+    for _ in range(3):
+        for give_back in (lifecycle.requeue, partial(lifecycle.lost, why="It was killed")):
+            attempt = lifecycle.claim(run.pk)
+            assert attempt
+            assert give_back(run.pk, attempt)
+    assert state_of(run) == State.FAILED
+    assert run.error == "It was killed 3 times."
 
 
 def test_it_cancels_instead_of_taking_back_what_was_to_be_cancelled(project: Project) -> None:
