@@ -26,6 +26,7 @@ ANSWERED_SHARE = 0.95
 The interval holds for a number of judgements fixed beforehand, so stopping at the first good
 one would flatter. A few items are left over because everybody skipped them.
 """
+FELL_THROUGH = (Run.State.FAILED, Run.State.CANCELLED)
 SCORES = {"tie": 0.5, "both_bad": 0.5}
 
 
@@ -122,9 +123,36 @@ def checkpoint_that_replies(project_id: int) -> Checkpoint | None:
 
 
 def open_round(project: Project) -> Round | None:
-    """Return the round that is open in the project."""
+    """Return the round that is open in the project.
+
+    Its reward run is the newest that succeeded or may yet; one that failed or was cancelled counts
+    only where there is no other.
+    """
     related = ("policy", "sample_run", "reward_run", "policy_run", "evaluation__run")
-    return Round.objects.filter(project=project, ended_at=None).select_related(*related).first()
+    rounds = Round.objects.filter(project=project, ended_at=None)
+    opened = rounds.select_related(*related).first()
+    if opened and opened.reward_run and opened.reward_run.state in FELL_THROUGH:
+        opened.reward_run = _earlier_reward_run(opened) or opened.reward_run
+    return opened
+
+
+def _earlier_reward_run(opened: Round) -> Run | None:
+    alive = opened.project.runs.exclude(state__in=FELL_THROUGH)
+    runs = alive.filter(stage=Stage.REWARD, created_at__gte=opened.created_at)
+    for run in runs.select_related("snapshot"):
+        if run.snapshot is not None and judges_round(run.snapshot, opened):
+            return run
+    return None
+
+
+def judges_round(snapshot: DatasetSnapshot, opened: Round) -> bool:
+    """Return whether the snapshot holds a judgement of completions sampled in the round."""
+    sampled = opened.project.runs.filter(stage=Stage.SAMPLE, created_at__gte=opened.created_at)
+    batches = [request.get("batch", "") for request in sampled.values_list("request", flat=True)]
+    judgements = opened.project.items.filter(
+        batch__in=batches, purpose="training", annotations__isnull=False
+    ).values_list("annotations", flat=True)
+    return not set(snapshot.annotation_ids).isdisjoint(judgements)
 
 
 def run_curves(run: Run) -> dict[str, list[tuple[int, float]]]:
@@ -403,15 +431,17 @@ def _train(project: Project, opened: Round, content: Content, stage: str) -> Nex
     fresh = project.snapshots.filter(content=content)
     if content == Content.PREFERENCES:
         fresh = fresh.filter(created_at__gte=opened.created_at)
-    if fresh.exists():
+        for snapshot in fresh:
+            if judges_round(snapshot, opened):
+                return _new_run(project, stage, snapshot=str(snapshot.pk))
+    elif fresh.exists():
         return _new_run(project, stage)
     return NextAction("training:snapshots", (project.pk,), f"Freeze {content}")
 
 
-def _new_run(project: Project, stage: str) -> NextAction:
-    return NextAction(
-        "training:new_run", (project.pk,), f"Start a {stage} run", query={"stage": stage}
-    )
+def _new_run(project: Project, stage: str, **chosen: str) -> NextAction:
+    query = {"stage": stage, **chosen}
+    return NextAction("training:new_run", (project.pk,), f"Start a {stage} run", query=query)
 
 
 def _watch(run: Run) -> NextAction:

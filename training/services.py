@@ -212,7 +212,8 @@ def start_evaluation(
     evaluation = Evaluation.objects.create(
         project=project, child=child, parent=parent, run=run, batch=run.request["batch"]
     )
-    _link_round(project, evaluation=evaluation)
+    made_in_round = Round.objects.filter(project=project, ended_at=None, policy=parent)
+    made_in_round.filter(policy_run__checkpoint=child).update(evaluation=evaluation)
     return evaluation
 
 
@@ -263,8 +264,11 @@ def promote_checkpoint(
             **({"overridden": refusal} if refusal else {}),
         },
     )
-    Round.objects.filter(project=project, ended_at=None).update(
-        promotion=promotion, decision=f"{checkpoint} promoted: {reason}", ended_at=Now()
+    _end_round(
+        project,
+        promotion=promotion,
+        evaluation=evaluation,  # the one that decided, whichever the round had
+        decision=f"{checkpoint} promoted: {reason}",
     )
     return promotion
 
@@ -292,11 +296,17 @@ def close_round(project: Project, *, decision: str) -> Round:
         raise ServiceError("No round is open. Open one first.")
     if not decision.strip():
         raise ServiceError("Say why the round ends without a promotion.")
-    Round.objects.filter(id=opened.pk, ended_at=None).update(
-        decision=lifecycle.clean(decision.strip()), ended_at=Now()
-    )
+    _end_round(project, decision=lifecycle.clean(decision.strip()))
     opened.refresh_from_db()
     return opened
+
+
+def _end_round(project: Project, **changes: Any) -> None:
+    """End the open round, if there is one, with the reward run that counted in the end."""
+    if opened := selectors.open_round(project):
+        Round.objects.filter(id=opened.pk, ended_at=None).update(
+            reward_run=opened.reward_run, ended_at=Now(), **changes
+        )
 
 
 def _queue(
@@ -325,16 +335,32 @@ def _queue(
         prefix = "evaluation" if request["purpose"] == "evaluation" else "run"
         run.request = {**request, "batch": f"{prefix}-{run.pk}"}
         run.save(update_fields=["request"])
-    if request is None or request["purpose"] == "training":
-        _link_round(project, **({ROUND_FIELDS[Stage(stage)]: run} if stage in ROUND_FIELDS else {}))
+    _link_round(run)
     transaction.on_commit(partial(tasks.send_hint, run.pk, lifecycle.QUEUES[Stage(stage)]))
     return run
 
 
-def _link_round(project: Project, **made: Run | Evaluation) -> None:
-    """Note in the open round what was made for it; the newest of a kind counts."""
-    if made:
-        Round.objects.filter(project=project, ended_at=None).update(**made)
+def _link_round(run: Run) -> None:
+    """Note a new run in the open round if it belongs there; the newest of a kind counts.
+
+    What an engineer tries beside the loop must not push the loop on. So the sample run is one for
+    training by the round's policy; the reward run learns from a snapshot that holds judgements of
+    completions sampled in this round; the policy run starts from the round's policy. (A reward
+    run that fails steps back behind an earlier one: `selectors.open_round`.)
+    """
+    opened = selectors.open_round(run.project)
+    field = ROUND_FIELDS.get(Stage(run.stage))
+    if opened is None or field is None:
+        return
+    belongs = run.parent_id == opened.policy_id
+    match run.stage:
+        case Stage.SAMPLE:
+            belongs = belongs and run.request["purpose"] == "training"
+        case Stage.REWARD:
+            assert run.snapshot is not None  # checked before it was queued
+            belongs = selectors.judges_round(run.snapshot, opened)
+    if belongs:
+        Round.objects.filter(id=opened.pk, ended_at=None).update(**{field: run})
 
 
 def _parse(stage: str, config: dict[str, Any]) -> AnyConfig:

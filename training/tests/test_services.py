@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
 from annotations.models import (
     Annotation,
@@ -407,10 +408,11 @@ def test_a_round_gathers_what_is_made_in_it(
     assert services.open_round(project) == opened
     assert (opened.number, opened.policy) == (1, policy)
     sample = request(project, checkpoint=policy)
-    reward_run = start(project, "reward", parent=policy)
+    judged = make_snapshot(project, "preferences", annotation_ids=[answer(sample, bob)])
+    reward_run = start(project, "reward", parent=policy, snapshot=judged)
     reward = make_checkpoint(project, kind="reward")
     policy_run = start(project, "ppo", parent=policy, reward_checkpoint=reward)
-    child = make_checkpoint(project, parent=policy)
+    child = make_checkpoint(project, parent=policy, run=policy_run)
     evaluation = evaluate(project, child, policy)
     opened.refresh_from_db()
     assert opened.sample_run == sample
@@ -423,6 +425,59 @@ def test_a_round_gathers_what_is_made_in_it(
     assert opened.ended_at is not None
     assert child.name in opened.decision
     assert services.open_round(project).number == 2
+
+
+def answer(sample: Run, voter: User) -> int:
+    """Record an annotation of what the run sampled; return its id."""
+    prompt = make_prompt(sample.project, text=f"answered {next(NUMBERS)}")
+    item = Item.objects.create(
+        project=sample.project,
+        kind="ranking",
+        prompt=prompt,
+        batch=sample.request["batch"],
+        purpose="training",
+    )
+    return item.annotations.create(annotator=voter, kind="ranking").pk
+
+
+def test_what_is_tried_beside_a_round_does_not_push_it_on(
+    contest: Evaluation, project: Project, bob: User
+) -> None:
+    before = request(project, checkpoint=contest.parent)
+    opened = services.open_round(project)
+    request(project, checkpoint=contest.parent)
+    other = make_snapshot(project, "preferences", annotation_ids=[answer(before, bob)])
+    start(project, "reward", parent=contest.parent, snapshot=other)
+    reward = make_checkpoint(project, kind="reward")
+    start(project, "ppo", parent=contest.child, reward_checkpoint=reward)
+    evaluate(project, contest.child, contest.parent)
+    opened.refresh_from_db()
+    assert (opened.reward_run, opened.policy_run, opened.evaluation) == (None, None, None)
+    assert selectors.loop_status(project, bob)[1].name == "prompts"
+
+
+def test_a_reward_run_that_failed_steps_back_behind_one_that_worked(
+    contest: Evaluation, project: Project, bob: User
+) -> None:
+    services.open_round(project)
+    sample = request(project, checkpoint=contest.parent)
+    judged = make_snapshot(project, "preferences", annotation_ids=[answer(sample, bob)])
+    worked, failed = (start(project, "reward", snapshot=judged) for _ in range(2))
+    Run.objects.filter(id=worked.pk).update(state="succeeded", ended_at=Now())
+    assert selectors.open_round(project).reward_run == failed
+    Run.objects.filter(id=failed.pk).update(state="failed", error="NaN.", ended_at=Now())
+    assert selectors.open_round(project).reward_run == worked
+    assert services.close_round(project, decision="Enough.").reward_run == worked
+
+
+def test_a_promotion_names_the_evaluation_that_decided(
+    contest: Evaluation, project: Project, alice: User, bob: User
+) -> None:
+    opened = services.open_round(project)
+    judge(contest, bob, 40, 10)
+    promote(contest.child, alice, evaluation=contest)
+    opened.refresh_from_db()
+    assert opened.evaluation == contest
 
 
 def test_a_round_can_end_without_a_promotion(contest: Evaluation, project: Project) -> None:
@@ -489,7 +544,11 @@ def test_the_pages_of_the_loop_know_what_is_next(
     for item in Item.objects.filter(batch=f"run-{run.pk}"):
         item.annotations.create(annotator=bob, kind="comparison")
     shows("reward", "Freeze preferences")
-    reward = carry_out(start(project, "reward", parent=sft)).checkpoint
+    judged = make_snapshot(
+        project, "preferences", annotation_ids=[Annotation.objects.earliest("id").pk]
+    )
+    shows("reward", "Start a reward run")
+    reward = carry_out(start(project, "reward", parent=sft, snapshot=judged)).checkpoint
     shows("policy", "Freeze prompts")
     ppo = start(project, "ppo", parent=sft, reward_checkpoint=reward)
     child = carry_out(ppo).checkpoint
@@ -551,15 +610,20 @@ def test_an_evaluation_without_votes_knows_nothing(contest: Evaluation) -> None:
 
 
 def test_the_loop_says_when_a_reward_model_did_not_wait_for_all(
-    project: Project, base: Checkpoint, alice: User, settings: Any
+    project: Project, base: Checkpoint, alice: User, bob: User, settings: Any
 ) -> None:
     settings.TRAINING_COMMAND = scripted.command("works")
     promote(base, alice)
     services.open_round(project)
     for number in range(3):
         make_prompt(project, text=f"prompt {number}")
-    tasks.execute_run(request(project, kind="comparison", completions_per_prompt=2).pk)
-    start(project, "reward")
+    sample = request(project, kind="comparison", completions_per_prompt=2)
+    tasks.execute_run(sample.pk)
+    start(
+        project,
+        "reward",
+        snapshot=make_snapshot(project, "preferences", annotation_ids=[answer(sample, bob)]),
+    )
     step = next(s for s in selectors.loop_status(project, alice) if s.name == "comparisons")
     assert step.state == "done"
     assert "before all were in" in step.note
