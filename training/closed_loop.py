@@ -270,7 +270,7 @@ class ClosedLoop:
             run.refresh_from_db()
             if run.state in Run.TERMINAL:
                 break
-            if run.total_steps and run.step != shown and run.step % 10 == 0:
+            if run.stage != Stage.SAMPLE and run.step != shown and run.step % 10 == 0:
                 shown = run.step
                 self.say(f"    {run.stage} {run.step}/{run.total_steps}")
             time.sleep(POLL_SECONDS)

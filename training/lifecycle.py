@@ -76,6 +76,7 @@ def claim(run_id: int, *, device: str | None = None) -> int | None:
                 heartbeat_at=None,
                 first_step_at=None,
                 phase="starting",
+                phase_unit="",
             )
             if not claimed:
                 return None

@@ -155,7 +155,12 @@ class Run(models.Model):
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     phase = models.CharField(max_length=100, blank=True)
-    """What the child is doing now, in words: `loading the model`, `rollout`."""
+    """What the child is doing now, in words: `loading the model`, `training`."""
+    phase_unit = models.CharField(max_length=20, blank=True)
+    """What the phase counts: `step` counts the run's steps, `token` or `batch` what follows here,
+    nothing where nobody can tell how far the phase is."""
+    phase_done = models.PositiveIntegerField(default=0)
+    phase_total = models.PositiveIntegerField(default=0)
     log_tail = models.TextField(blank=True)
     samples: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(
         default=list

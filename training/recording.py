@@ -20,6 +20,7 @@ LOG_EVERY_S = 3.0
 LOG_BYTES = 8_000
 LOG_LINES = 60
 SAMPLES_KEPT = 8
+STEP = "step"
 
 
 class Recorder:
@@ -45,7 +46,11 @@ class Recorder:
         match event["event"]:
             case "phase":
                 self._changes["phase"] = str(event.get("phase", ""))[:100]
+                self._changes["phase_unit"] = ""
+            case "count":
+                self._changes |= _count(event)
             case "progress":
+                self._changes["phase_unit"] = STEP
                 self._progress = (_whole(event.get("step")), _whole(event.get("total_steps")))
             case "metrics":
                 self._points += _points(event)
@@ -125,6 +130,15 @@ def tail(log: Path) -> str:
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and 0 <= value < 2**31 else 0
+
+
+def _count(event: Event) -> dict[str, Any]:
+    total = _whole(event.get("total"))
+    return {
+        "phase_unit": str(event.get("unit", ""))[:20],
+        "phase_done": min(_whole(event.get("done")), total),
+        "phase_total": total,
+    }
 
 
 def _points(event: Event) -> Iterator[tuple[int, str, float]]:

@@ -26,16 +26,21 @@ ANSWERED_SHARE = 0.95
 The interval holds for a number of judgements fixed beforehand, so stopping at the first good
 one would flatter. A few items are left over because everybody skipped them.
 """
+STEP_WORDS = {str(Stage.SAMPLE): "token"}
 FELL_THROUGH = (Run.State.FAILED, Run.State.CANCELLED)
 SCORES = {"tie": 0.5, "both_bad": 0.5}
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is. `eta_seconds` and `fraction` are None while nobody can know."""
+    """How far the phase of a run is: `done` of `total` things called `unit`; 0 of 0 if unknown.
 
-    step: int
-    total_steps: int
+    `eta_seconds` and `fraction` are None while nobody can know.
+    """
+
+    unit: str
+    done: int
+    total: int
     fraction: float | None
     eta_seconds: float | None
     elapsed_seconds: float | None
@@ -167,16 +172,27 @@ def run_curves(run: Run) -> dict[str, list[tuple[int, float]]]:
 def run_progress(run: Run) -> RunProgress:
     """Return how far the run is and how long the rest will take at the pace so far.
 
-    The pace is that of this attempt alone: what came before a resume says nothing about it.
+    The pace is that of this attempt alone: what came before a resume says nothing about it. Only
+    steps have one; how long it takes to load a model or to measure it, nobody knows beforehand.
     """
-    elapsed = _elapsed(run)
-    fraction = run.step / run.total_steps if run.total_steps else None
+    unit, done, total = run.phase_unit, run.phase_done, run.phase_total
     eta = None
+    if not unit:
+        done = total = 0
+    elif unit == "step":
+        unit, done, total = STEP_WORDS.get(run.stage, unit), run.step, run.total_steps
+        eta = _time_left(run)
+    return RunProgress(unit, done, total, done / total if total else None, eta, _elapsed(run))
+
+
+def _time_left(run: Run) -> float | None:
     done = run.step - run.first_step
-    if run.state == Run.State.RUNNING and run.first_step_at and run.heartbeat_at and done > 0:
-        took = (run.heartbeat_at - run.first_step_at).total_seconds()
-        eta = max(0.0, took / done * (run.total_steps - run.step))
-    return RunProgress(run.step, run.total_steps, fraction, eta, elapsed)
+    if run.state != Run.State.RUNNING or done <= 0 or run.step >= run.total_steps:
+        return None
+    if run.first_step_at is None or run.heartbeat_at is None:
+        return None
+    took = (run.heartbeat_at - run.first_step_at).total_seconds()
+    return max(0.0, took / done * (run.total_steps - run.step))
 
 
 def evaluation_result(evaluation: Evaluation) -> WinRate:

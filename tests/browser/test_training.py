@@ -25,7 +25,14 @@ def eve_is_there(sign_in: Callable[[User], None], eve: User) -> None:
 @pytest.fixture
 def run(project: Project) -> Run:
     return make_run(
-        project, state="running", attempt=1, started_at=timezone.now(), total_steps=40, step=1
+        project,
+        state="running",
+        attempt=1,
+        started_at=timezone.now(),
+        phase="training",
+        phase_unit="step",
+        total_steps=40,
+        step=1,
     )
 
 

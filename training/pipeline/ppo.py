@@ -113,10 +113,10 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(
         models.trainable(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )
-    reporter.phase("measuring the reference")
     with using(models.model, models.reference):
-        before = write_samples(models.model, models.tokenizer, held_out, config.seed)
-        score_before = held_out_score(models, held_out, config)
+        before = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
+        reporter.phase("measuring the reference")
+        score_before = held_out_score(models, held_out, config, reporter)
     models.baseline = score_before
     step, kl_coef = resume(job, models, optimizer, config)
     kl = 0.0
@@ -143,13 +143,13 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
             save_resume_point(job, models, optimizer, step, kl_coef)
         if stopping:
             raise RunStopped
-    reporter.phase("measuring the policy")
-    after = write_samples(models.model, models.tokenizer, held_out, config.seed)
+    after = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
     reporter.samples(before_and_after(held_out, before, after))
+    reporter.phase("measuring the policy")
     results = {
         "kl": kl,
         "score_before": score_before,
-        "score_after": held_out_score(models, held_out, config),
+        "score_after": held_out_score(models, held_out, config, reporter),
         "score_prompts": min(len(held_out), HELD_OUT_PROMPTS),
         "episodes": config.steps * config.batch_size,
     }
@@ -343,7 +343,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: PPOConfig, step:
 
 
 @torch.no_grad()
-def held_out_score(models: Models, prompts: list[PromptRow], config: PPOConfig) -> float:
+def held_out_score(
+    models: Models, prompts: list[PromptRow], config: PPOConfig, reporter: Reporter
+) -> float:
     """Return the mean reward of the active adapter's completions of held-out prompts."""
     active = models.model.active_adapter
     ids = [prompt.ids for prompt in prompts[:HELD_OUT_PROMPTS]]
@@ -354,6 +356,7 @@ def held_out_score(models: Models, prompts: list[PromptRow], config: PPOConfig) 
         max_new_tokens=config.max_new_tokens,
         temperature=config.temperature,
         generator=torch.Generator().manual_seed(config.seed + 1),
+        after_token=lambda done: reporter.count(done, config.max_new_tokens, "token"),
     )
     with using(models.model, "reward", back=active):
         pad = models.tokenizer.pad_token_id

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.pipeline.checkpoints import seal
-from training.pipeline.errors import PipelineError
+from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.events import Report
 
 ShouldStop = Callable[[], bool]
@@ -27,7 +27,17 @@ class Reporter:
     def phase(self, phase: str) -> None:
         self.report({"event": "phase", "phase": phase})
 
+    def count(self, done: int, total: int, unit: str) -> None:
+        """Tell how far a phase between the steps is; raise RunStopped if it is to stop.
+
+        For what leaves nothing behind that would be worth saving: a resumed run does it again.
+        """
+        if self.should_stop():
+            raise RunStopped
+        self.report({"event": "count", "done": done, "total": total, "unit": unit})
+
     def progress(self, step: int, total_steps: int) -> None:
+        """Tell which step of the run is done: what its time left is reckoned from."""
         self.report({"event": "progress", "step": step, "total_steps": total_steps})
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
@@ -53,6 +63,7 @@ class TrainerReporter(TrainerCallback):
         self.reporter = reporter
         self.learning_rate = learning_rate
         self.stopped = False
+        self.batches_evaluated = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -67,6 +78,12 @@ class TrainerReporter(TrainerCallback):
         if self.reporter.should_stop() and state.global_step < state.max_steps:
             self.stopped = True
             control.should_save = control.should_training_stop = True
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        self.batches_evaluated += 1
+        self.reporter.count(self.batches_evaluated, len(more["eval_dataloader"]), "batch")
 
     def on_log(
         self,

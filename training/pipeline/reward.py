@@ -60,6 +60,7 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
             f"{config.max_length}. Collect more comparisons or rankings, raise max_length, or "
             "lower min_pairs."
         )
+    reporter.phase("preparing the training")
     torch.manual_seed(config.seed)  # the score head and the adapter begin at random
     base = load_reward_base(job.base_path, tokenizer)
     model = add_reward_adapter(base, job.adapter_path, config)
@@ -75,7 +76,9 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
         "train_prompts": len({group.prompt_id for group in training}),
         "left_out_too_long": left_out + left_out_held,
         "heldout_by": heldout_by,
-        **evaluate(model, held_out, tokenizer.pad_token_id, config.batch_size, by=heldout_by),
+        **evaluate(
+            model, held_out, tokenizer.pad_token_id, config.batch_size, reporter, by=heldout_by
+        ),
     }
     reporter.phase("publishing the checkpoint")
     publish_adapter(job, model, tokenizer, "default", results)
@@ -84,7 +87,13 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
 
 @torch.no_grad()
 def evaluate(
-    model: PeftModel, groups: list[PreferenceGroup], pad: int, batch_size: int, *, by: str
+    model: PeftModel,
+    groups: list[PreferenceGroup],
+    pad: int,
+    batch_size: int,
+    reporter: Reporter,
+    *,
+    by: str,
 ) -> dict[str, Any]:
     """Return the accuracy on held-out pairs with its interval, and the scores' mean and spread.
 
@@ -106,6 +115,7 @@ def evaluate(
                 pair = (number, min(chosen, rejected), max(chosen, rejected))
                 cluster.append(group.prompt_id if by == "prompt" else pair)
             offset += len(group.completions)
+        reporter.count(min(start + batch_size, len(groups)), len(groups), "prompt")
     if not right:
         return {"heldout_pairs": 0}
     accuracy, low, high = accuracy_with_interval(right, cluster)

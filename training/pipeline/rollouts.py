@@ -273,12 +273,13 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     value_head: nn.Module | None = None,
+    after_token: Callable[[int], None] | None = None,
 ) -> Sampled:
     """Sample `repeat` completions of each prompt; rows that ended leave the batch.
 
     The log-probs are those of the distribution at `temperature`, before `top_p` cuts its tail.
     Every step draws one uniform number per row from `generator`, so a row's text does not depend
-    on when others end.
+    on when others end. `after_token` is told how many tokens each row has by now, at most.
     """
     for drawing in draw(
         model,
@@ -292,6 +293,8 @@ def sample(
         value_head=value_head,
     ):
         drawn = drawing
+        if after_token is not None:
+            after_token(drawn.written)
     width = int(drawn.lengths.max())
     mask = (torch.arange(width, device=drawn.tokens.device) < drawn.lengths.unsqueeze(1)).long()
     return Sampled(

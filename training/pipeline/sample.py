@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,21 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
     sources = [("policy", job.adapter_path), *([("rival", job.rival_path)] if job.rival else [])]
     per_batch = max(1, config.batch_size // config.completions_per_prompt)
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
-    total = len(batches) * len(sources)
+    total = len(batches) * len(sources) * config.max_new_tokens
     rows: list[dict[str, Any]] = []
     for number, (source, adapter_path) in enumerate(sources):
         model = _load(job.base_path, adapter_path)
         reporter.phase("sampling")
         for position, batch in enumerate(batches):
-            if reporter.should_stop():
-                raise RunStopped
             step = number * len(batches) + position
-            rows += _answer(model, tokenizer, batch, config, source, step)
-            reporter.progress(step + 1, total)
+
+            def after_token(done: int, before: int = step * config.max_new_tokens) -> None:
+                if reporter.should_stop():
+                    raise RunStopped
+                reporter.progress(before + done, total)
+
+            rows += _answer(model, tokenizer, batch, config, source, step, after_token)
+            after_token(config.max_new_tokens)  # all may have ended early
         del model
     rows.sort(key=lambda row: (row["prompt_id"], row["source"]))
 
@@ -71,6 +76,7 @@ def _answer(
     config: SampleConfig,
     source: str,
     step: int,
+    after_token: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     drawn = sample(
         model,
@@ -81,6 +87,7 @@ def _answer(
         repeat=config.completions_per_prompt,
         temperature=config.temperature,
         top_p=config.top_p,
+        after_token=after_token,
     )
     rows = []
     for number, (tokens, mask) in enumerate(zip(drawn.tokens, drawn.mask, strict=True)):

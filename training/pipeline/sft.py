@@ -42,9 +42,9 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
     torch.manual_seed(config.seed)  # a new adapter begins at random
     model = add_policy(load_base(job.base_path), job.adapter_path, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
-    reporter.phase("writing samples")
-    before = write_samples(model, tokenizer, shown, config.seed)
+    before = write_samples(model, tokenizer, shown, config.seed, reporter)
 
+    reporter.phase("preparing the training")
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training.rows, held_out.rows, reporting)
     resume = newest_whole(Path(job.work_dir) / "trainer", "checkpoint-*")
@@ -59,7 +59,7 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
     if held_out.rows:
         results["eval_loss"] = trainer.evaluate()["eval_loss"]
         results["eval_rows"] = len(held_out.rows)
-    after = write_samples(model, tokenizer, shown, config.seed)
+    after = write_samples(model, tokenizer, shown, config.seed, reporter)
     reporter.samples(before_and_after(shown, before, after))
     reporter.phase("publishing the checkpoint")
     publish_adapter(job, model, tokenizer, "policy", results)

@@ -143,7 +143,9 @@ def test_it_stops_asking_once_the_run_has_ended(
 
 
 def test_it_answers_nothing_new_until_something_changes(engineer: Client, project: Project) -> None:
-    run = make_run(project, state="running", started_at=timezone.now(), total_steps=10)
+    run = make_run(
+        project, state="running", started_at=timezone.now(), total_steps=10, phase_unit="step"
+    )
     first = text_of(engineer.get(url("run_status", run.pk)))
     found = re.search(r'"seen": "(\w+)"', first)
     assert found
@@ -153,6 +155,29 @@ def test_it_answers_nothing_new_until_something_changes(engineer: Client, projec
     changed = engineer.get(status)
     assert changed.status_code == 200
     assert "step 3 of 10" in text_of(changed)
+
+
+def test_it_says_how_far_a_phase_between_the_steps_is(engineer: Client, project: Project) -> None:
+    run = make_run(
+        project,
+        state="running",
+        started_at=timezone.now(),
+        total_steps=4,
+        step=4,
+        phase="writing samples",
+        phase_unit="token",
+        phase_done=12,
+        phase_total=48,
+    )
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert "writing samples, token 12 of 48" in page
+    assert 'value="0.2500"' in page
+    assert " left</span>" not in page
+    Run.objects.filter(id=run.pk).update(phase="evaluating", phase_unit="")
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert "evaluating</span>" in page
+    assert "<progress" in page
+    assert 'max="1"' not in page
 
 
 def test_it_hands_out_the_last_fragment_when_the_run_ends_between_two_questions(

@@ -45,12 +45,29 @@ def test_it_writes_what_the_child_said(run: Run, recorder: Recorder) -> None:
     assert run.metrics.get().value == 0.5
 
 
+def test_a_new_phase_begins_to_count_anew(run: Run, recorder: Recorder) -> None:
+    recorder({"event": "phase", "phase": "writing samples"})
+    recorder({"event": "count", "unit": "token", "done": 60, "total": 48})
+    recorder.flush()
+    run.refresh_from_db()
+    assert (run.phase_unit, run.phase_done, run.phase_total) == ("token", 48, 48)
+    recorder({"event": "progress", "step": 3, "total_steps": 40})
+    recorder.flush()
+    run.refresh_from_db()
+    assert run.phase_unit == "step"
+    recorder({"event": "phase", "phase": "evaluating"})
+    recorder.flush()
+    run.refresh_from_db()
+    assert (run.phase, run.phase_unit, run.step) == ("evaluating", "", 3)
+
+
 def test_it_survives_any_event(run: Run, recorder: Recorder) -> None:
     assert recorder(metrics(1, nan=math.nan, inf=-math.inf, big=10**400, text="x", yes=True))
     assert recorder({"event": "metrics", "step": "x", "values": [1]})
     assert recorder({"event": "progress", "step": -4, "total_steps": 2**40})
     assert recorder({"event": "samples", "samples": {"a": 1}})
     assert recorder({"event": "samples", "samples": ["text"]})
+    assert recorder({"event": "count", "unit": ["x"], "done": None, "total": -1})
     assert recorder({"event": "something new"})
     recorder.close()
     assert set(run.metrics.values_list("name", "value")) == {("yes", 1.0)}

@@ -583,13 +583,21 @@ def test_it_knows_where_a_checkpoint_comes_from(project: Project, base: Checkpoi
 def test_it_reckons_the_time_left_from_this_attempt_alone(project: Project) -> None:
     from datetime import timedelta
 
-    run = make_run(project, step=30, total_steps=40, first_step=20, state="running")
+    run = make_run(
+        project, step=30, total_steps=40, first_step=20, state="running", phase_unit="step"
+    )
     run.started_at = run.created_at
     run.first_step_at = run.created_at + timedelta(seconds=5)
     run.heartbeat_at = run.first_step_at + timedelta(seconds=20)
     progress = selectors.run_progress(run)
     assert progress.fraction == 0.75
     assert progress.eta_seconds == pytest.approx(20)
+    run.phase, run.phase_unit = "evaluating", ""
+    progress = selectors.run_progress(run)
+    assert (progress.fraction, progress.eta_seconds, progress.total) == (None, None, 0)
+    run.phase_unit, run.phase_done, run.phase_total = "batch", 1, 4
+    progress = selectors.run_progress(run)
+    assert (progress.fraction, progress.eta_seconds, progress.unit) == (0.25, None, "batch")
 
 
 def test_equal_texts_count_as_ties_that_nobody_judged(contest: Evaluation, bob: User) -> None:

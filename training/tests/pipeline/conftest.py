@@ -21,11 +21,11 @@ RunStage = Callable[..., tuple[str, dict[str, Any], list[dict[str, Any]]]]
 
 
 def run_job(
-    job: Job, should_stop: Callable[[], bool] = lambda: False
+    job: Job, should_stop: Callable[[list[dict[str, Any]]], bool] = lambda events: False
 ) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
     """Return the output folder, the results and the events of a job."""
     events: list[dict[str, Any]] = []
-    outcome = train(job, report=events.append, should_stop=should_stop)
+    outcome = train(job, report=events.append, should_stop=lambda: should_stop(events))
     return str(outcome.output), outcome.results, events
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +35,26 @@ def weights(output: str) -> dict[str, torch.Tensor]:
     return load_file(Path(output) / "adapter_model.safetensors")
 
 
+def at_step_3(events: list[dict[str, Any]]) -> bool:
+    return any(e["event"] == "progress" and e["step"] >= 3 for e in events)
+
+
+def evaluating(events: list[dict[str, Any]]) -> bool:
+    return {"event": "phase", "phase": "evaluating"} in events
+
+
+@pytest.mark.parametrize("stage", ["sft", "reward"])
+def test_it_stops_while_it_evaluates_and_trains_nothing_again(
+    make_job: MakeJob, tmp_path: Path, stage: str
+) -> None:
+    config, rows = STAGES[stage]
+    job = make_job(tmp_path, config, rows)
+    with pytest.raises(RunStopped):
+        run_job(job, should_stop=evaluating)
+    _, _, events = run_job(job)
+    assert len([e for e in events if e["event"] == "metrics" and "loss" in e["values"]]) == 0
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_it_resumes_to_the_weights_of_an_uninterrupted_run(
     make_job: MakeJob, reward_adapter: str, tmp_path: Path, stage: str
@@ -43,9 +64,8 @@ def test_it_resumes_to_the_weights_of_an_uninterrupted_run(
     expected = weights(run_job(make_job(tmp_path / "whole", config, rows, **more))[0])
 
     job = make_job(tmp_path / "halves", config, rows, **more)
-    calls = iter(range(1000))
     with pytest.raises(RunStopped):
-        run_job(job, should_stop=lambda: next(calls) >= 2)
+        run_job(job, should_stop=at_step_3)
     assert not Path(job.output_dir).exists()
     output, _, events = run_job(job)
     assert min(e["step"] for e in events if e["event"] == "progress") > 0
@@ -60,9 +80,8 @@ def test_it_ignores_a_torn_resume_point(
 ) -> None:
     config, rows = STAGES["ppo"]
     job = make_job(tmp_path, config, rows, reward_path=reward_adapter)
-    calls = iter(range(1000))
     with pytest.raises(RunStopped):
-        run_job(job, should_stop=lambda: next(calls) >= 2)
+        run_job(job, should_stop=at_step_3)
     (point,) = Path(job.work_dir).glob("resume-*")
     with (point / "policy.safetensors").open("r+b") as file:
         file.truncate(100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -217,6 +218,33 @@ def test_it_learns_a_reward_with_a_known_optimum(
     assert free_score > 2.2
     assert priced_score < free_score - 0.1
     assert priced_kl < free_kl / 2
+
+
+def told(events: list[dict[str, Any]]) -> dict[str, list[tuple[str, int, int]]]:
+    """Return what each phase counted, by the phase's name."""
+    phases: dict[str, list[tuple[str, int, int]]] = {}
+    for event in events:
+        match event["event"]:
+            case "phase":
+                counts = phases.setdefault(event["phase"], [])
+            case "count":
+                counts.append((event["unit"], event["done"], event["total"]))
+    return phases
+
+
+def test_it_tells_how_far_it_is_before_and_after_the_steps(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+) -> None:
+    sft = SFTConfig(batch_size=4, epochs=0.2)
+    counted = told(run_job(make_job(tmp_path / "sft", sft, "demonstrations"))[2])
+    assert counted["writing samples"][0] == ("token", 1, 48)
+    unit, done, total = counted["evaluating"][-1]
+    assert (unit, done) == ("batch", total)
+    assert not counted["training"]
+    ppo_job = make_job(tmp_path / "ppo", SMALL_PPO, "prompts", reward_path=reward_adapter)
+    counted = told(run_job(ppo_job)[2])
+    assert counted["measuring the reference"][0] == ("token", 1, 8)
+    assert counted["measuring the policy"][0] == ("token", 1, 8)
 
 
 def test_it_samples_for_a_checkpoint_and_its_rival(
