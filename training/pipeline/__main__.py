@@ -36,7 +36,9 @@ def _run(path: str, report: Report, stop: threading.Event) -> int:
     try:
         from training.pipeline import train
         from training.pipeline.config import Job
+        from training.pipeline.quiet import keep_quiet
 
+        keep_quiet()
         job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         result = train(job, report=report, should_stop=stop.is_set)
     except RunStopped:
