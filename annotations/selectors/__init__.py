@@ -8,6 +8,7 @@ from annotations.selectors.guidelines import (
     guideline_draft,
     guideline_history,
     guideline_in_force,
+    guideline_preview,
     known_guideline,
 )
 from annotations.selectors.history import (
@@ -63,6 +64,7 @@ __all__ = [
     "guideline_draft",
     "guideline_history",
     "guideline_in_force",
+    "guideline_preview",
     "home_cards",
     "in_words",
     "items_open_to",

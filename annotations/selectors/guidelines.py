@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
+from annotations import markdown
+from annotations.algorithms.text import unix_newlines
 from annotations.models import (
     Assignment,
     GuidelineAcknowledgement,
@@ -22,6 +24,11 @@ def guideline_in_force(project: Project, kind: str) -> GuidelineVersion | None:
 def guideline_draft(project: Project, kind: str) -> GuidelineVersion | None:
     """Return the one unpublished draft of the guidelines for a kind of work."""
     return project.guideline_versions.filter(kind=kind, published_at__isnull=True).first()
+
+
+def guideline_preview(text: str) -> str:
+    """Return the HTML that labellers would see; raise TextError for what could not be kept."""
+    return markdown.render(unix_newlines(text))
 
 
 def guideline_history(project: Project, kind: str) -> QuerySet[GuidelineVersion]:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotations import access, selectors, services
+from annotations.algorithms.text import TextError
 from annotations.forms import GuidelineForm
 from annotations.models import GuidelineVersion, Kind, Project, Role
 from annotations.views.request import AuthenticatedRequest, SeeOther
@@ -64,10 +65,14 @@ def edit_guideline(request: AuthenticatedRequest, project_id: int, kind: str) ->
     form = GuidelineForm(
         request.POST or None, initial={"text": begun_from.text if begun_from else ""}
     )
+    preview = None
     if form.is_valid():
+        text = form.cleaned_data["text"]
         try:
-            return _save(request, project, kind, form.cleaned_data["text"])
-        except services.ServiceError as error:
+            if "preview" not in request.POST:
+                return _save(request, project, kind, text)
+            preview = selectors.guideline_preview(text)
+        except (services.ServiceError, TextError) as error:
             form.add_error("text", str(error))
     context = {
         "project": project,
@@ -76,8 +81,9 @@ def edit_guideline(request: AuthenticatedRequest, project_id: int, kind: str) ->
         "form": form,
         "draft": draft,
         "in_force": in_force,
+        "preview": preview,
     }
-    status = 422 if form.is_bound else 200
+    status = 422 if form.errors else 200
     return render(request, "annotations/edit_guideline.html", context, status=status)
 
 
