@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
+from django.db.models.functions import Lower
 
-from annotations.models import Item, Kind, Membership, Project, Prompt, Split, Turn, in_force
+from annotations.models import (
+    Item,
+    Kind,
+    Membership,
+    Project,
+    Prompt,
+    Role,
+    Split,
+    Turn,
+    in_force,
+)
 
 
 def members_of(project: Project) -> QuerySet[Membership]:
-    """Return everyone in a project, people who sign in first, with what each has done."""
+    """Return everyone in a project, with what each has done: by role, then by name.
+
+    Those who cannot sign in (imported votes are theirs) come last.
+    """
     done = Count(
         "user__annotations",
         filter=in_force("user__annotations__") & Q(user__annotations__item__project=F("project")),
@@ -17,7 +31,14 @@ def members_of(project: Project) -> QuerySet[Membership]:
     return (
         project.memberships.select_related("user")
         .annotate(annotation_count=done)
-        .order_by("-user__is_active", "role", "user__username")
+        .annotate(rank=Case(*(When(role=role, then=n) for n, role in enumerate(Role))))
+        .order_by(
+            "-user__is_active",
+            "rank",
+            Lower("user__first_name"),
+            Lower("user__last_name"),
+            "user__username",
+        )
     )
 
 

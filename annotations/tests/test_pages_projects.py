@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -271,6 +272,49 @@ def test_members_are_added_changed_paused_and_removed(
     assert not Membership.objects.filter(user=charlie).exists()
 
 
+def said(client: Client, page: str, data: dict[str, str]) -> str:
+    """Return the notices on the page that follows a form."""
+    return "".join(re.findall(r'role="status">(.*?)</div>', text_after(client, page, data), re.S))
+
+
+def text_after(client: Client, page: str, data: dict[str, str]) -> str:
+    return client.post(page, data, follow=True).text
+
+
+def test_each_change_of_a_member_says_what_is_so_now(alices: Client, project: Project) -> None:
+    bob = Membership.objects.get(user__username="bob")
+    page = url("change_membership", project, bob.pk)
+    assert "Saved: Bob is an engineer now." in said(
+        alices, page, {"action": "role", "role": "engineer"}
+    )
+    assert "Bob is paused" in said(alices, page, {"action": "pause"})
+    assert "Bob can work again" in said(alices, page, {"action": "resume"})
+
+
+def test_a_removal_can_be_undone_on_the_page_that_tells_of_it(
+    alices: Client, project: Project
+) -> None:
+    bob = Membership.objects.get(user__username="bob")
+    html = text_after(alices, url("change_membership", project, bob.pk), {"action": "remove"})
+    assert "Bob is no longer a member." in html
+    form = dict(re.findall(r'type="hidden" name="(username|role)" value="(\w+)"', html))
+    assert form == {"username": "bob", "role": "annotator"}
+    assert "Bob is a member now, as a labeller." in said(alices, url("members", project), form)
+    assert Membership.objects.get(user__username="bob").role == "annotator"
+    assert "no longer a member" not in alices.get(url("members", project)).text
+
+
+def test_members_stand_by_role_and_then_by_name(
+    alices: Client, project: Project, charlie: User
+) -> None:
+    zoe = User.objects.create_user("aaa", first_name="zoe")
+    for user, role in ((zoe, "annotator"), (charlie, "engineer")):
+        Membership.objects.create(project=project, user=user, role=role)
+    html = alices.get(url("members", project)).text
+    names = re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', html)
+    assert names == ["Alice", "Charlie", "Eve", "Carol", "Bea", "Ben", "Bob", "zoe"]
+
+
 def test_the_last_owner_stays(alices: Client, project: Project, alice: User) -> None:
     membership = Membership.objects.get(user=alice)
     page = url("change_membership", project, membership.pk)
@@ -323,6 +367,18 @@ def test_a_draft_is_seen_by_owners_alone_until_it_is_published(
     html = client.get(read).text
     assert "Published <strong>text</strong>" in html
     assert "How to do a comparison." in client.get(read, {"version": "1"}).text
+
+
+def test_guidelines_are_previewed_before_anything_is_kept(alices: Client, project: Project) -> None:
+    edit = url("edit_guideline", project, "comparison")
+    before = list(GuidelineVersion.objects.values())
+    response = alices.post(edit, {"text": "A **new**\r\ntext <script>x</script>", "preview": "1"})
+    assert response.status_code == 200
+    assert "A <strong>new</strong>\ntext &lt;script&gt;" in response.text
+    assert "not saved yet" in response.text
+    assert "A **new**\r\ntext &lt;script&gt;x&lt;/script&gt;</textarea>" in response.text
+    assert list(GuidelineVersion.objects.values()) == before
+    assert alices.post(edit, {"text": "zero\x00byte", "preview": "1"}).status_code == 422
 
 
 def test_guidelines_do_not_run_what_they_hold(alices: Client, project: Project) -> None:

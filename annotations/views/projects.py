@@ -22,6 +22,9 @@ from annotations.models import Kind, Membership, Project, Role, User
 from annotations.views.queue import work_cards
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
+REMOVED = "removed_member"
+"""Where a session keeps who was just removed, to be shown with a way back."""
+
 
 @login_required
 @require_GET
@@ -109,7 +112,8 @@ def members(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
             except services.ServiceError as error:
                 form.add_error("username", str(error))
             else:
-                messages.success(request, f"{user} is a member now.")
+                role = Role(form.cleaned_data["role"])
+                messages.success(request, f"{user} is a member now, as {_with_article(role)}.")
                 return SeeOther(reverse("annotations:members", args=[project.id]))
     return _members_page(request, project, form, status=422 if form.is_bound else 200)
 
@@ -129,23 +133,34 @@ def change_membership(
             request, project, MemberForm(), problem="That change is not possible.", status=422
         )
     try:
-        _change(membership, form.cleaned_data["action"], form.cleaned_data["role"])
+        _change(request, membership, form.cleaned_data["action"], form.cleaned_data["role"])
     except services.ServiceError as error:
         return _members_page(request, project, MemberForm(), problem=str(error), status=409)
-    messages.success(request, f"{membership.user}: saved.")
     return SeeOther(reverse("annotations:members", args=[project.id]))
 
 
-def _change(membership: Membership, action: str, role: str) -> None:
+def _change(request: AuthenticatedRequest, membership: Membership, action: str, role: str) -> None:
+    """Carry out one act on a member and say what came of it."""
+    user = membership.user
     match action:
         case "role":
             services.set_role(membership, Role(role))
+            messages.success(request, f"Saved: {user} is {_with_article(Role(role))} now.")
         case "pause":
             services.pause_member(membership)
+            messages.success(request, f"Saved: {user} is paused and gets no work until resumed.")
         case "resume":
             services.resume_member(membership)
+            messages.success(request, f"Saved: {user} can work again.")
         case "remove":
             services.remove_member(membership)
+            removed = {"project": membership.project_id, "username": user.username}
+            request.session[REMOVED] = removed | {"role": membership.role, "name": str(user)}
+
+
+def _with_article(role: Role) -> str:
+    article = "an" if role in (Role.OWNER, Role.ENGINEER) else "a"
+    return f"{article} {role.label.lower()}"
 
 
 def _members_page(
@@ -156,9 +171,11 @@ def _members_page(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
+    removed = request.session.pop(REMOVED, None)
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.id),
+        "removed": removed if removed and removed["project"] == project.id else None,
         "people": selectors.members_of(project),
         "roles": Role.choices,
         "form": form,
