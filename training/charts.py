@@ -14,6 +14,8 @@ from html import escape
 Point = tuple[float, float]
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 62, 8, 20
+DOT_RADIUS = 4
+"""Of a point without a neighbour; a smaller one is overlooked on an otherwise empty chart."""
 MOST_POINTS = 240
 """Points drawn per series; more would not be seen on a small chart."""
 SERIES_CLASSES = 4
@@ -219,11 +221,14 @@ def describe(title: str, series: Sequence[Series]) -> str:
             continue
         (first_x, first_y), (last_x, last_y) = finite[0], finite[-1]
         values = [y for _, y in finite]
-        text = (
-            f"{one.name}: {len(finite)} points, from {short(first_y)} at step {first_x:g} "
-            f"to {short(last_y)} at step {last_x:g}, lowest {short(min(values))}, "
-            f"highest {short(max(values))}"
-        )
+        if len(finite) == 1:
+            text = f"{one.name}: one point, {short(first_y)} at step {first_x:g}"
+        else:
+            text = (
+                f"{one.name}: {len(finite)} points, from {short(first_y)} at step {first_x:g} "
+                f"to {short(last_y)} at step {last_x:g}, lowest {short(min(values))}, "
+                f"highest {short(max(values))}"
+            )
         gaps = len(one.points) - len(finite)
         words.append(f"{text}; {gaps} not a number" if gaps else text)
     return f"{title}. " + ". ".join(words)
@@ -239,6 +244,8 @@ class _Frame:
     y_high: float
     width: int
     height: int
+    steps: tuple[float, float]
+    """The first and the last step that has a point."""
 
     @classmethod
     def around(cls, points: Sequence[Point], width: int, height: int) -> _Frame:
@@ -246,9 +253,10 @@ class _Frame:
         y_low, y_high = min(ys), max(ys)
         pad = (y_high - y_low) * 0.06 or abs(y_high) * 0.1 or 1.0
         x_low, x_high = min(xs), max(xs)
-        if x_low == x_high:
+        steps = (x_low, x_high)
+        if x_low == x_high:  # a lone point stands in the middle, over its step
             x_low, x_high = x_low - 1, x_high + 1
-        return cls(x_low, x_high, y_low - pad, y_high + pad, width, height)
+        return cls(x_low, x_high, y_low - pad, y_high + pad, width, height, steps)
 
     def x(self, value: float) -> float:
         share = (value - self.x_low) / (self.x_high - self.x_low)
@@ -280,7 +288,7 @@ def _x_axis(frame: _Frame) -> list[str]:
     parts = [
         f'<line class="chart__axis" x1="{MARGIN_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'
     ]
-    whole = [t for t in ticks(frame.x_low, frame.x_high) if t == int(t)]
+    whole = [t for t in ticks(*frame.steps) if t == int(t)]
     for tick in whole:
         parts.append(
             f'<text class="chart__tick" x="{_number(frame.x(tick))}" y="{frame.height - 5}" '
@@ -296,7 +304,7 @@ def _line(frame: _Frame, series: Series, number: int) -> list[str]:
         places = [f"{_number(frame.x(x))},{_number(frame.y(y))}" for x, y in stretch]
         if len(places) == 1:
             x, y = places[0].split(",")
-            parts.append(f'<circle class="{css} chart__dot" cx="{x}" cy="{y}" r="2.5"/>')
+            parts.append(f'<circle class="{css} chart__dot" cx="{x}" cy="{y}" r="{DOT_RADIUS}"/>')
         else:
             parts.append(f'<polyline class="{css}" points="{" ".join(places)}"/>')
     return parts

@@ -30,8 +30,14 @@ def test_it_draws_one_line_per_unbroken_stretch() -> None:
 
 
 def test_it_draws_a_lone_point_as_a_dot() -> None:
-    svg = line_chart("Loss", [Series("loss", [(1, 3.0)])])
-    assert len(parsed(svg).findall("circle")) == 1
+    svg = line_chart("Loss", [Series("loss", [(7, 3.0)])])
+    (dot,) = parsed(svg).findall("circle")
+    assert float(dot.attrib["r"]) >= 4
+    texts = [(t.attrib["class"], t.text) for t in parsed(svg).findall("text")]
+    assert ("chart__last chart__last--1", "3") in texts
+    assert "one point, 3 at step 7" in parsed(svg).attrib["aria-label"]
+    below = [t.text for t in parsed(svg).findall("text") if t.attrib.get("y") == "145"]
+    assert below == ["7"]
 
 
 def test_it_labels_the_last_value_and_says_the_numbers_in_words() -> None:
