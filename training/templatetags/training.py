@@ -93,18 +93,29 @@ def split_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int, int]]:
 
 @register.filter
 def other_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int]]:
-    """Return the snapshot's counts beside rows and prompts: annotations, annotators, ties."""
-    flat = [(name.replace("_", " "), n) for name, n in snapshot.counts.items()]
-    return [(name, n) for name, n in flat if isinstance(n, int) and name != "left out"]
+    """Return what the rows come from: annotations and annotators. Prompts come from neither."""
+    found = [(name, snapshot.counts.get(name, 0)) for name in ("annotations", "annotators")]
+    return [(name, n) for name, n in found if n]
 
 
 @register.filter
-def left_out(snapshot: DatasetSnapshot) -> list[tuple[str, Any]]:
-    """Return why rows were left out, with how many."""
-    reasons = snapshot.counts.get("left_out") or {}
-    if not isinstance(reasons, dict):
-        return [("rows", reasons)]
-    return [(str(reason).replace("_", " "), n) for reason, n in reasons.items() if n]
+def left_out(snapshot: DatasetSnapshot) -> list[str]:
+    """Return what is not in the rows and why, in words."""
+    counts = snapshot.counts
+    reasons = [
+        f"{reason.replace('_', ' ')}: {_of(n, 'row')}"
+        for reason, n in counts.get("left_out", {}).items()
+        if n
+    ]
+    if ties := counts.get("ties"):
+        reasons.append(f"{_of(ties, 'tie')}: neither is better, so there is no pair to learn from")
+    if bad := counts.get("both_bad"):
+        reasons.append(f"{_of(bad, 'judgement')} that both are bad: no pair to learn from")
+    return reasons
+
+
+def _of(count: int, what: str) -> str:
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
 @register.filter

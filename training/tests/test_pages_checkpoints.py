@@ -230,6 +230,19 @@ def test_it_shows_counts_and_what_was_left_out(engineer: Client, project: Projec
         assert figure in page
 
 
+def test_ties_are_among_what_was_left_out(engineer: Client, project: Project) -> None:
+    rows = {"train": 3, "validation": 0, "test": 0}
+    undecided = make_snapshot(
+        project, "preferences", counts={"rows": rows, "ties": 2, "both_bad": 1, "left_out": {}}
+    )
+    page = text_of(engineer.get(url("snapshot", undecided.pk)))
+    assert "2 ties: neither is better" in page
+    assert "1 judgement that both are bad" in page
+    assert "Nothing was left out" not in page
+    whole = make_snapshot(project, counts={"rows": rows, "ties": 0, "both_bad": 0, "left_out": {}})
+    assert "Nothing was left out." in text_of(engineer.get(url("snapshot", whole.pk)))
+
+
 def test_it_downloads_the_rows(engineer: Client, project: Project) -> None:
     snapshot = make_snapshot(project)
     response: Any = engineer.get(url("download_snapshot", snapshot.pk))
