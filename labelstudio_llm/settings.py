@@ -209,6 +209,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "labelstudio_llm.middleware.DatabaseBusyMiddleware",
+    "labelstudio_llm.middleware.explain_wrong_method",
 ]
 TEMPLATES = [
     {

@@ -425,6 +425,23 @@ def test_it_says_that_the_gate_is_closed(engineer: Client, project: Project, bob
     assert "tie 1" in page
 
 
+def test_the_address_of_a_button_leads_to_its_page(engineer: Client, project: Project) -> None:
+    checkpoint = make_checkpoint(project)
+    for address, page in (
+        (url("promote_checkpoint", checkpoint.pk), url("checkpoint", checkpoint.pk)),
+        (url("open_round", project.pk), url("loop", project.pk)),
+        (url("freeze_snapshot", project.pk), url("snapshots", project.pk)),
+        (reverse("annotations:start", args=[project.pk]), f"/projects/{project.pk}/"),
+        (reverse("annotations:sign_out"), "/"),
+    ):
+        response = engineer.get(address)
+        assert response.status_code == 405
+        assert response["Allow"] == "POST"
+        assert f'id="above" href="{page}"' in text_of(response)
+        assert engineer.get(page).status_code == 200
+    assert not Promotion.objects.exists()
+
+
 # The loop
 
 
