@@ -302,6 +302,12 @@ def test_a_removal_can_be_undone_on_the_page_that_tells_of_it(
     assert "Bob is a member now, as a labeller." in said(alices, url("members", project), form)
     assert Membership.objects.get(user__username="bob").role == "annotator"
     assert "no longer a member" not in alices.get(url("members", project)).text
+    again = Membership.objects.get(user__username="bob")
+    page = url("change_membership", project, again.pk)
+    alices.post(page, {"action": "pause"})
+    assert 'name="paused"' in text_after(alices, page, {"action": "remove"})
+    alices.post(url("members", project), {**form, "paused": "1"})
+    assert Membership.objects.get(user__username="bob").state == "paused"
 
 
 def test_members_stand_by_role_and_then_by_name(

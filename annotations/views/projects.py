@@ -108,7 +108,9 @@ def members(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
             form.add_error("username", "Nobody here has this name. Ask for it to be created first.")
         else:
             try:
-                services.add_member(project, user, form.cleaned_data["role"])
+                member = services.add_member(project, user, form.cleaned_data["role"])
+                if "paused" in request.POST:  # the removal of somebody paused is undone
+                    services.pause_member(member)
             except services.ServiceError as error:
                 form.add_error("username", str(error))
             else:
@@ -155,7 +157,11 @@ def _change(request: AuthenticatedRequest, membership: Membership, action: str, 
         case "remove":
             services.remove_member(membership)
             removed = {"project": membership.project_id, "username": user.username}
-            request.session[REMOVED] = removed | {"role": membership.role, "name": str(user)}
+            request.session[REMOVED] = removed | {
+                "name": str(user),
+                "role": membership.role,
+                "was_paused": membership.state == Membership.State.PAUSED,
+            }
 
 
 def _with_article(role: Role) -> str:
