@@ -66,10 +66,16 @@ def examples(evaluation: Evaluation, most: int = 20) -> list[Example]:
     return [example for example in found if example is not None]
 
 
-def tally(example: Example) -> str:
-    """Return the verdicts in words: `child 2, tie 1`."""
+def tally(example: Example, evaluation: Evaluation) -> str:
+    """Return the verdicts in words: `2 for ppo-6, 1 tie`."""
+    words = {
+        "child": f"for {evaluation.child}",
+        "parent": f"for {evaluation.parent}",
+        "tie": "tie",
+        "both_bad": "both bad",
+    }
     counts = Counter(example.verdicts)
-    return ", ".join(f"{verdict.replace('_', ' ')} {n}" for verdict, n in counts.most_common())
+    return ", ".join(f"{n} {words[verdict]}" for verdict, n in counts.most_common())
 
 
 def _counted(evaluation: Evaluation) -> Any:

@@ -99,6 +99,11 @@ class Step:
     run: Run | None = None
 
 
+START = {
+    "sft": "Start supervised fine-tuning",
+    "reward": "Start a reward model",
+    "ppo": "Start PPO",
+}
 TITLES: dict[StepName, str] = {
     "start": "First policy",
     "prompts": "Prompts answered",
@@ -199,8 +204,9 @@ def evaluation_result(evaluation: Evaluation) -> WinRate:
     """Return the child's win rate, computed from the annotations as they are now.
 
     Ties and both-bad count one half. So does a pair of equal texts, which nobody is asked about:
-    once for each vote that it would have had. Without annotations n is 0 and the interval is 0 to
-    1, whatever is equal.
+    once for each vote that it would have had. An empty answer is an answer: people see that it is
+    empty and say so; a vote that nobody cast would be behind no annotation. Without annotations n
+    is 0 and the interval is 0 to 1, whatever is equal.
     """
     judged = [
         (battle["prompt_id"], _score(battle, evaluation.child_id))
@@ -253,8 +259,8 @@ def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
     result = evaluation_result(evaluation)
     if result.low <= 0.5:
         return (
-            f"The win rate is {result.rate:.0%} with a 95 % interval of {result.low:.0%} to "
-            f"{result.high:.0%} over {result.n} votes{_of_equal_texts(evaluation)}; the interval "
+            f"The win rate is {_share(result.rate)} with a 95 % interval of {_share(result.low)} "
+            f"to {_share(result.high)} over {result.n} votes{_of_equal_texts(evaluation)}; it "
             "must lie above 50 %. Evaluate on more prompts, or train on."
         )
     return ""
@@ -328,6 +334,9 @@ def _start(project: Project) -> Step:
     if run is not None and run.state in (Run.State.QUEUED, Run.State.RUNNING):
         return step(f"{run} is {run.state}.", _watch(run), run)
     if not project.snapshots.filter(content=Content.DEMONSTRATIONS).exists():
+        if not project.items.filter(kind="demonstration", annotations__isnull=False).exists():
+            action = NextAction("annotations:project", (project.pk,), "Write demonstrations")
+            return step("Nobody has written a demonstration yet; a model learns from them.", action)
         action = NextAction("training:snapshots", (project.pk,), "Freeze demonstrations")
         return step("Collect demonstrations, then freeze them.", action)
     failed = run is not None and run.state == Run.State.FAILED
@@ -457,11 +466,11 @@ def _train(project: Project, opened: Round, content: Content, stage: str) -> Nex
 
 def _new_run(project: Project, stage: str, **chosen: str) -> NextAction:
     query = {"stage": stage, **chosen}
-    return NextAction("training:new_run", (project.pk,), f"Start a {stage} run", query=query)
+    return NextAction("training:new_run", (project.pk,), START[stage], query=query)
 
 
 def _watch(run: Run) -> NextAction:
-    return NextAction("training:run", (run.pk,), f"Watch {run}")
+    return NextAction("training:run", (run.pk,), f"Watch run {run.pk}")
 
 
 def _waiting(first: StepName) -> list[Step]:

@@ -34,8 +34,8 @@ CONTENT_OF = {
     Stage.PPO: Content.PROMPTS,
 }
 CURES = {
-    Content.DEMONSTRATIONS: "Collect more demonstrations or lower min_rows.",
-    Content.PREFERENCES: "Collect more comparisons or rankings, or lower min_pairs.",
+    Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
+    Content.PREFERENCES: "Collect more comparisons or rankings, or lower “Min pairs”.",
     Content.PROMPTS: "Add prompts to the project and freeze again.",
 }
 KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")

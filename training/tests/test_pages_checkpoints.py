@@ -389,7 +389,7 @@ def test_it_shows_interval_n_and_examples_once_votes_are_in(
     assert "n = 12" in page
     assert "95\u00a0% interval" in page
     assert "child answers 3" in page
-    assert "child 1" in page
+    assert "1 for child" in page
     assert "gate is open" in page
 
 
@@ -422,7 +422,18 @@ def test_it_says_that_the_gate_is_closed(engineer: Client, project: Project, bob
     vote(evaluation, bob, "tie")
     page = text_of(engineer.get(url("evaluation", evaluation.pk)))
     assert "gate is closed" in page
-    assert "tie 1" in page
+    assert "1 tie" in page
+
+
+def test_there_is_nothing_to_evaluate_the_only_checkpoint_against(
+    engineer: Client, project: Project
+) -> None:
+    base = make_base(project)
+    page = text_of(engineer.get(url("checkpoint", base.pk)))
+    assert "no other checkpoint yet" in page
+    assert "Start evaluation" not in page
+    make_checkpoint(project)
+    assert "Start evaluation" in text_of(engineer.get(url("checkpoint", base.pk)))
 
 
 def test_the_address_of_a_button_leads_to_its_page(engineer: Client, project: Project) -> None:

@@ -20,7 +20,7 @@ from annotations.models import (
     Retraction,
     User,
 )
-from annotations.tests.factories import make_prompt
+from annotations.tests.factories import make_demonstration, make_prompt
 from training import lifecycle, selectors, services, tasks
 from training.models import Checkpoint, Evaluation, Promotion, Round, Run
 from training.services import ServiceError
@@ -528,6 +528,8 @@ def test_the_pages_of_the_loop_know_what_is_next(
         make_prompt(project, text=f"prompt {number}")
     shows("start", "Register")
     base = make_base(project)
+    shows("start", "Write demonstrations")
+    make_demonstration(project, bob)
     shows("start", "Freeze demonstrations")
     run = start(project, parent=base)
     shows("start", "Watch")
@@ -545,9 +547,9 @@ def test_the_pages_of_the_loop_know_what_is_next(
         item.annotations.create(annotator=bob, kind="comparison")
     shows("reward", "Freeze preferences")
     judged = make_snapshot(
-        project, "preferences", annotation_ids=[Annotation.objects.earliest("id").pk]
+        project, "preferences", annotation_ids=[Annotation.objects.latest("id").pk]
     )
-    shows("reward", "Start a reward run")
+    shows("reward", "Start a reward model")
     reward = carry_out(start(project, "reward", parent=sft, snapshot=judged)).checkpoint
     shows("policy", "Freeze prompts")
     ppo = start(project, "ppo", parent=sft, reward_checkpoint=reward)
