@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -196,6 +200,61 @@ def test_a_failed_turn_says_why_and_can_be_asked_again(conversation: Assignment)
     assert (turn.state, turn.error, turn.progress) == (State.WAITING, "", 0)
     assert not services.fail_turn(claimed.id, claimed.attempt, "Late.")
     assert [one.attempt for one in services.claim_waiting_turns(1)] == [2]
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """Do all of these at the same moment. Return what they returned."""
+    barrier = threading.Barrier(len(acts))
+
+    def act(this: Callable[[], Any]) -> Any:
+        try:
+            barrier.wait(timeout=60)
+            return this()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(act, acts))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_those_who_answer_at_once_claim_no_turn_twice(
+    project: Project, bob: User, bea: User, ben: User
+) -> None:
+    for user in (bob, bea, ben):
+        for _ in range(3):
+            make_assignment(make_item(project, Kind.CONVERSATION), user)
+    found = at_once(*[lambda: services.claim_waiting_turns(9) for _ in range(4)])
+    claimed = [turn.id for turns in found for turn in turns]
+    assert sorted(claimed) == sorted(Turn.objects.values_list("id", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_replies_that_come_as_it_ends_are_kept_whole_or_not_at_all(
+    project: Project, bob: User
+) -> None:
+    for number in range(5):
+        assignment = make_assignment(make_item(project, Kind.CONVERSATION), bob)
+        waiting = go_on(assignment, f"Message {number}")
+        (claimed,) = services.claim_waiting_turns(1)
+        both = replies(project, "late one", "late two")
+        answered, _ = at_once(
+            partial(services.answer_turn, claimed.id, claimed.attempt, both),
+            partial(services.submit_conversation, assignment),
+        )
+        waiting.refresh_from_db()
+        assert waiting.state == (State.ANSWERED if answered else State.DROPPED)
+        assert waiting.prompt.completions.count() == (2 if answered else 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_is_sent_twice_at_once_is_asked_once(project: Project, bob: User) -> None:
+    assignment = make_assignment(make_item(project, Kind.CONVERSATION), bob)
+    make_replies(assignment)
+    services.pick(assignment, 0, "tie")
+    turns = at_once(*[lambda: services.say(assignment, 1, "And then?") for _ in range(4)])
+    assert len({turn.pk for turn in turns}) == 1
+    assert assignment.turns.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
@@ -529,7 +588,7 @@ def test_a_labeller_begins_a_conversation_of_their_own(project: Project, bob: Us
     assert turn.prompt == assignment.item.prompt
     assert turn.prompt.messages == [{"role": "user", "content": "Hello?"}]
     assert (turn.prompt.origin, turn.prompt.created_by) == ("annotator", bob)
-    assert assignment.item.open_slots == 0
+    assert Item.objects.get().open_slots == 0
     with pytest.raises(ServiceError, match="in a conversation already"):
         services.start_conversation(project, bob, "Hello again?")
     make_replies(assignment)
