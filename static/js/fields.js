@@ -17,9 +17,15 @@ export function servedFieldsOf(form) {
     .map((control) => [control.name, control.defaultValue ?? control.value]);
 }
 
-/** Say whether two lists of fields are the same, but for the line ends that browsers send. */
+/**
+ * Say whether two lists of fields are the same, but for the line ends that browsers send and the
+ * order that a database keeps the names in.
+ */
 export function isSame(some, others) {
-  const plain = (fields) => JSON.stringify(fields.map(([n, v]) => [n, v.replace(/\r\n?/g, "\n")]));
+  const byName = ([a], [b]) => Number(a > b) - Number(a < b);
+  const plain = (fields) => JSON.stringify(
+    fields.map(([n, v]) => [n, v.replace(/\r\n?/g, "\n")]).sort(byName),
+  );
   return plain(some) === plain(others);
 }
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from annotations import services
 from annotations.models import Annotation, Assignment, Kind, Project, Turn, User
@@ -96,6 +96,29 @@ def test_it_survives_a_reload_at_every_step(page: Page, conversation: Assignment
     expect(at(page, "wait")).to_be_visible()
     page.reload()
     expect(page.locator("[data-prompt]")).to_have_text("Half a mess")
+
+
+def test_a_draft_whose_answer_got_lost_is_known_again_in_whatever_order(
+    page: Page, conversation: Assignment
+) -> None:
+    make_replies(conversation)
+    services.pick(conversation, 0, "tie")
+    page.reload()
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        # PostgreSQL gives the fields back in an order of its own.
+        stored = Assignment.objects.get().draft or {}
+        Assignment.objects.update(draft=dict(sorted(stored.items())))
+        route.abort()
+
+    page.route("**/draft/", lose, times=1)
+    box(page).fill("A frog")
+    expect(page.locator("#saving")).to_contain_text("Not saved: no connection")
+    box(page).fill("A frog leaps")
+    expect(page.locator("#saving")).to_contain_text("Draft saved")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    assert (Assignment.objects.get().draft or {})["text"] == ["A frog leaps"]
 
 
 def test_the_end_is_undone_with_what_was_not_sent(page: Page, conversation: Assignment) -> None:
