@@ -20,6 +20,7 @@ stays in memory, with the adapters that were used last.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import sys
@@ -55,6 +56,9 @@ class Refusal(PipelineError):
 def main() -> int:
     """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the process that started it decides
+    # Read when torch is loaded. Threads that spin while they wait for each other take minutes for
+    # a reply beside a run that uses the same cores (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     report = events_to_stdout()
     report({"event": "phase", "phase": "starting"})
     with beating(report):
