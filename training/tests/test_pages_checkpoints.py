@@ -413,8 +413,8 @@ def test_examples_leave_out_votes_that_were_taken_back(
         Retraction.objects.create(annotation=annotation)
     vote(evaluation, bea, "left")
     page = text_of(engineer.get(url("evaluation", evaluation.pk)))
-    assert "child 1" in page
-    assert "tie 1" not in page
+    assert "1 for child" in page
+    assert "1 tie" not in page
 
 
 def test_it_says_that_the_gate_is_closed(engineer: Client, project: Project, bob: User) -> None:
