@@ -177,11 +177,8 @@ function focusFirst() {
   place?.focus({ preventScroll: true });
 }
 
-// At once: who goes on typing after a pick types the next message.
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.id === "work" && document.activeElement === document.body) focusFirst();
-});
-
+// In the same moment as the swap (base.html has no delay for settling): who goes on typing after a
+// pick types the next message, and what is typed at once belongs to the item on the page.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id !== "work") return;
   // 422: what was sent is nowhere but in this page, and the focus is where it was.
