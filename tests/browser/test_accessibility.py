@@ -102,6 +102,19 @@ def test_nothing_shifts_when_a_page_or_the_next_item_arrives(
     assert sum(page.evaluate("window.shifts")) < 0.01
 
 
+@pytest.mark.parametrize("panel", ["open", "closed"])
+def test_the_work_stands_in_its_place_before_the_guidelines_have_arrived(
+    page: Page, project: Project, bob: User, sign_in: SignIn, panel: str
+) -> None:
+    sign_in(bob)
+    open_item(page, make_work(project, Kind.COMPARISON), bob)
+    page.evaluate("panel => document.cookie = `guidelines=${panel}; path=/`", panel)
+    page.reload()
+    place = page.locator(".bench__work").bounding_box()
+    page.evaluate("document.getElementById('guidelines').remove()")
+    assert page.locator(".bench__work").bounding_box() == place
+
+
 @pytest.mark.parametrize("kind", Kind.values)
 def test_it_reflows_at_320_pixels_which_is_400_percent(
     page: Page, project: Project, bob: User, sign_in: SignIn, kind: str
