@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,12 @@ def test_a_hung_broker_does_not_hold_up_a_page(machine: Machine, project: Projec
     machine.processes[0].send_signal(signal.SIGCONT)
     assert lifecycle.due_for_hint() == [(run.pk, "training")]
     assert tasks.send_hint(run.pk, "training") is True
+
+
+def test_the_scheduler_ends_with_a_worker_that_is_killed(machine: Machine) -> None:
+    worker = machine.start_beat()
+    wait_until(lambda: (machine.folder / "schedule.dat").exists(), 30)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    assert len(children) == 2  # the scheduler and the one that carries out
+    worker.kill()
+    wait_until(lambda: not any(is_alive(int(child)) for child in children), 10)
