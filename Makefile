@@ -15,6 +15,9 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
+# A third process uses the time in which the others wait for a browser or a worker, and whoever is
+# done takes over what another has not begun.
+SPREAD := -n 3 --dist worksteal
 
 .PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:
@@ -26,11 +29,11 @@ run: $(RUNTIME) $(MODEL) $(STATIC)
 test: test-sqlite test-postgresql
 
 test-sqlite: $(DEVELOPMENT)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q $(SPREAD)
 
 # The same promises on the other database: what touches rows, not what touches tensors.
 test-postgresql: $(DEVELOPMENT)
-	$(BIN)/python -m tests.postgresql $(BIN)/pytest -q -n 2 --dist loadfile \
+	$(BIN)/python -m tests.postgresql $(BIN)/pytest -q $(SPREAD) \
 		-m "not slow and not browser" --ignore training/tests/pipeline annotations training
 
 lint: $(DEVELOPMENT)

@@ -108,8 +108,10 @@ def test_a_hundred_items_of_every_kind_without_the_pointer(
         "for (const name of ['pointerdown', 'pointermove', 'mousedown', 'touchstart'])"
         " addEventListener(name, () => window.pointed(name), true);"
     )
-    for number in range(100):
-        make_work(project, Kind.values[number % len(Kind.values)])
+    # Four conversations: the model's time to answer is not a labeller's.
+    others = [kind for kind in Kind.values if kind != Kind.CONVERSATION]
+    for kind in [Kind.CONVERSATION] * 4 + [others[n % len(others)] for n in range(96)]:
+        make_work(project, kind)
     sign_in(bob)
     page.goto(f"/projects/{project.pk}/")
     page.locator('button[name="kind"]').first.focus()
@@ -128,7 +130,7 @@ def test_a_hundred_items_of_every_kind_without_the_pointer(
             for key in ANSWERS[kind]:
                 page.keyboard.press(key)
             strokes[kind].append(len(ANSWERS[kind]))
-        expect(page.locator(f'#answer[action="{action}"]')).to_have_count(0)
+        page.locator(f'#answer[action="{action}"]').wait_for(state="detached")
     expect(nothing_is_left(page)).to_be_visible()
     done = Annotation.objects.filter(annotator=bob)
     assert done.count() == 100

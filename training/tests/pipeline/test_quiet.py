@@ -9,9 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
+from training.pipeline.config import Job, RewardConfig
 from training.pipeline.quiet import is_worth_saying
 
 NEW_HEAD = """LlamaForSequenceClassification LOAD REPORT from: /models/tiny
@@ -23,19 +21,13 @@ Notes:
 - MISSING: those params were newly initialized."""
 
 
-@pytest.mark.parametrize(
-    ("config", "rows"),
-    [
-        (SFTConfig(batch_size=4, epochs=0.2), "demonstrations"),
-        (RewardConfig(batch_size=4, epochs=0.2), "preferences"),
-    ],
-    ids=["sft", "reward"],
-)
 def test_the_log_of_a_healthy_run_is_free_of_library_talk(
-    make_job: Callable[..., Job], tmp_path: Path, config: AnyConfig, rows: str
+    make_job: Callable[..., Job], tmp_path: Path
 ) -> None:
+    # A reward model says most: it loads what sft loads, and a head that nobody has trained.
+    job = make_job(tmp_path, RewardConfig(batch_size=4, epochs=0.2), "preferences")
     path = tmp_path / "job.json"
-    path.write_text(json.dumps(make_job(tmp_path, config, rows).to_dict()))
+    path.write_text(json.dumps(job.to_dict()))
     child = subprocess.run(
         [sys.executable, "-m", "training.pipeline", str(path)],
         capture_output=True,
