@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import stat
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 
 # Linux refuses socket paths above 107 bytes, macOS above 103.
 LONGEST_SOCKET_PATH = 100
@@ -28,7 +32,27 @@ def socket_path(folder: Path) -> Path:
 
 def socket_url(folder: Path) -> str:
     """Return the address of the server of `folder`, as Celery reads it."""
-    return f"redis+socket://{socket_path(folder)}"
+    path = socket_path(folder)
+    if path.parent != folder:
+        with suppress(FileNotFoundError):  # the server has not made it yet
+            check_socket_folder(path.parent)
+    return f"redis+socket://{path}"
+
+
+def check_socket_folder(place: Path) -> None:
+    """Raise ImproperlyConfigured unless a folder is this user's and closed to everybody else.
+
+    Its name can be guessed and everybody may write to /tmp: in a folder that somebody else made,
+    the programs would talk to that person's server.
+    """
+    found = place.lstat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_own or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is too long for the broker's socket, which goes to {place} instead. But that "
+            "is not a folder of your own that is closed to others. Remove it, or choose a shorter "
+            "VAR_DIR, then start again."
+        )
 
 
 def remove_socket_folder(folder: Path) -> None:
@@ -70,15 +94,26 @@ def main() -> None:
         print("REDIS_URL is set; the embedded broker stays off.", flush=True)
         signal.sigwait(ends)
         return
+    try:
+        command = _prepare()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    os.execv(command[0], command)
+
+
+def _prepare() -> list[str]:
+    """Make the folders of the server and say where it listens; return its command line."""
     from labelstudio_llm import settings
 
     folder = settings.BROKER_DIR
     folder.mkdir(parents=True, exist_ok=True)
     path = socket_path(folder)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = server_command(folder)
+    if path.parent != folder:
+        with suppress(FileExistsError):  # by whomever it was made
+            path.parent.mkdir(mode=0o700)
+        check_socket_folder(path.parent)
     print(f"Broker listens on {path}, its log is {folder / 'valkey.log'}", flush=True)
-    os.execv(command[0], command)
+    return server_command(folder)
 
 
 if __name__ == "__main__":
