@@ -25,7 +25,10 @@ STRENGTH_FROM_GAP = (
     (0.0, "negligibly"),
 )
 """Smallest rubric gap of each strength."""
-KIND_OF_FIELD = {"text": "demonstration", "choice": "comparison", "tier-1": "ranking"}
+POINT_GAP = 0.75
+"""How far below perfect (a score of 0) each point of a scale lies under the one above it."""
+JUDGED = ("comparison", "ranking", "rating")
+"""The kinds of work that need a judge and nobody who writes."""
 TIMEOUT_SECONDS = 30
 
 
@@ -35,13 +38,17 @@ class SimulationError(Exception):
 
 @dataclass
 class WorkPage:
-    """What an annotator sees: the prompt, the completions in their order, the form."""
+    """What an annotator sees: the prompt, the completions in their order, the form.
+
+    `scales` are the questions that are asked about a completion, each with its highest point.
+    """
 
     action: str = ""
     kind: str = ""
     prompt: str = ""
     completions: list[str] = field(default_factory=list)
     hidden: dict[str, str] = field(default_factory=dict)
+    scales: dict[str, int] = field(default_factory=dict)
 
 
 class _PageParser(HTMLParser):
@@ -54,22 +61,21 @@ class _PageParser(HTMLParser):
         self._text: list[str] | None = None
         self._into = ""
         self._in_form = False
-        self.token = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        if tag == "input" and values.get("name") == "csrfmiddlewaretoken":
-            self.token = values.get("value") or ""
+        self.page.kind = values.get("data-work") or self.page.kind
         if tag == "form":
             action = values.get("action") or ""
             self._in_form = action.endswith("/submit/")
             if self._in_form:
                 self.page.action = action
-        if self._in_form and tag in ("input", "select", "textarea"):
-            name = values.get("name") or ""
-            self.page.kind = KIND_OF_FIELD.get(name, self.page.kind)
+        if self._in_form and tag == "input":
+            name, value = values.get("name") or "", values.get("value") or ""
             if values.get("type") == "hidden":
-                self.page.hidden[name] = values.get("value") or ""
+                self.page.hidden[name] = value
+            if values.get("type") == "radio" and name.startswith("rating-"):
+                self.page.scales[name] = max(int(value), self.page.scales.get(name, 0))
         if self._text is not None:
             if tag == "br":
                 self._text.append("\n")
@@ -96,6 +102,11 @@ class _PageParser(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._text is not None:
             self._text.append(data)
+
+
+def _position(name: str) -> int:
+    """Return which completion a question is about: `rating-2-overall` is about the second."""
+    return int(name.split("-")[1])
 
 
 def read_page(html: str) -> WorkPage | None:
@@ -134,14 +145,32 @@ class SimulatedAnnotator:
         return answered
 
     def answer(self, page: WorkPage) -> dict[str, str]:
-        """Return the form fields for what the page asks: a choice between two, or tiers."""
+        """Return the form fields for what the page asks: a choice, tiers, points of scales."""
+        if page.kind not in JUDGED:
+            raise SimulationError(
+                "Simulated annotators compare, rank and rate; they do not write, and this page "
+                f"asks for a {page.kind}. Ask people, or for another kind of work."
+            )
         scores = [self.judge(page.prompt, text) for text in page.completions]
-        if len(scores) == 2:
+        if page.kind == "comparison":
             return {"choice": self.choose(scores[0], scores[1])}
-        if len(scores) > 2:
+        fields = {
+            name: str(self.rate(scores[_position(name) - 1], points))
+            for name, points in page.scales.items()
+        }
+        if page.kind == "ranking":
             tiers = self.rank(scores)
-            return {f"tier-{i + 1}": str(tier) for i, tier in enumerate(tiers)}
-        raise SimulationError("Simulated annotators compare and rank; they do not write.")
+            fields |= {f"tier-{i + 1}": str(tier) for i, tier in enumerate(tiers)}
+        return fields
+
+    def rate(self, score: float, points: int) -> int:
+        """Return the point of a scale for a score; a flipped one lies as far from the other end.
+
+        A perfect score has the highest point. Flags are never raised: they are about what a text
+        says, which the rubric does not know.
+        """
+        point = max(1, points - round(max(0.0, -score) / POINT_GAP))
+        return points + 1 - point if self.random.random() < self.flip else point
 
     def choose(self, left: float, right: float) -> str:
         """Return the choice between two scores; a flipped judgement says the opposite.

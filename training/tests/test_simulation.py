@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from annotations.models import Annotation, Item, Kind, Project, User
+from annotations.tests.factories import make_item, make_rating_scheme
+from conftest import PASSWORD
 from training import simulation
-from training.simulation import SimulatedAnnotator, read_page
+from training.services import KINDS_OF_WORK
+from training.simulation import SimulatedAnnotator, SimulationError, read_page
 
 PAGE = """
 <form action="/search/"><input name="q"></form>
+<article data-work="comparison">
 <p data-prompt>Write a haiku about &lt;b&gt;.</p>
 <div data-completion>one <em>two</em>
 three</div><div data-completion>four</div>
@@ -18,6 +24,7 @@ three</div><div data-completion>four</div>
 <input type="hidden" name="csrfmiddlewaretoken" value="abc">
 <input type="radio" name="choice" value="tie">
 </form>
+</article>
 """
 
 
@@ -68,3 +75,55 @@ def test_it_says_how_much_better(annotator: SimulatedAnnotator, gap: float, stre
     annotator.flip = 0.0
     assert annotator.choose(gap, 0.0) == f"left-{strength}"
     assert simulation.STRENGTH_FROM_GAP[-1][0] == 0.0
+
+
+def test_it_rates_from_the_top_of_the_scale_down(annotator: SimulatedAnnotator) -> None:
+    annotator.flip = 0.0
+    assert [annotator.rate(score, 7) for score in (0.0, -0.75, -3.0, -90.0)] == [7, 6, 3, 1]
+    annotator.flip = 1.0
+    assert [annotator.rate(score, 7) for score in (0.0, -3.0)] == [1, 5]
+
+
+@pytest.fixture
+def ask(live_server: Any, project: Project, bob: User) -> Any:
+    """Return a function that lets bob be a program that prefers short texts."""
+
+    def work(kind: str) -> int:
+        annotator = SimulatedAnnotator(
+            live_server.url, "bob", PASSWORD, judge=lambda _p, t: -len(t) / 4, flip=0.0, seed=1
+        )
+        return annotator.work(project.pk, kind)
+
+    return work
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_answers_what_is_asked_before_a_ranking(project: Project, ask: Any) -> None:
+    scheme = make_rating_scheme(project, before_ranking=True)
+    texts = ["abc", "a", "ab", "abcd"]
+    item = make_item(project, Kind.RANKING, texts=texts, rating_scheme=scheme)
+    assert ask(Kind.RANKING) == 1
+    annotation = Annotation.objects.get(item=item)
+    tiers = dict(annotation.ranking.entries.values_list("completion__text", "tier"))
+    assert tiers == {"a": 0, "ab": 1, "abc": 2, "abcd": 3}
+    said = annotation.rating.answers.values_list("completion__text", "question", "value")
+    assert set(said) == {
+        *((text, "harmful", 0) for text in texts),
+        *(("a", "overall", 7), ("ab", "overall", 6), ("abc", "overall", 6)),
+        ("abcd", "overall", 6),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_WORK)
+@pytest.mark.django_db(transaction=True)
+def test_it_judges_every_kind_and_says_what_it_cannot_write(
+    project: Project, ask: Any, kind: str
+) -> None:
+    make_item(project, kind)
+    if kind in simulation.JUDGED:
+        assert ask(kind) == 1
+        assert Annotation.objects.get().kind == kind
+        assert not Item.objects.filter(open_slots=1).exists()
+    else:
+        with pytest.raises(SimulationError, match=f"they do not write.*asks for a {kind}"):
+            ask(kind)
