@@ -63,6 +63,11 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/undo/", queue.undo, name="undo"),
     path("assignments/<int:assignment_id>/correct/", queue.correct, name="correct"),
     path(
+        "assignments/<int:assignment_id>/correct/discard/",
+        queue.discard_correction,
+        name="discard_correction",
+    ),
+    path(
         "assignments/<int:assignment_id>/history/",
         history.assignment_history,
         name="assignment_history",

@@ -71,6 +71,21 @@ class Retraction(models.Model):
         return f"Retraction of {self.annotation_id}"
 
 
+class CorrectionDraft(models.Model):
+    """What was entered so far to correct an annotation; gone when that is not in force any more."""
+
+    annotation = models.OneToOneField(
+        Annotation, on_delete=models.CASCADE, primary_key=True, related_name="correction_draft"
+    )
+    fields: models.JSONField[dict[str, list[str]], dict[str, list[str]]] = models.JSONField()
+    """As the form of its kind has them, like those of an assignment's draft."""
+    revision = models.PositiveIntegerField(default=0)
+    """Raised by every saved draft; a page that knows an older one may not overwrite it."""
+
+    def __str__(self) -> str:
+        return f"Draft of a correction of {self.annotation_id}"
+
+
 class Demonstration(models.Model):
     """An ideal answer, written by a person."""
 

@@ -1,6 +1,8 @@
 """What pages read."""
 
 from annotations.selectors.answers import (
+    Correction,
+    correction_of,
     fields_of,
     in_words,
 )
@@ -51,6 +53,7 @@ from annotations.selectors.turns import Standing, standing_of, turns_of
 __all__ = [
     "AgreementReport",
     "AnnotationRecord",
+    "Correction",
     "HomeCard",
     "OwnStatistics",
     "Previous",
@@ -60,6 +63,7 @@ __all__ = [
     "agreement_report",
     "annotations_of",
     "assignments_of",
+    "correction_of",
     "fields_of",
     "guideline_draft",
     "guideline_history",

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from annotations.algorithms.parts import parts_of
 from annotations.keys import ACTIONS
-from annotations.models import Annotation, Completion, Kind, Rating
+from annotations.models import Annotation, Completion, CorrectionDraft, Kind, Rating
 
 SCALES = ("choice", "decision")
 ABOUT = "turn"
 """Says which turn of a conversation was entered. Nobody enters it."""
 CHOSEN = {action.name: action.label for action in ACTIONS}
 """An answer on a scale in words; it has the name of the key that chooses it."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the page of a correction is filled in with, and whether somebody has begun with it."""
+
+    fields: dict[str, list[str]]
+    revision: int = 0
+    is_begun: bool = False
+
+
+def correction_of(annotation: Annotation) -> Correction:
+    """Return the draft of a correction, or what was handed in where there is none."""
+    handed_in = fields_of(annotation)
+    draft = CorrectionDraft.objects.filter(annotation=annotation).first()
+    if draft is None:
+        return Correction(handed_in)
+    is_begun = _entered_in(draft.fields) != _entered_in(handed_in)
+    return Correction(draft.fields, draft.revision, is_begun)
+
+
+def _entered_in(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: values for name, values in fields.items() if any(values)}
 
 
 def fields_of(annotation: Annotation) -> dict[str, list[str]]:

@@ -4,7 +4,9 @@ from annotations.services.assemblies import submit_assembly
 from annotations.services.assignments import (
     SavedDraft,
     acknowledge,
+    discard_correction,
     measure,
+    save_correction_draft,
     save_draft,
     undo,
 )
@@ -91,6 +93,7 @@ __all__ = [
     "change_keys",
     "claim_waiting_turns",
     "create_project",
+    "discard_correction",
     "fail_turn",
     "has_waiting_turns",
     "import_preferences",
@@ -107,6 +110,7 @@ __all__ = [
     "report_turn_progress",
     "reset_keys",
     "resume_member",
+    "save_correction_draft",
     "save_draft",
     "save_guideline_draft",
     "save_scheme_draft",

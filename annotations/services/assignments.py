@@ -17,16 +17,17 @@ from annotations.algorithms.text import unix_newlines
 from annotations.models import (
     Assignment,
     AssignmentEvent,
+    CorrectionDraft,
     GuidelineAcknowledgement,
     GuidelineVersion,
     Kind,
     Retraction,
     User,
 )
-from annotations.selectors.answers import fields_of
+from annotations.selectors.answers import correction_of, fields_of
 from annotations.services.review_items import withdraw_review
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import LONGEST_MS, annotation_in_force
+from annotations.services.submissions import LONGEST_MS, annotation_in_force, expect_edits
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -44,16 +45,17 @@ Event = AssignmentEvent.Name
 
 @dataclass(frozen=True)
 class SavedDraft:
-    """What is stored now; nothing changed where it is `stale`: newer than what the page knew."""
+    """What is stored now.
+
+    Nothing changed where it is `stale`, newer than what the page knew, or where what the page is
+    about is `closed`.
+    """
 
     revision: int
     state: str
-    stale: bool
     fields: dict[str, list[str]]
-
-    @property
-    def closed(self) -> bool:
-        return self.state in Assignment.CLOSED
+    stale: bool = False
+    closed: bool = False
 
 
 @transaction.atomic
@@ -68,10 +70,12 @@ def save_draft(
     entered = _check_fields(fields)
     current = _locked(assignment)
     stored = current.draft or {}
-    if current.state in Assignment.CLOSED or revision != current.draft_revision:
+    if current.state in Assignment.CLOSED:
+        return SavedDraft(current.draft_revision, current.state, stored, closed=True)
+    if revision != current.draft_revision:
         # Sent again because the answer was lost: that is stored already.
-        stale = current.state not in Assignment.CLOSED and stored != entered
-        return SavedDraft(current.draft_revision, current.state, stale, stored)
+        is_stale = stored != entered
+        return SavedDraft(current.draft_revision, current.state, stored, stale=is_stale)
     queue.hold(current)
     if current.draft is None:
         queue.record(current.pk, Event.DRAFTED)
@@ -80,7 +84,50 @@ def save_draft(
         draft_revision=F("draft_revision") + 1,
         active_ms=_active_ms(current, active_ms, current.asked_at),
     )
-    return SavedDraft(revision + 1, current.state, stale=False, fields=entered)
+    return SavedDraft(revision + 1, current.state, entered)
+
+
+@transaction.atomic
+def save_correction_draft(
+    assignment: Assignment,
+    fields: Fields,
+    *,
+    correcting: int,
+    revision: int,
+    active_ms: int = 0,
+) -> SavedDraft:
+    """Keep what was entered so far to correct the annotation with this id.
+
+    A page that knows an older revision than the one stored changes nothing, nor does one that
+    corrects what is not in force any more.
+    """
+    entered = _check_fields(fields)
+    current = _locked(assignment)
+    expect_edits(current)
+    annotation = annotation_in_force(current)
+    if annotation is None or annotation.pk != correcting:
+        return SavedDraft(0, current.state, {}, closed=True)
+    stored = correction_of(annotation)
+    if revision != stored.revision:
+        is_stale = stored.fields != entered
+        return SavedDraft(stored.revision, current.state, stored.fields, stale=is_stale)
+    CorrectionDraft.objects.update_or_create(
+        annotation=annotation, defaults={"fields": entered, "revision": revision + 1}
+    )
+    measured = _active_ms(current, active_ms, current.asked_at)
+    Assignment.objects.filter(id=current.pk).update(active_ms=measured)
+    return SavedDraft(revision + 1, current.state, entered)
+
+
+@transaction.atomic
+def discard_correction(assignment: Assignment) -> None:
+    """Begin anew with what was handed in. Pages that know the draft are stale from then on."""
+    current = _locked(assignment)
+    annotation = annotation_in_force(current)
+    if annotation is not None:
+        CorrectionDraft.objects.filter(annotation=annotation).update(
+            fields=fields_of(annotation), revision=F("revision") + 1
+        )
 
 
 def measure(assignment: Assignment, active_ms: int) -> None:
@@ -166,7 +213,10 @@ def _expect_in_time(current: WithAnnotations[Assignment, Asked]) -> None:
 
 
 def _take_back(current: Assignment) -> None:
-    """Retract what was submitted. The place within the overlap that it had is held again."""
+    """Retract what was submitted. The place within the overlap that it had is held again.
+
+    The draft is what was entered last, be it to correct what is retracted.
+    """
     annotation = annotation_in_force(current)
     assert annotation is not None  # as of everything that was submitted
     Retraction.objects.create(annotation=annotation)
@@ -174,7 +224,8 @@ def _take_back(current: Assignment) -> None:
     holds = not annotation.surplus or queue.take_place(current.item_id)
     # A conversation is in its turns; its draft is what was not sent yet when it ended.
     is_conversation = annotation.kind == Kind.CONVERSATION
-    draft = current.draft if is_conversation else fields_of(annotation)
+    draft = current.draft if is_conversation else correction_of(annotation).fields
+    CorrectionDraft.objects.filter(annotation=annotation).delete()
     _reopen(current, holds, draft=draft)
 
 

@@ -16,6 +16,7 @@ from annotations.models import (
     AssignmentEvent,
     Comparison,
     Completion,
+    CorrectionDraft,
     Demonstration,
     Kind,
     RankedCompletion,
@@ -146,6 +147,14 @@ def expect_kind(assignment: Assignment, kind: Kind) -> None:
         )
 
 
+def expect_edits(assignment: Assignment) -> None:
+    if not assignment.item.project.edits_allowed:
+        raise ServiceError(
+            "This project does not let answers be changed any more. Ask an owner of the project "
+            "if yours is wrong."
+        )
+
+
 def check_judgement(outcome: str, strength: str) -> None:
     """Raise ServiceError if this is no judgement of two completions."""
     if outcome not in Comparison.Outcome.values:
@@ -194,11 +203,8 @@ def annotate(
 
 
 def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annotation:
-    if not assignment.item.project.edits_allowed:
-        raise ServiceError(
-            "This project does not let answers be changed any more. Ask an owner of the project "
-            "if yours is wrong."
-        )
+    expect_edits(assignment)
+    CorrectionDraft.objects.filter(annotation=current).delete()
     withdraw_review(current)
     queue.record(assignment.pk, Event.CORRECTED)
     _of(assignment).update(active_ms=Greatest("active_ms", Value(assignment.active_ms)))

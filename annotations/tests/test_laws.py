@@ -26,6 +26,7 @@ from annotations.models import (
     Comparison,
     Completion,
     ConversationChoice,
+    CorrectionDraft,
     Demonstration,
     Item,
     Kind,
@@ -192,6 +193,27 @@ class Laws(RuleBasedStateMachine):
         if after is not None:
             assert after.supersedes == before if right else after == before
 
+    @rule(person=people, text=texts, revision=revisions, right=st.booleans())
+    def draft_a_correction(self, person: int, text: str, revision: int, right: bool) -> None:
+        assignment = self.of(person, State.SUBMITTED)
+        if assignment is None:
+            return
+        current = services.annotation_in_force(assignment)
+        assert current is not None
+        stored = selectors.correction_of(current)
+        saved = services.save_correction_draft(
+            assignment,
+            {"text": [text]},
+            correcting=current.pk if right else current.pk + 1_000_000,
+            revision=revision,
+        )
+        now = selectors.correction_of(current)
+        if saved.closed or saved.stale:
+            assert now == stored
+            assert saved.closed == (not right)
+        else:
+            assert now.fields == saved.fields == {"text": [text]}
+
     @rule(person=people)
     def skip(self, person: int) -> None:
         if assignment := self.held_by(person):
@@ -329,6 +351,11 @@ class Laws(RuleBasedStateMachine):
         for assignment in Assignment.objects.all():
             said = assignment.annotations.filter(in_force()).count()
             assert said == (assignment.state == State.SUBMITTED), assignment.state
+
+    @invariant()
+    def only_what_is_in_force_is_being_corrected(self) -> None:
+        drafts = CorrectionDraft.objects.exclude(in_force("annotation__"))
+        assert not drafts.exists()
 
     @invariant()
     def everyone_sees_all_completions_in_a_stored_order_and_none_of_their_own(self) -> None:

@@ -19,6 +19,7 @@ from annotations import queue, services
 from annotations.models import (
     Annotation,
     Assignment,
+    CorrectionDraft,
     GuidelineAcknowledgement,
     Item,
     Kind,
@@ -130,7 +131,9 @@ def test_an_absurd_time_is_no_time(bobs: Client, writing: Assignment, active_ms:
     assert (Annotation.objects.get().active_ms or 0) < 60_000
 
 
-@pytest.mark.parametrize("name", ["draft", "undo", "correct", "assignment_history"])
+@pytest.mark.parametrize(
+    "name", ["draft", "undo", "correct", "discard_correction", "assignment_history"]
+)
 @pytest.mark.parametrize("stranger", ["charlie", "alice", "bea"])
 def test_nobody_else_reaches_an_assignment(
     client: Client, comparing: Assignment, request: Any, name: str, stranger: str
@@ -341,6 +344,83 @@ def test_a_correction_from_a_tab_that_was_overtaken_changes_nothing(
     assert f'name="correcting" value="{current.pk}"' in response.text
     bobs.post(url("submit", writing), {**sent, "correcting": current.pk})
     assert Annotation.objects.get(supersedes=current)
+
+
+def correct(client: Client, assignment: Assignment, text: str, known: int, **more: Any) -> Any:
+    """Save what a page that corrects the answer in force has so far."""
+    current = services.annotation_in_force(assignment)
+    assert current is not None
+    sent = {"text": text, "correcting": current.pk, "draft_revision": known, **more}
+    return client.post(url("draft", assignment), sent)
+
+
+def test_a_correction_is_kept_until_it_is_sent(bobs: Client, writing: Assignment) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    before = Annotation.objects.get()
+    assert "not sent yet" not in bobs.get(url("correct", writing)).text
+    response = correct(bobs, writing, "two\r\nlines", 0)
+    assert response.json()["revision"] == 1
+    assert response.json()["counts"] == {"words": 2, "lines": 2}
+    page = bobs.get(url("correct", writing)).text
+    assert "two\nlines</textarea>" in page
+    assert "not sent yet" in page
+    assert 'name="draft_revision" value="1"' in page
+    assert before.demonstration.completion.text == "one"
+    assert Annotation.objects.count() == 1
+    sent = {"text": "two", "correcting": before.pk, "draft_revision": 1}
+    bobs.post(url("submit", writing), sent)
+    assert Annotation.objects.get(supersedes=before).demonstration.completion.text == "two"
+    assert not CorrectionDraft.objects.exists()
+    assert "not sent yet" not in bobs.get(url("correct", writing)).text
+
+
+def test_a_stale_tab_does_not_overwrite_a_correction(bobs: Client, writing: Assignment) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    current = Annotation.objects.get()
+    correct(bobs, writing, "newer", 0)
+    response = correct(bobs, writing, "older", 0)
+    assert response.status_code == 409
+    assert response.json() == {"revision": 1, "fields": {"text": ["newer"]}}
+    assert correct(bobs, writing, "newer", 0).status_code == 200  # its own, sent again
+    sent = {"text": "older", "correcting": current.pk, "draft_revision": 0}
+    response = bobs.post(url("submit", writing), sent)
+    assert response.status_code == 409
+    assert "newer</div>" in response.text
+    assert "older</textarea>" in response.text
+    assert 'name="draft_revision" value="1"' in response.text
+    assert Annotation.objects.count() == 1
+    bobs.post(url("submit", writing), {**sent, "draft_revision": 1})
+    assert Annotation.objects.get(supersedes=current).demonstration.completion.text == "older"
+
+
+def test_a_correction_can_be_begun_anew(bobs: Client, writing: Assignment) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    correct(bobs, writing, "two", 0)
+    page = bobs.post(url("discard_correction", writing), follow=True).text
+    assert "one</textarea>" in page
+    assert "not sent yet" not in page
+    assert correct(bobs, writing, "three", 1).status_code == 409  # from a tab that has the old one
+    assert correct(bobs, writing, "three", 2).status_code == 200
+
+
+def test_the_draft_of_a_correction_goes_with_what_it_corrects(
+    bobs: Client, project: Project, writing: Assignment
+) -> None:
+    bobs.post(url("submit", writing), {"text": "one"})
+    before = Annotation.objects.get()
+    correct(bobs, writing, "half", 0)
+    bobs.post(url("submit", writing), {"text": "two", "correcting": before.pk, "draft_revision": 1})
+    sent = {"text": "late", "correcting": before.pk, "draft_revision": 1}
+    assert bobs.post(url("draft", writing), sent).status_code == 410
+    correct(bobs, writing, "three", 0)
+    bobs.post(url("undo", writing))
+    assert "three</textarea>" in bobs.get(url("assignment", writing)).text
+    assert not CorrectionDraft.objects.exists()
+    bobs.post(url("submit", writing), {"text": "four"})
+    change(project, edits_allowed=False)
+    response = correct(bobs, writing, "five", 0)
+    assert response.status_code == 422
+    assert "Ask an owner" in response.json()["error"]
 
 
 @pytest.mark.parametrize("correcting", ["0", "-1", "x", "9" * 40])

@@ -59,8 +59,10 @@ def submit_conversation(request: AuthenticatedRequest, assignment: Assignment) -
     form = ConversationForm(request.POST)
     number = form.number()
     standing = selectors.standing_of(assignment)
-    if number == standing.number and knows_too_little(request, assignment):
-        return show_newer_work(request, assignment, assignment.draft or {})
+    if number == standing.number and knows_too_little(
+        request, assignment.draft, assignment.draft_revision
+    ):
+        return show_newer_work(request, assignment)
     ends = "end" in request.POST
     is_entered = not ends and not {"again", "pick_again"} & set(request.POST)
     # What is wrong with a step that others have taken already is of no interest.

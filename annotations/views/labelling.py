@@ -15,8 +15,9 @@ from annotations import access, queue, selectors
 from annotations.algorithms.text import letter_of, unix_newlines
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.keys import bindings_for
-from annotations.models import Assignment, GuidelineVersion, Kind, Project
+from annotations.models import Annotation, Assignment, GuidelineVersion, Kind, Project
 from annotations.selectors.turns import MAX_TURNS
+from annotations.services import annotation_in_force
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 from annotations.views.work_forms import WorkForm, form_for, shown_texts
 
@@ -65,29 +66,42 @@ def show_work(
     *,
     problem: str = "",
     status: int = 200,
-    correcting: int | None = None,
 ) -> HttpResponse:
     """Answer with the page of an assignment, or with its part that changes."""
     context = _context(request, assignment, form) | {"problem": problem}
-    context["correcting"] = correcting or correcting_of(request) or ""
+    if correcting_of(request) is not None and (current := annotation_in_force(assignment)):
+        context |= _correction_context(current, selectors.correction_of(current))
     template = context["work_template"] if is_from_script(request) else "annotations/work.html"
     return render(request, template, context, status=status)
 
 
-def show_newer_work(
-    request: AuthenticatedRequest,
-    assignment: Assignment,
-    stored: Mapping[str, list[str]],
-    *,
-    correcting: int | None = None,
+def show_correction(
+    request: AuthenticatedRequest, assignment: Assignment, current: Annotation
 ) -> HttpResponse:
+    """Answer with the page on which an answer is corrected, filled in as far as that has come."""
+    correction = selectors.correction_of(current)
+    form = form_for(assignment, initial=initial_of(correction.fields))
+    context = _context(request, assignment, form) | _correction_context(current, correction)
+    context["is_begun"] = correction.is_begun
+    return render(request, "annotations/work.html", context)
+
+
+def _correction_context(current: Annotation, correction: selectors.Correction) -> dict[str, Any]:
+    return {"correcting": current.pk, "draft_revision": correction.revision}
+
+
+def show_newer_work(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
     """Answer a page that knew less than what is stored: show both, change nothing.
 
     What the page sent is in its form, and goes over what is stored if it is sent again.
     """
-    name = "correct" if correcting else "assignment"
-    context = _context(request, assignment, form_for(assignment, request.POST)) | {
-        "correcting": correcting or "",
+    context = _context(request, assignment, form_for(assignment, request.POST))
+    name, stored = "assignment", assignment.draft or {}
+    if correcting_of(request) is not None and (current := annotation_in_force(assignment)):
+        correction = selectors.correction_of(current)
+        name, stored = "correct", correction.fields
+        context |= _correction_context(current, correction)
+    context |= {
         "sent_work": list(selectors.in_words(entered_in(request.POST))),
         "newer_work": list(selectors.in_words(stored)),
         "newer_work_url": reverse(f"annotations:{name}", args=[assignment.pk]),
@@ -158,16 +172,18 @@ def send_to(request: AuthenticatedRequest, url: str) -> HttpResponse:
     return SeeOther(url)
 
 
-def knows_too_little(request: AuthenticatedRequest, assignment: Assignment) -> bool:
+def knows_too_little(
+    request: AuthenticatedRequest, stored: Mapping[str, list[str]] | None, stored_revision: int
+) -> bool:
     """Say whether newer work is stored than the page knew, and other than what it sends."""
     revision = StateForm(request.POST).number("draft_revision")
-    if revision is None or revision >= assignment.draft_revision:
+    if revision is None or revision >= stored_revision:
         return False
     entered = {
         name: [unix_newlines(value) for value in values]
         for name, values in entered_in(request.POST).items()
     }
-    return entered != assignment.draft
+    return entered != stored
 
 
 def _form_with_draft(assignment: Assignment) -> WorkForm:

@@ -16,7 +16,7 @@ from annotations import access, queue, selectors, services
 from annotations.algorithms.counting import Counts, counts
 from annotations.algorithms.text import MAX_COMPLETION_CHARS
 from annotations.forms import SkipForm, StartForm
-from annotations.forms.lifecycle import StateForm, entered_in, initial_of
+from annotations.forms.lifecycle import StateForm, entered_in
 from annotations.models import Assignment, Kind
 from annotations.views.assemble import submit_assembly
 from annotations.views.compare import submit_comparison
@@ -30,6 +30,7 @@ from annotations.views.labelling import (
     knows_too_little,
     send_to,
     show_assignment,
+    show_correction,
     show_newer_work,
     show_next,
     show_work,
@@ -101,16 +102,24 @@ def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     is_conversation = assignment.item.kind == Kind.CONVERSATION
     if is_conversation and correcting is not None:
         return send_to(request, assignment_url(assignment))  # which says that it does not change
-    if correcting is None and not is_conversation and knows_too_little(request, assignment):
-        return show_newer_work(request, assignment, assignment.draft or {})
-    if correcting is not None:
-        current = services.annotation_in_force(assignment)
-        if current is not None and current.pk != correcting:
-            stored = selectors.fields_of(current)
-            return show_newer_work(request, assignment, stored, correcting=current.pk)
+    if not is_conversation and _is_overtaken(request, assignment, correcting):
+        return show_newer_work(request, assignment)
     if active_ms := state.active():
         services.measure(assignment, active_ms)
     return _submit_by_kind(request, assignment)
+
+
+def _is_overtaken(
+    request: AuthenticatedRequest, assignment: Assignment, correcting: int | None
+) -> bool:
+    """Say whether more is stored than the page knew: a newer draft, or a newer answer."""
+    if correcting is None:
+        return knows_too_little(request, assignment.draft, assignment.draft_revision)
+    current = services.annotation_in_force(assignment)
+    if current is None or current.pk != correcting:
+        return current is not None
+    correction = selectors.correction_of(current)
+    return knows_too_little(request, correction.fields, correction.revision)
 
 
 def _submit_by_kind(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
@@ -143,9 +152,7 @@ def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonRespons
         problem = "This page does not say which draft it knows. Reload it; nothing is lost."
         return JsonResponse({"error": problem}, status=422)
     try:
-        saved = services.save_draft(
-            assignment, entered_in(request.POST), revision=revision, active_ms=state.active()
-        )
+        saved = _save(assignment, state, entered_in(request.POST), revision)
     except services.ServiceError as error:
         return JsonResponse({"error": str(error)}, status=422)
     if saved.closed:
@@ -154,6 +161,17 @@ def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonRespons
         return JsonResponse({"revision": saved.revision, "fields": saved.fields}, status=409)
     counted = _counts(assignment, saved.fields)
     return JsonResponse({"revision": saved.revision, "state": saved.state, "counts": counted})
+
+
+def _save(
+    assignment: Assignment, state: StateForm, entered: Mapping[str, list[str]], revision: int
+) -> services.SavedDraft:
+    active_ms, correcting = state.active(), state.number("correcting")
+    if correcting is None:
+        return services.save_draft(assignment, entered, revision=revision, active_ms=active_ms)
+    return services.save_correction_draft(
+        assignment, entered, correcting=correcting, revision=revision, active_ms=active_ms
+    )
 
 
 def _counts(assignment: Assignment, fields: Mapping[str, list[str]]) -> Counts | None:
@@ -215,8 +233,15 @@ def correct(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     )
     if annotation is None or not can_be_corrected:
         return SeeOther(assignment_url(assignment))
-    form = form_for(assignment, initial=initial_of(selectors.fields_of(annotation)))
-    return show_work(request, assignment, form, correcting=annotation.pk)
+    return show_correction(request, assignment, annotation)
+
+
+@login_required
+@require_POST
+def discard_correction(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
+    assignment = access.get_assignment_for(request.user, assignment_id)
+    services.discard_correction(assignment)
+    return SeeOther(reverse("annotations:correct", args=[assignment.pk]))
 
 
 def _closed(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:

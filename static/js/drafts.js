@@ -20,6 +20,7 @@ const WORDS = {
   signedOut: "Not saved: you are signed out. Kept in this browser; sign in again in another tab.",
   stale: "Not saved: another tab has saved something newer.",
   closed: "Not saved: this item was handed in or skipped elsewhere. Kept in this browser.",
+  overtaken: "Not saved: this answer was corrected or taken back elsewhere. Kept in this browser.",
   refused: "Not saved: the server cannot keep this.",
   local: "Kept in this browser",
   saved: "Draft saved",
@@ -83,6 +84,7 @@ function body(form) {
   fields.append("csrfmiddlewaretoken", hidden(form, "csrfmiddlewaretoken"));
   fields.append("draft_revision", item.revision);
   fields.append("active_ms", activeMilliseconds());
+  if (item.correcting) fields.append("correcting", item.correcting);
   return fields;
 }
 
@@ -102,11 +104,6 @@ async function save(leaving = false) {
   if (!item || item.over || item.undecided) return;
   clearTimeout(item.timer);
   item.timer = null;
-  if (item.isCorrection) {
-    item.failures = 0;
-    show("local");
-    return sendIfWaiting();
-  }
   if (item.busy) {
     item.again = true;
     return;
@@ -131,8 +128,9 @@ function took({ status, answer: said }, sent) {
   if (status === 409) return stale(said);
   if (status === 410) {
     item.over = true;
-    stopWaiting(WORDS.closed);
-    return show("closed", true);
+    const state = item.correcting ? "overtaken" : "closed";
+    stopWaiting(WORDS[state]);
+    return show(state, true);
   }
   if (status === 404) {
     item.failures = 0;
@@ -322,7 +320,7 @@ export function beginDraft(refused) {
     id,
     form,
     url: form.action.replace(/submit\/$/, "draft/"),
-    isCorrection: Boolean(hidden(form, "correcting")), // of something closed: the server has no draft of it
+    correcting: hidden(form, "correcting"), // the answer that this one takes the place of, if any
     revision: Number(hidden(form, "draft_revision")) || 0,
     fields: fieldsOf(form),
     stored: refused ? [] : servedFieldsOf(form),

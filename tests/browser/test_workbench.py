@@ -27,6 +27,7 @@ from annotations.models import (
     User,
 )
 from annotations.tests.factories import (
+    make_assignment,
     make_completion,
     make_item,
     make_prompt,
@@ -610,24 +611,71 @@ def test_the_last_item_can_be_undone_by_key_too(
     expect(page.get_by_role("radio", name="Tie: neither is better")).to_be_checked()
 
 
-def test_a_correction_is_kept_in_the_browser_until_it_is_sent(
-    page: Page, project: Project, bob: User, sign_in: SignIn
-) -> None:
+@pytest.fixture
+def correcting(page: Page, project: Project, bob: User, sign_in: SignIn) -> Assignment:
+    """Open the page on which bob corrects what he has just written."""
+    assignment = make_assignment(make_work(project, Kind.DEMONSTRATION), bob)
+    services.submit_demonstration(assignment, "first")
     sign_in(bob)
-    assignment = open_item(page, make_work(project, Kind.DEMONSTRATION), bob)
-    page.keyboard.type("first")
-    page.keyboard.press("Control+Enter")
-    expect(nothing_is_left(page)).to_be_visible()
-    page.goto(reverse("annotations:correct", args=[assignment.pk]))
-    page.wait_for_load_state("load")
+    page.goto(reverse("annotations:correct", args=[assignment.pk]), wait_until="load")
+    return assignment
+
+
+@pytest.mark.usefixtures("correcting")
+def test_a_correction_is_kept_on_the_server_until_it_is_sent(
+    browser: Browser, context: BrowserContext, page: Page, live_server: Any
+) -> None:
     page.get_by_label("Your answer").fill("second")
-    expect(saving(page)).to_have_text("Kept in this browser")
-    page.reload()
-    expect(page.get_by_label("Your answer")).to_have_value("second")
+    expect(saving(page)).to_have_text("Draft saved")
+    elsewhere = browser.new_context(base_url=live_server.url, storage_state=context.storage_state())
+    other = elsewhere.new_page()
+    other.goto(page.url)
+    other.evaluate("localStorage.clear()")
+    other.reload()
+    expect(other.get_by_label("Your answer")).to_have_value("second")
+    expect(other.get_by_text("It is not sent yet.")).to_be_visible()
+    elsewhere.close()
     page.get_by_role("button", name="Save correction").click()
     expect(page.get_by_text("Your correction is saved.")).to_be_visible()
     in_force = Annotation.objects.get(superseded_by__isnull=True)
     assert in_force.demonstration.completion.text == "second"
+
+
+@pytest.mark.usefixtures("correcting")
+def test_a_correction_outlives_a_lost_connection_and_a_stale_tab(
+    page: Page, context: BrowserContext
+) -> None:
+    context.set_offline(True)
+    page.get_by_label("Your answer").fill("offline")
+    expect(saving(page)).to_have_text("Not saved: no connection. Kept in this browser.")
+    context.set_offline(False)
+    expect(saving(page)).to_have_text("The connection is back. Draft saved.", timeout=15_000)
+    other = context.new_page()
+    other.goto(page.url, wait_until="load")
+    other.get_by_label("Your answer").fill("newer")
+    expect(saving(other)).to_have_text("Draft saved")
+    page.get_by_label("Your answer").fill("older")
+    dialog = page.get_by_role("dialog", name="Another tab has saved something newer")
+    expect(dialog).to_contain_text("newer")
+    dialog.get_by_role("button", name="Go on with what is stored").click()
+    expect(page.get_by_label("Your answer")).to_have_value("newer")
+    with page.expect_navigation(url="**/history/"):
+        page.get_by_role("button", name="Save correction").click()
+    other.get_by_label("Your answer").fill("too late")
+    expect(saving(other)).to_contain_text("was corrected or taken back elsewhere")
+    other.get_by_role("button", name="Save correction").click()
+    expect(other.get_by_role("alert").filter(has_text="Newer work")).to_contain_text("newer")
+    assert Annotation.objects.count() == 2
+
+
+@pytest.mark.usefixtures("correcting")
+def test_a_correction_can_be_begun_anew(page: Page) -> None:
+    page.get_by_label("Your answer").fill("second")
+    expect(saving(page)).to_have_text("Draft saved")
+    page.reload()
+    page.get_by_role("button", name="Begin anew with what you sent").click()
+    expect(page.get_by_label("Your answer")).to_have_value("first")
+    expect(page.get_by_text("It is not sent yet.")).to_have_count(0)
 
 
 # What helps
