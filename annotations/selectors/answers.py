@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from annotations.algorithms.parts import parts_of
+from annotations.algorithms.text import letter_of
 from annotations.keys import ACTIONS
 from annotations.models import Annotation, Completion, CorrectionDraft, Kind, Rating
 
 SCALES = ("choice", "decision")
 ABOUT = "turn"
 """Says which turn of a conversation was entered. Nobody enters it."""
+ABOUT_ONE = re.compile(r"(?P<what>tier|rating|part)-(?P<position>[1-9])(?P<rest>-.+)?")
+"""A field about one of the completions that are shown."""
 CHOSEN = {action.name: action.label for action in ACTIONS}
 """An answer on a scale in words; it has the name of the key that chooses it."""
 
@@ -73,7 +77,27 @@ def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     for name, values in sorted(fields.items()):
         if name != ABOUT and any(value.strip() for value in values):
             said = [CHOSEN.get(value, value) for value in values] if name in SCALES else values
-            yield name.replace("-", " ").capitalize(), "\n".join(said)
+            yield _name_in_words(name), "\n".join(said)
+
+
+def _name_in_words(name: str) -> str:
+    """Return the name of a field as its page says it.
+
+    >>> _name_in_words("tier-2"), _name_in_words("rating-1-overall"), _name_in_words("part-2-3")
+    ('Place of B', 'Overall, A', 'Part 3 of B')
+    """
+    found = ABOUT_ONE.fullmatch(name)
+    if found is None:
+        return name.replace("-", " ").capitalize()
+    letter = letter_of(int(found["position"]))
+    words = (found["rest"] or "").replace("-", " ").strip()
+    if found["what"] == "tier":
+        return f"Place of {letter}"
+    return (
+        f"Part {words} of {letter}"
+        if found["what"] == "part"
+        else f"{words.capitalize()}, {letter}"
+    )
 
 
 def _conversation_in_words(annotation: Annotation) -> Iterator[tuple[str, str]]:

@@ -163,12 +163,15 @@ def own_statistics(user: User, project: Project) -> OwnStatistics:
 
 
 def _in_words(time: timedelta) -> str:
-    """Return a time in hours and minutes.
+    """Return a time in hours and minutes; below a minute in seconds.
 
     >>> _in_words(timedelta(minutes=61)), _in_words(timedelta(seconds=5))
-    ('1 h 1 min', '0 min')
+    ('1 h 1 min', '5 s')
     """
-    hours, minutes = divmod(int(time.total_seconds()) // 60, 60)
+    seconds = int(time.total_seconds())
+    if 0 < seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
@@ -245,7 +248,7 @@ def _with_state(
 ) -> QuerySet[WithAnnotations[Annotation, Since]]:
     later = Annotation.objects.filter(supersedes=OuterRef("pk"))
     return (
-        annotations.select_related("annotator", "guideline_version")
+        annotations.select_related("annotator", "guideline_version", "supersedes")
         .annotate(taken_back=Q(retraction__isnull=False), corrected=Exists(later))
         .order_by("id")
     )

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotations import queue
-from annotations.algorithms.text import unix_newlines
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import (
     Assignment,
     AssignmentEvent,
@@ -171,7 +171,7 @@ def _check_fields(fields: Fields) -> dict[str, list[str]]:
     size = sum(len(name) + sum(map(len, values)) for name, values in fields.items())
     if size > MAX_DRAFT_CHARS:
         raise ServiceError(
-            f"This draft has {size:,} characters, and at most {MAX_DRAFT_CHARS:,} are saved. "
+            f"This has {size:,} characters, and at most {MAX_COMPLETION_CHARS:,} can be sent. "
             "Shorten it; what was saved last is still there."
         )
     return {

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from annotations import queue, services
 from annotations.models import (
@@ -513,6 +514,18 @@ def test_it_shows_neither_agreement_nor_pay_where_the_project_does_not(
     html = bobs.get(reverse("annotations:history", args=[project.pk])).text
     assert "Earned" not in html
     assert "Others said the same" not in html
+
+
+def test_answers_are_told_in_words(bobs: Client, project: Project, bob: User) -> None:
+    assignment = make_assignment(make_item(project, Kind.RANKING, texts=("a", "b", "c")), bob)
+    first, second, third = assignment.shown_order
+    before = services.submit_ranking(assignment, [[second], [first, third]])
+    services.submit_ranking(assignment, [[first, second, third]], correcting=before.pk)
+    html = bobs.get(url("assignment_history", assignment)).text
+    assert "Place of B" in html
+    assert "Tier" not in html
+    before.refresh_from_db()
+    assert f"follows the one of {timezone.localtime(before.created_at):%H:%M:%S}" in html
 
 
 def test_the_wheel_of_an_item_is_visible(bobs: Client, writing: Assignment) -> None:

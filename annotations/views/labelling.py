@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from annotations import access, queue, selectors
-from annotations.algorithms.text import letter_of, unix_newlines
+from annotations.algorithms.counting import Counts, counts
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, letter_of, unix_newlines
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
 from annotations.keys import bindings_for
 from annotations.models import Annotation, Assignment, GuidelineVersion, Kind, Project
@@ -186,6 +188,20 @@ def knows_too_little(
     return entered != stored
 
 
+def counted_in(project: Project, text: str) -> Counts | None:
+    """Return what the project counts in a text, if anything."""
+    if not (project.counters or project.line_syllables):
+        return None
+    return counts(text[:MAX_COMPLETION_CHARS], project.counters, project.line_syllables)
+
+
+def _counted_in_form(project: Project, form: WorkForm) -> str:
+    """Return what only the server can count in the text that the page opens with, as JSON."""
+    if "text" not in form.fields or not ("syllables" in project.counters or project.line_syllables):
+        return ""
+    return json.dumps(counted_in(project, form["text"].value() or ""))
+
+
 def _form_with_draft(assignment: Assignment) -> WorkForm:
     return form_for(assignment, initial=initial_of(assignment.draft or {}))
 
@@ -224,7 +240,11 @@ def _context(
         "correcting": "",
         "keys": bindings_for(request.user),
         "previous": selectors.previous_of(request.user, project, besides=assignment),
-        "counts": {"counters": project.counters, "line_syllables": project.line_syllables},
+        "counts": {
+            "counters": project.counters,
+            "line_syllables": project.line_syllables,
+            "counted": _counted_in_form(project, form),
+        },
     }
     if kind == Kind.CONVERSATION:
         context |= _conversation_context(assignment, form)

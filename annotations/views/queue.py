@@ -13,8 +13,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotations import access, queue, selectors, services
-from annotations.algorithms.counting import Counts, counts
-from annotations.algorithms.text import MAX_COMPLETION_CHARS
 from annotations.forms import SkipForm, StartForm
 from annotations.forms.lifecycle import StateForm, entered_in
 from annotations.models import Assignment, Kind
@@ -25,6 +23,7 @@ from annotations.views.demonstrate import submit_demonstration
 from annotations.views.labelling import (
     acknowledge_url,
     assignment_url,
+    counted_in,
     go_on,
     known_guideline_of,
     knows_too_little,
@@ -159,7 +158,8 @@ def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonRespons
         return JsonResponse({"state": saved.state}, status=410)
     if saved.stale:
         return JsonResponse({"revision": saved.revision, "fields": saved.fields}, status=409)
-    counted = _counts(assignment, saved.fields)
+    text = saved.fields.get("text", [])
+    counted = counted_in(assignment.item.project, text[-1]) if text else None
     return JsonResponse({"revision": saved.revision, "state": saved.state, "counts": counted})
 
 
@@ -172,15 +172,6 @@ def _save(
     return services.save_correction_draft(
         assignment, entered, correcting=correcting, revision=revision, active_ms=active_ms
     )
-
-
-def _counts(assignment: Assignment, fields: Mapping[str, list[str]]) -> Counts | None:
-    """Return what the project counts in the text that is being written, if one is."""
-    project = assignment.item.project
-    text = fields.get("text", [])
-    if not text or not (project.counters or project.line_syllables):
-        return None
-    return counts(text[-1][:MAX_COMPLETION_CHARS], project.counters, project.line_syllables)
 
 
 @login_required

@@ -1,4 +1,5 @@
-// What the project counts while one writes. Syllables come from the server, with each saved draft.
+// What the project counts while one writes. Syllables come from the server, with the page and with
+// each saved draft.
 
 const NAMES = {
   characters: ["character", "characters"],
@@ -53,6 +54,10 @@ export function takeCounts(counts, text) {
   syllables = { text, perLine: counts.syllables ?? [], fits: Boolean(counts.fits) };
 }
 
-export function forgetCounts() {
+/** Begin with what the server counted in the text that it sent. */
+export function beginCounts() {
   syllables = null;
+  const counter = document.querySelector("[data-counted]");
+  const field = document.getElementById(counter?.dataset.counterFor);
+  if (field) takeCounts(JSON.parse(counter.dataset.counted), field.value);
 }

@@ -12,6 +12,7 @@ const QUIET_MS = 800; // after the last key
 const LONGEST_MS = 5000; // of typing without a pause
 const PATIENCE_MS = 10_000;
 const KEEPALIVE_CHARS = 60_000;
+const LONGEST_PASTE = 200_000; // ten times what can be sent
 const RETRY_MS = [2000, 4000, 8000, 15_000, 30_000];
 
 const WORDS = {
@@ -357,6 +358,15 @@ function restore(entry) {
   entered();
   if (entry.waiting) announce("This was not sent yet. What you entered is back; send it again.");
 }
+
+// A browser lays out what is pasted before anybody can refuse it, and may stand still for minutes.
+document.addEventListener("paste", (event) => {
+  const length = event.clipboardData?.getData("text/plain").length ?? 0;
+  if (!item || length <= LONGEST_PASTE || !event.target.matches?.("textarea")) return;
+  event.preventDefault();
+  const characters = `${length.toLocaleString("en")} characters`;
+  showTrouble(`Not pasted: that has ${characters}. Paste only the part that answers the prompt.`);
+});
 
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "hidden" && item?.timer) save(true);

@@ -69,9 +69,14 @@ export function setHidden(form, name, value) {
 export function inWords(form, fields) {
   const lines = fields.filter(([, value]) => value).map(([name, value]) => {
     const options = [...form.elements].filter((control) => control.name === name);
-    const option = options.find((control) => control.type === "radio" && control.value === value);
-    const label = option?.getAttribute("aria-label") ?? value;
-    return name === "reason" ? `Reason: ${label}` : label;
+    const control = options.find((one) => one.type !== "radio" || one.value === value);
+    const about = control?.closest("[role=radiogroup]")?.getAttribute("aria-label");
+    const label = control?.getAttribute("aria-label");
+    if (name === "reason") return `Reason: ${value}`;
+    if (name.startsWith("rating-") && about) return `${about} ${label}`;
+    if (control?.type === "checkbox") return control.labels[0].textContent.trim();
+    if (control?.type === "number") return `${label}: ${value}`;
+    return control?.type === "radio" ? label : value;
   });
   return lines.join("\n") || "Nothing entered";
 }

@@ -4,7 +4,7 @@ import { activeMilliseconds, beginActivity } from "./activity.js";
 import { stepPart, takePart } from "./assembly.js";
 import "./conversation.js";
 import { chooseNamed, stepChoice } from "./comparison.js";
-import { forgetCounts, showCounts } from "./counters.js";
+import { beginCounts, showCounts } from "./counters.js";
 import { forgetDifferences, showRewriteDifferences, toggleDifferences } from "./differences.js";
 import { beginDraft, entered, handedIn, handingIn, idOf, savingNow, waitForConnection } from "./drafts.js";
 import "./dragging.js";
@@ -14,7 +14,7 @@ import "./held.js";
 import { isTyping, listenForKeys, showKeys } from "./keys.js";
 import { answer, send, work } from "./page.js";
 import { answerQuestion, isAsked } from "./questions.js";
-import { beginRanking, isIncomplete, isRanking, move, pick, showBoard, step } from "./ranking.js";
+import { beginRanking, isIncomplete, isRanking, move, pickByKey, showBoard, step } from "./ranking.js";
 import { beginUndo, undo } from "./undo.js";
 
 // Keys
@@ -75,7 +75,7 @@ listenForKeys({
   other: (action, event) => {
     const number = Number(/^(?:pick|point)-(\d)$/.exec(action)?.[1]);
     if (!number) return chooseNamed(action);
-    return isAsked(event.target) ? answerQuestion(number) : pick(number);
+    return isAsked(event.target) ? answerQuestion(number) : pickByKey(number);
   },
 });
 
@@ -163,7 +163,7 @@ function begin({ refused = false, goesOn = false } = {}) {
   const measured = Number(form ? hidden(form, "active_ms") : 0) || 0;
   beginActivity(goesOn ? Math.max(measured, activeMilliseconds()) : measured);
   forgetDifferences();
-  forgetCounts();
+  beginCounts();
   beginRanking();
   beginDraft(refused);
   beginGuidelines();

@@ -126,6 +126,15 @@ export function pick(item) {
   }
 }
 
+/** Pick by a key from anywhere in the page. Where all are placed then, Enter sends. */
+export function pickByKey(item) {
+  const isPicked = pick(item);
+  // The focus came to this button when something had yet to be placed.
+  const isLeft = document.activeElement?.closest?.("[data-place] [data-pick]");
+  if (isLeft && isRanking() && !unplaced(readTiers()).length) work().focus({ preventScroll: true });
+  return isPicked;
+}
+
 /** Move what is picked up. */
 export function move(name) {
   if (!isRanking() || current === null) return false;

@@ -31,6 +31,7 @@ from annotations.tests.factories import (
     make_completion,
     make_item,
     make_prompt,
+    make_rating_scheme,
 )
 from conftest import PASSWORD
 from tests.browser.work import HAIKU, make_work, open_item, replier
@@ -282,7 +283,39 @@ def test_an_untouched_order_cannot_be_sent(
     assert not Annotation.objects.exists()
 
 
+def test_enter_sends_once_what_was_missing_is_placed(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    assignment = open_item(page, make_work(project, Kind.RANKING), bob)
+    page.keyboard.type("124")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Place C next")).to_be_focused()
+    page.keyboard.type("3t")
+    expect(page.locator("[data-order]")).to_have_text("A > B > C = D")
+    page.keyboard.press("Enter")
+    expect(nothing_is_left(page)).to_be_visible()
+    assert tiers_by_place(assignment) == [0, 1, 2, 2]
+
+
 # Drafts
+
+
+def test_what_no_browser_could_lay_out_is_not_pasted(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    open_item(page, make_work(project, Kind.DEMONSTRATION), bob)
+    paste = """(length) => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData("text/plain", "x".repeat(length));
+        const options = { clipboardData, bubbles: true, cancelable: true };
+        return document.getElementById("text").dispatchEvent(new ClipboardEvent("paste", options));
+    }"""
+    assert page.evaluate(paste, 200_000)
+    expect(page.locator("#trouble")).to_be_empty()
+    assert not page.evaluate(paste, 200_001)
+    expect(page.locator("#trouble")).to_contain_text("Not pasted: that has 200,001 characters.")
 
 
 def test_a_draft_survives_a_closed_tab_and_another_browser(
@@ -543,6 +576,26 @@ def test_a_stale_tab_does_not_submit_over_newer_work(
     assert Annotation.objects.get().comparison.outcome == "left"
 
 
+def test_two_versions_are_told_in_the_words_of_the_page(
+    page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    sign_in(bob)
+    scheme = make_rating_scheme(project, before_ranking=True)
+    item = make_item(project, Kind.RANKING, texts=("one", "two", "three"), rating_scheme=scheme)
+    open_item(page, item, bob)
+    other = context.new_page()
+    other.goto(page.url, wait_until="load")
+    other.keyboard.type("21")
+    other.get_by_role("checkbox").first.check()
+    overall = other.get_by_role("radiogroup", name="How good is it overall?, B")
+    overall.get_by_role("radio", name="6").check(force=True)
+    expect(saving(other)).to_have_text("Draft saved")
+    page.keyboard.type("3")
+    stored = page.get_by_role("region", name="What is stored")
+    for words in ("A in place 2", "Is it harmful?", "How good is it overall?, B 6"):
+        expect(stored).to_contain_text(words)
+
+
 # Undo
 
 
@@ -720,6 +773,8 @@ def test_syllables_are_counted_while_one_writes(
     expect(page.locator("#counter")).to_have_text("4 words, 1 line · 5 of 5-7-5 syllables")
     page.locator("#text").fill(HAIKU)
     expect(page.locator("#counter")).to_have_text("13 words, 3 lines · 5-7-5 syllables ✓")
+    page.reload()
+    expect(page.locator("#counter")).to_have_text("13 words, 3 lines · 5-7-5 syllables ✓")
 
 
 def test_the_guidelines_can_be_searched(
@@ -881,6 +936,7 @@ def test_it_works_without_scripts(
         page.get_by_role("radio", name="Tie: neither is better").check(force=True)
     else:
         expect(page.locator("[data-board]")).to_be_hidden()
+        expect(page.locator(".dock__hint")).to_be_hidden()
         for name, place in (("A", 2), ("B", 1), ("C", 3), ("D", 1)):
             page.get_by_role("radio", name=f"{name} in place {place}").check(force=True)
     page.get_by_role("button", name="Send").click()

@@ -319,6 +319,7 @@ def test_it_shows_the_closed_gate_and_refuses(
     assert "needs a blind evaluation" in page
     response = engineer.post(url("promote_checkpoint", child.pk), {"reason": "Please."})
     assert response.status_code == 422
+    assert text_of(response).count("needs a blind evaluation") == 1
     assert Promotion.objects.count() == 1
 
 
