@@ -203,26 +203,62 @@ def _time_left(run: Run) -> float | None:
 def evaluation_result(evaluation: Evaluation) -> WinRate:
     """Return the child's win rate, computed from the annotations as they are now.
 
-    Ties and both-bad count one half. So does a pair of equal texts, which nobody is asked about:
-    once for each vote that it would have had. An empty answer is an answer: people see that it is
-    empty and say so; a vote that nobody cast would be behind no annotation. Without annotations n
-    is 0 and the interval is 0 to 1, whatever is equal.
+    Ties and both-bad count one half. So does a pair of equal texts, which nobody is asked about,
+    and an empty answer loses against one that says something: each once for every vote that it
+    would have had. To leave such pairs out would flatter a checkpoint that often says nothing or
+    repeats its parent. While votes are wanted and none is cast n is 0 and the interval is 0 to 1.
     """
     judged = [
         (battle["prompt_id"], _score(battle, evaluation.child_id))
         for battle in exports.battles(evaluation.project_id, evaluation.batch)
     ]
-    equal = [(prompt, 0.5) for prompt in _equal_prompts(evaluation)] if judged else []
-    return win_rate([*judged, *equal])
+    is_open = bool(judged) or needs_nobody(evaluation)
+    return win_rate([*judged, *(_certain(evaluation) if is_open else [])])
 
 
-def equal_texts(evaluation: Evaluation) -> int:
-    """Return how many votes count as ties because both checkpoints wrote the same text."""
-    return len(_equal_prompts(evaluation))
+@dataclass(frozen=True)
+class Certain:
+    """Votes that nobody had to cast, as an evaluation counts them."""
+
+    equal_texts: int
+    """Ties, because both checkpoints wrote the same."""
+    empty_won: int
+    """Won, because the parent's answer is empty."""
+    empty_lost: int
+    """Lost, because the child's answer is empty."""
+
+    def __str__(self) -> str:
+        empty = self.empty_won + self.empty_lost
+        parts = [
+            f"{self.equal_texts} of them ties of equal texts" if self.equal_texts else "",
+            f"{empty} decided by an empty answer" if empty else "",
+        ]
+        return ", ".join(filter(None, parts))
 
 
-def _equal_prompts(evaluation: Evaluation) -> list[int]:
-    return list(evaluation.run.results.get("equal_prompts", []))
+def certain(evaluation: Evaluation) -> Certain:
+    """Return how many votes of an evaluation nobody had to cast."""
+    scores = [score for _, score in _certain(evaluation)]
+    return Certain(scores.count(0.5), scores.count(1.0), scores.count(0.0))
+
+
+def needs_nobody(evaluation: Evaluation) -> bool:
+    """Return whether every pair was certain, so that no votes are wanted."""
+    if not _certain(evaluation):
+        return False
+    return not evaluation.project.items.filter(batch=evaluation.batch).exists()
+
+
+def _certain(evaluation: Evaluation) -> list[tuple[int, float]]:
+    """Return the prompt and the score of each vote that nobody had to cast."""
+    results = evaluation.run.results
+    return [
+        *((prompt, 0.5) for prompt in results.get("equal_prompts", [])),
+        *(
+            (prompt, 0.0 if loser == evaluation.child_id else 1.0)
+            for prompt, loser in results.get("empty_answers", [])
+        ),
+    ]
 
 
 def batch_progress(project: Project, batch: str) -> BatchProgress:
@@ -251,7 +287,7 @@ def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
             f"Evaluate against {current}."
         )
     progress = batch_progress(checkpoint.project, evaluation.batch)
-    if not progress.is_complete:
+    if not progress.is_complete and not needs_nobody(evaluation):
         return (
             f"{progress.answered} of {progress.items} comparisons are answered. "
             "Wait for the others: stopping at the first good moment would flatter."
@@ -260,15 +296,15 @@ def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
     if result.low <= 0.5:
         return (
             f"The win rate is {_share(result.rate)} with a 95 % interval of {_share(result.low)} "
-            f"to {_share(result.high)} over {result.n} votes{_of_equal_texts(evaluation)}; it "
-            "must lie above 50 %. Evaluate on more prompts, or train on."
+            f"to {_share(result.high)} over {result.n} votes{_of_certain(evaluation)}; it must "
+            "lie above 50 %. Evaluate on more prompts, or train on."
         )
     return ""
 
 
-def _of_equal_texts(evaluation: Evaluation) -> str:
-    count = equal_texts(evaluation)
-    return f", {count} of them ties of equal texts" if count else ""
+def _of_certain(evaluation: Evaluation) -> str:
+    words = str(certain(evaluation))
+    return f", {words}" if words else ""
 
 
 def checkpoint_rows(project: Project) -> list[CheckpointRow]:
@@ -411,10 +447,13 @@ def _evaluation(project: Project, opened: Round) -> Step:
         return step
     progress = batch_progress(project, evaluation.batch)
     numbers = {**_answered(progress), **_win_rate_numbers(evaluation_result(evaluation))}
-    if equal := equal_texts(evaluation):
-        numbers["Of them equal texts"] = equal
+    found = certain(evaluation)
+    if found.equal_texts:
+        numbers["Of them equal texts"] = found.equal_texts
+    if empty := found.empty_won + found.empty_lost:
+        numbers["Of them empty answers"] = empty
     label = NextAction("annotations:project", (project.pk,), "Label")
-    if progress.is_complete:
+    if progress.is_complete or needs_nobody(evaluation):
         return Step("evaluation", TITLES["evaluation"], "done", numbers, run=evaluation.run)
     return Step("evaluation", TITLES["evaluation"], "current", numbers, label, note, evaluation.run)
 

@@ -260,7 +260,7 @@ def promote_checkpoint(
         evidence={
             **evidence,
             **({"evaluation": evaluation.pk} if evaluation else {}),
-            **({"equal_texts": selectors.equal_texts(evaluation)} if evaluation else {}),
+            **(asdict(selectors.certain(evaluation)) if evaluation else {}),
             **({"overridden": refusal} if refusal else {}),
         },
     )

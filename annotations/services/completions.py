@@ -42,6 +42,9 @@ class AddedItems:
     equal_prompts: list[int] = field(default_factory=list)
     """Of an evaluation, the prompt of each pair whose texts are equal, as often as people would
     have been asked: a tie that nobody has to judge."""
+    empty_answers: list[tuple[int, int]] = field(default_factory=list)
+    """Of an evaluation, the prompt of each pair in which one answer is empty, and the checkpoint
+    that left it so and loses by it, as often as people would have been asked."""
 
 
 @transaction.atomic
@@ -59,8 +62,8 @@ def add_completions(
     Answers of one prompt that differ in whitespace alone are one answer. A prompt that already has
     items of this batch gets no more, so that doing it again adds nothing. For an evaluation a
     prompt has as many answers by the child as by the parent; the first of each make a pair, the
-    second of each the next. An empty answer counts there: people see that it is empty. Only a pair
-    of equal texts needs nobody to judge it.
+    second of each the next. Nobody is asked what is certain: two equal texts are a tie, and an
+    empty answer loses against one that says something.
     """
     if kind not in SHOWING_KINDS:
         raise ServiceError(
@@ -75,19 +78,26 @@ def add_completions(
     lock(project)
     making = _Making(project, kind, purpose, batch, overlap)
     groups: list[list[Answer]] = []
-    dropped, equal = 0, []
+    dropped, equal, empty = 0, [], []
     for prompt_id, same_prompt in _new_answers_by_prompt(project, answers, batch).items():
         if purpose == Item.Purpose.EVALUATION:
             pairs = [pair for pair in _sides_in_pairs(same_prompt) if all(map(_is_storable, pair))]
-            found = [pair for pair in pairs if not _is_equal(*pair)]
-            equal += [prompt_id] * overlap * (len(pairs) - len(found))
+            unequal = [pair for pair in pairs if not _is_equal(*pair)]
+            found = [pair for pair in unequal if not any(map(_is_empty, pair))]
+            equal += [prompt_id] * overlap * (len(pairs) - len(unequal))
+            empty += [
+                (prompt_id, answer.checkpoint_id)
+                for pair in unequal
+                for answer in pair
+                if _is_empty(answer) and answer.checkpoint_id is not None
+            ] * overlap
             dropped += len(same_prompt) - 2 * len(pairs)
         else:
             found = _groups(_distinct(same_prompt), kind)
             dropped += len(same_prompt) - sum(len(group) for group in found)
         groups += found
     completions = _create_items(making, groups)
-    return AddedItems(completions, len(groups), dropped, equal)
+    return AddedItems(completions, len(groups), dropped, equal, empty)
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,10 @@ def _sides_in_pairs(answers: Sequence[Answer]) -> list[list[Answer]]:
 
 def _is_equal(first: Answer, second: Answer) -> bool:
     return first.text.strip() == second.text.strip()
+
+
+def _is_empty(answer: Answer) -> bool:
+    return not answer.text.strip()
 
 
 def _is_storable(answer: Answer) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 
 from annotations import services
-from annotations.models import Completion, Item, Kind
+from annotations.models import Item, Kind
 from annotations.services import Answer, ServiceError
 from annotations.tests.factories import make_prompt
 
@@ -83,10 +83,12 @@ def battle(project, *pairs):
     )
 
 
-def test_an_empty_answer_is_judged_in_an_evaluation(project):
-    added = battle(project, ("", "a haiku"), ("one\nline", "one line"))
-    assert added == services.AddedItems(completions=4, items=2, dropped=0)
-    assert Completion.objects.filter(text="").exists()
+def test_an_empty_answer_loses_an_evaluation_without_a_judge(project):
+    added = battle(project, ("", "a haiku"), ("one\nline", "one line"), ("a haiku", " \n"))
+    child, parent = apps.get_model("training", "Checkpoint").objects.order_by("id")
+    first, _, third = project.prompts.order_by("id")
+    lost = [(first.pk, child.pk)] * 2 + [(third.pk, parent.pk)] * 2  # as often as the overlap asks
+    assert added == services.AddedItems(completions=2, items=1, dropped=0, empty_answers=lost)
 
 
 def test_equal_answers_are_a_tie_that_nobody_judges(project):

@@ -606,12 +606,40 @@ def test_equal_texts_count_as_ties_that_nobody_judged(contest: Evaluation, bob: 
     prompt = make_prompt(contest.project, text="Both wrote the same.")
     contest.run.results = {"equal_prompts": [prompt.pk, prompt.pk]}
     contest.run.save()
-    assert selectors.evaluation_result(contest).n == 0
     judge(contest, bob, wins=0, losses=3)
     result = selectors.evaluation_result(contest)
     assert (result.n, result.losses, result.ties) == (5, 3, 2)
-    assert selectors.equal_texts(contest) == 2
+    assert selectors.certain(contest).equal_texts == 2
     assert "2 of them ties of equal texts" in selectors.gate_refusal(contest.child, contest)
+
+
+def test_an_empty_answer_counts_as_lost_without_a_judge(contest: Evaluation, bob: User) -> None:
+    prompt = make_prompt(contest.project, text="One of them said nothing.")
+    sides = [contest.child_id, contest.child_id, contest.parent_id]
+    contest.run.results = {"empty_answers": [[prompt.pk, side] for side in sides]}
+    contest.run.save()
+    judge(contest, bob, wins=2, losses=1)
+    result = selectors.evaluation_result(contest)
+    assert (result.n, result.wins, result.losses) == (6, 3, 3)
+    assert selectors.certain(contest) == selectors.Certain(0, empty_won=1, empty_lost=2)
+    assert "3 decided by an empty answer" in selectors.gate_refusal(contest.child, contest)
+
+
+def test_an_evaluation_in_which_all_is_certain_waits_for_nobody(contest: Evaluation) -> None:
+    prompts = [make_prompt(contest.project, text=f"Silence {n}.") for n in range(20)]
+    contest.run.results = {"empty_answers": [[prompt.pk, contest.parent_id] for prompt in prompts]}
+    contest.run.save()
+    assert selectors.needs_nobody(contest)
+    assert selectors.evaluation_result(contest).wins == 20
+    assert selectors.gate_refusal(contest.child, contest) == ""
+
+
+def test_what_is_certain_counts_with_the_first_vote(contest: Evaluation, bob: User) -> None:
+    prompt = make_prompt(contest.project, text="Both wrote the same.")
+    contest.run.results = {"equal_prompts": [prompt.pk], "empty_answers": [[prompt.pk, 0]]}
+    contest.run.save()
+    judge(contest, bob, wins=0, losses=0, open_=1)
+    assert selectors.evaluation_result(contest).n == 0
 
 
 def test_an_evaluation_without_votes_knows_nothing(contest: Evaluation) -> None:

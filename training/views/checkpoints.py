@@ -152,7 +152,8 @@ def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpRespons
     context = {
         "evaluation": evaluation,
         "result": selectors.evaluation_result(evaluation),
-        "equal_texts": selectors.equal_texts(evaluation),
+        "certain": selectors.certain(evaluation),
+        "needs_nobody": selectors.needs_nobody(evaluation),
         "votes": examples.votes(evaluation),
         "examples": examples.examples(evaluation),
     }
