@@ -114,16 +114,26 @@ def value_loss(
 
 
 def grouped_pairwise_loss(
-    scores: Tensor, chosen: Tensor, rejected: Tensor, group: Tensor, margin: Tensor | None = None
+    scores: Tensor,
+    chosen: Tensor,
+    rejected: Tensor,
+    group: Tensor,
+    margin: Tensor | None = None,
+    target: Tensor | None = None,
 ) -> Tensor:
-    """Return InstructGPT's reward-model loss (arXiv:2203.02155, eq. 1).
+    """Return InstructGPT's reward-model loss (arXiv:2203.02155, eq. 1), with soft targets.
 
     `scores` (N,) of completions; pairs (P,) index into them; `group` (P,) says which prompt a pair
-    belongs to. Every prompt weighs the same: −1/|pairs of the prompt| Σ log σ(r_c − r_r − margin),
-    averaged over prompts. `margin` (P,) as in Llama 2 (arXiv:2307.09288, eq. 2).
+    belongs to. Every prompt weighs the same: its pairs count 1/|pairs of the prompt| each, which
+    is 1/C(K, 2) where nothing is tied. `target` (P,) is the share of votes for the chosen one and
+    `margin` (P,) how much further apart the two should be (Llama 2, arXiv:2307.09288, eq. 2); with
+    t and m the loss of a pair is −t log σ(Δ − m) − (1 − t) log σ(m − Δ), least at Δ = logit t + m.
     """
     gap = scores[chosen] - scores[rejected]
-    losses = -F.logsigmoid(gap if margin is None else gap - margin)
+    if margin is not None:
+        gap = gap - margin
+    target = torch.ones_like(gap) if target is None else target
+    losses = F.binary_cross_entropy_with_logits(gap, target, reduction="none")
     _, index, counts = torch.unique(group, return_inverse=True, return_counts=True)
     return (losses / counts[index]).sum() / len(counts)
 

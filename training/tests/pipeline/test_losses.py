@@ -147,6 +147,120 @@ def test_it_gives_the_margin_losses_of_llama_2(margin: float, expected: float) -
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
+def masked(rows: list[list[float]], mask: Tensor) -> list[float]:
+    """Return what the mask keeps, row by row."""
+    return [
+        value
+        for row, kept in zip(rows, mask.tolist(), strict=True)
+        for value, keep in zip(row, kept, strict=True)
+        if keep
+    ]
+
+
+@settings(max_examples=50)
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    clip=st.floats(0.05, 0.5),
+    seed=st.integers(0, 1000),
+)
+def test_it_clips_policy_and_value_as_plain_loops_do(
+    lengths: list[int], clip: float, seed: int
+) -> None:
+    width = max(lengths) + 1
+    mask = ragged_mask(lengths, width)
+    generator = torch.Generator().manual_seed(seed)
+    new, old, advantages, returns = (
+        torch.randn(len(lengths), width, generator=generator, dtype=torch.float64) for _ in range(4)
+    )
+    policy = losses.policy_loss(new, old, advantages, mask, clip)
+    value = losses.value_loss(new, old, returns, mask, clip)
+    terms, clipped, kls, errors = [], [], [], []
+    columns = [masked(tensor.tolist(), mask) for tensor in (new, old, advantages, returns)]
+    for now, before, advantage, wanted in zip(*columns, strict=True):
+        ratio = math.exp(now - before)
+        held_ratio = min(max(ratio, 1 - clip), 1 + clip)
+        terms.append(-min(ratio * advantage, held_ratio * advantage))
+        clipped.append(held_ratio * advantage < ratio * advantage)
+        kls.append(ratio - 1 - (now - before))
+        held = min(max(now, before - clip), before + clip)
+        errors.append(max((now - wanted) ** 2, (held - wanted) ** 2))
+    count = len(terms)
+    assert policy.loss.item() == pytest.approx(sum(terms) / count)
+    assert policy.clip_fraction.item() == pytest.approx(sum(clipped) / count)
+    assert policy.approx_kl.item() == pytest.approx(sum(kls) / count)
+    assert value.item() == pytest.approx(0.5 * sum(errors) / count)
+
+
+@settings(max_examples=30)
+@given(lengths=st.lists(st.integers(2, 5), min_size=1, max_size=4), seed=st.integers(0, 1000))
+def test_it_whitens_as_plain_loops_do(lengths: list[int], seed: int) -> None:
+    mask = ragged_mask(lengths, max(lengths))
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(*mask.shape, generator=generator, dtype=torch.float64)
+    kept = masked(values.tolist(), mask)
+    mean = sum(kept) / len(kept)
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in kept) / (len(kept) - 1))
+    white = masked(losses.masked_whiten(values, mask).tolist(), mask)
+    assert white == pytest.approx([(v - mean) / deviation for v in kept], abs=1e-5)
+
+
+def pairwise_in_loops(
+    scores: list[float], pairs: list[tuple[int, int, int, float, float]]
+) -> float:
+    """Mean over prompts of the mean over their pairs of −t log σ(Δ − m) − (1 − t) log σ(m − Δ)."""
+    by_prompt: dict[int, list[float]] = {}
+    for chosen, rejected, prompt, margin, target in pairs:
+        probability = 1 / (1 + math.exp(-(scores[chosen] - scores[rejected] - margin)))
+        loss = -target * math.log(probability) - (1 - target) * math.log(1 - probability)
+        by_prompt.setdefault(prompt, []).append(loss)
+    means = [sum(own) / len(own) for own in by_prompt.values()]
+    return sum(means) / len(means)
+
+
+@settings(max_examples=50)
+@given(
+    scores=st.lists(st.floats(-4, 4), min_size=2, max_size=6),
+    data=st.data(),
+)
+def test_it_weighs_margins_and_shares_of_votes_as_plain_loops_do(
+    scores: list[float], data: st.DataObject
+) -> None:
+    index = st.integers(0, len(scores) - 1)
+    pair = st.tuples(index, index, st.integers(0, 2), st.floats(0, 1), st.floats(0, 1))
+    pairs = data.draw(st.lists(pair, min_size=1, max_size=8))
+    columns = list(zip(*pairs, strict=True))
+    loss = losses.grouped_pairwise_loss(
+        torch.tensor(scores, dtype=torch.float64),
+        *(torch.tensor(column) for column in columns[:3]),
+        margin=torch.tensor(columns[3], dtype=torch.float64),
+        target=torch.tensor(columns[4], dtype=torch.float64),
+    )
+    assert loss.item() == pytest.approx(pairwise_in_loops(scores, pairs))
+
+
+@pytest.mark.parametrize(
+    ("gap", "target", "margin", "slope"),
+    [(math.log(3), 0.75, 0.0, 0.0), (0.0, 0.5, 0.0, 0.0), (math.log(3) + 0.5, 0.75, 0.5, 0.0),
+     (0.0, 1.0, 0.0, -0.5), (0.0, 0.75, 0.0, -0.25)],
+)  # fmt: skip
+def test_it_wants_the_gap_at_which_the_model_says_what_the_votes_say(
+    gap: float, target: float, margin: float, slope: float
+) -> None:
+    """dL/dΔ = σ(Δ − m) − t: three votes of four want σ = 3/4, which is Δ = log 3; a tie wants 0."""
+    scores = torch.tensor([gap, 0.0], requires_grad=True)
+    loss = losses.grouped_pairwise_loss(
+        scores,
+        torch.tensor([0]),
+        torch.tensor([1]),
+        torch.tensor([0]),
+        torch.tensor([margin]),
+        torch.tensor([target]),
+    )
+    loss.backward()
+    assert scores.grad is not None
+    assert scores.grad.tolist() == pytest.approx([slope, -slope], abs=1e-6)
+
+
 def test_it_raises_the_price_of_kl_above_the_target_and_lowers_it_below() -> None:
     assert losses.adapted_kl_coef(
         0.1, kl=12, target=6, episodes=100, horizon=1000
