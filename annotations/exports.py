@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 from operator import itemgetter
 from typing import Any, TypedDict
 
@@ -73,6 +73,12 @@ class PreferenceRow(TypedDict):
     strength: str
     chosen_id: int
     rejected_id: int
+
+
+class TieRow(PreferenceRow):
+    """Two answers, neither of them better to somebody; which is "chosen" means nothing."""
+
+    tie: bool
 
 
 class RatingRow(TypedDict):
@@ -227,6 +233,22 @@ def preferences(project_id: int) -> Iterator[PreferenceRow]:
         _pairs_of_conversations(project_id),
         key=lambda row: row["annotation_id"],
     )
+
+
+def ties(project_id: int) -> Iterator[TieRow]:
+    """Yield every tie for training, by annotation: two answers side by side and neither better.
+
+    Comparisons, the choices in a conversation and the tiers of rankings have them. "Both bad" is
+    none: it says something about both and nothing about the two beside each other.
+    """
+    pairs = heapq.merge(
+        _pairs_of_comparisons(project_id, ties=True),
+        _pairs_of_rankings(project_id, ties=True),
+        _pairs_of_conversations(project_id, ties=True),
+        key=lambda row: row["annotation_id"],
+    )
+    for pair in pairs:
+        yield {**pair, "tie": True}
 
 
 def preference_counts(project_id: int) -> PreferenceCounts:
@@ -420,7 +442,7 @@ def _rewrite_pair(row: dict[str, Any], source: str, original: str, edited: str) 
     return {**pair, "margin": REWRITE_MARGIN}
 
 
-def _pairs_of_comparisons(project_id: int) -> Iterator[PreferenceRow]:
+def _pairs_of_comparisons(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
     rows = (
         Comparison.objects.filter(_for_training("annotation__", project_id))
         .order_by("annotation_id")
@@ -437,12 +459,15 @@ def _pairs_of_comparisons(project_id: int) -> Iterator[PreferenceRow]:
     for row in rows.iterator(chunk_size=CHUNK):
         left = (row["left_id"], row["left__text"])
         right = (row["right_id"], row["right__text"])
-        if pair := pair_from_comparison(left, right, row["outcome"]):
+        pair = pair_from_comparison(left, right, row["outcome"])
+        if ties:
+            pair = (left, right) if row["outcome"] == Comparison.Outcome.TIE else None
+        if pair:
             yield _preference(row, "annotation__", *pair, strength=row["strength"])
 
 
-def _pairs_of_conversations(project_id: int) -> Iterator[PreferenceRow]:
-    """Yield a pair for each choice, on what had been said when it was made."""
+def _pairs_of_conversations(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
+    """Yield a pair for each choice (or each tie), on what had been said when it was made."""
     source = "conversation__annotation__"
     rows = (
         ConversationChoice.objects.filter(_for_training(source, project_id))
@@ -465,12 +490,15 @@ def _pairs_of_conversations(project_id: int) -> Iterator[PreferenceRow]:
     for row in rows.iterator(chunk_size=CHUNK):
         left = (row["left_id"], row["left__text"])
         right = (row["right_id"], row["right__text"])
-        if pair := pair_from_comparison(left, right, row["outcome"]):
+        pair = pair_from_comparison(left, right, row["outcome"])
+        if ties:
+            pair = (left, right) if row["outcome"] == Comparison.Outcome.TIE else None
+        if pair:
             of_prompt = {f"{source}item__{name}": row[name] for name in row if "prompt" in name}
             yield _preference({**row, **of_prompt}, source, *pair, strength=row["strength"])
 
 
-def _pairs_of_rankings(project_id: int) -> Iterator[PreferenceRow]:
+def _pairs_of_rankings(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
     rows = (
         RankedCompletion.objects.filter(_for_training("ranking__annotation__", project_id))
         .order_by("ranking_id", "tier", "completion_id")
@@ -488,7 +516,8 @@ def _pairs_of_rankings(project_id: int) -> Iterator[PreferenceRow]:
             [(entry["completion_id"], entry["completion__text"]) for entry in tied]
             for _, tied in groupby(entries, key=itemgetter("tier"))
         ]
-        for chosen, rejected in pairs_from_ranking(tiers):
+        tied = (pair for tier in tiers for pair in combinations(tier, 2))
+        for chosen, rejected in tied if ties else pairs_from_ranking(tiers):
             yield _preference(entries[0], "ranking__annotation__", chosen, rejected, strength="")
 
 

@@ -99,6 +99,7 @@ def job_for(run: Run) -> Job:
         reward_path=adapter_folder(run.reward_checkpoint),
         rival=rival is not None,
         rival_path=adapter_folder(rival),
+        demonstrations_path=_demonstrations_file(run),
         data_path=str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot)),
         provenance={
             "run": run.pk,
@@ -110,6 +111,7 @@ def job_for(run: Run) -> Job:
             "reward_checkpoint": run.reward_checkpoint and run.reward_checkpoint.name,
             "snapshot": run.snapshot_id,
             "snapshot_sha256": run.snapshot and run.snapshot.sha256,
+            **_centred_on(run),
             "code_version": code_version(),
         },
     )
@@ -150,6 +152,35 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def demonstrations_for(run: Run) -> DatasetSnapshot | None:
+    """Return what a reward run's zero is measured on: what its policy was fine-tuned on.
+
+    Where the policy's lineage knows none, the newest that were frozen before the run was asked
+    for, so that every attempt takes the same.
+    """
+    frozen = DatasetSnapshot.objects.filter(
+        project_id=run.project_id, content=DatasetSnapshot.Content.DEMONSTRATIONS
+    )
+    checkpoint: Checkpoint | None = run.parent
+    while checkpoint is not None:
+        learned_from = checkpoint.run and checkpoint.run.snapshot_id
+        if learned_from and (found := frozen.filter(id=learned_from).first()):
+            return found
+        checkpoint = checkpoint.parent
+    return frozen.filter(created_at__lte=run.created_at).first()
+
+
+def _centred_on(run: Run) -> dict[str, Any]:
+    snapshot = demonstrations_for(run) if run.stage == Stage.REWARD else None
+    return {"demonstrations_snapshot": snapshot.pk} if snapshot else {}
+
+
+def _demonstrations_file(run: Run) -> str | None:
+    snapshot = demonstrations_for(run) if run.stage == Stage.REWARD else None
+    path = snapshot and snapshot_rows(snapshot)
+    return str(path) if path and path.is_file() else None
 
 
 def _prompts_file(run: Run) -> Path:

@@ -42,6 +42,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class CalibrationBin:
+    """What a model predicted on average, which share of people chose it, and how many votes."""
+
+    predicted: float
+    chosen: float
+    n: int
+
+
+@dataclass(frozen=True)
 class Panel:
     """Which metrics share one small chart, and how to read it."""
 
@@ -137,6 +146,48 @@ def interval_chart(
         f"{r.name}: {r.value:.0%}, interval {r.low:.0%} to {r.high:.0%}, n {r.n}" for r in rows
     )
     return _svg(title, f"{title}. {words}", width, height, parts)
+
+
+def calibration_chart(
+    title: str, bins: Sequence[CalibrationBin], *, width: int = 320, height: int = 190
+) -> str:
+    """Return an SVG of predicted probability against the share of votes, a dot with its n a bin.
+
+    A model that is as sure as it may be lies on the dashed diagonal: below it, it is too sure.
+    """
+    frame = _Frame(0.5, 1.0, 0.0, 1.0, width, height, (0.5, 1.0))
+    bottom, right = height - MARGIN_BOTTOM, width - MARGIN_RIGHT
+    parts = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = _number(frame.y(tick))
+        parts.append(
+            f'<line class="chart__grid" x1="{MARGIN_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
+            f'<text class="chart__tick" x="{MARGIN_LEFT - 6}" y="{y}" dy="0.32em" '
+            f'text-anchor="end">{tick:.0%}</text>'
+        )
+    for tick in (0.5, 0.75, 1.0):
+        parts.append(
+            f'<text class="chart__tick" x="{_number(frame.x(tick))}" y="{height - 5}" '
+            f'text-anchor="middle">{tick:.0%}</text>'
+        )
+    parts.append(
+        f'<line class="chart__axis" x1="{MARGIN_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'
+        f'<line class="chart__reference" x1="{MARGIN_LEFT}" y1="{_number(frame.y(0.5))}" '
+        f'x2="{right}" y2="{_number(frame.y(1.0))}"/>'
+    )
+    for one in bins:
+        x, y = _number(frame.x(one.predicted)), _number(frame.y(one.chosen))
+        above = frame.y(one.chosen) - 9
+        label_y = _number(above if above > MARGIN_TOP + 6 else frame.y(one.chosen) + 16)
+        parts.append(
+            f'<circle class="chart__estimate chart__line--1" cx="{x}" cy="{y}" r="{DOT_RADIUS}"/>'
+            f'<text class="chart__tick" x="{x}" y="{label_y}" text-anchor="middle">'
+            f"{one.n}</text>"
+        )
+    words = "; ".join(
+        f"predicted {b.predicted:.0%}, chosen by {b.chosen:.0%} of {b.n} votes" for b in bins
+    )
+    return _svg(title, f"{title}. {words or 'no votes'}", width, height, parts)
 
 
 def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:

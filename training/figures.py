@@ -90,14 +90,58 @@ def _sft(rest: dict[str, Any]) -> list[Figure | None]:
 def _reward(rest: dict[str, Any]) -> list[Figure | None]:
     accuracy = rest.pop("heldout_accuracy", None)
     low, high = rest.pop("heldout_low", None), rest.pop("heldout_high", None)
+    votes = rest.pop("heldout_votes", None)
     pairs, prompts = rest.pop("heldout_pairs", None), rest.pop("heldout_prompts", None)
     held_out = None
     if accuracy is not None or pairs is not None:
-        note = interval(low, high, pairs) + (f" pairs of {prompts} prompts" if prompts else "")
+        note = interval(low, high, votes or pairs)
+        note += f" votes on {pairs} pairs" if votes else " pairs" if prompts else ""
+        note += f" of {prompts} prompts" if prompts else ""
         if rest.pop("heldout_by", "prompt") == "pair":
             note += "; no prompt could be held out, so completions may be known from training"
         held_out = Figure("Held-out accuracy", percent(accuracy), note)
-    return [held_out, *_counts(rest)]
+    people = _people(rest.pop("human_agreement", None)) if votes else None
+    return [held_out, people, _calibration(rest), _length(rest), *_scores(rest), *_counts(rest)]
+
+
+def _people(agreement: dict[str, Any] | None) -> Figure:
+    """Return how far people agree: what the accuracy on single votes is to be read beside."""
+    if not agreement:
+        return Figure("Human agreement", "unknown", "no pair was judged by two people")
+    note = interval(agreement["low"], agreement["high"], agreement["n"])
+    return Figure("Human agreement", percent(agreement["value"]), f"two people on one pair; {note}")
+
+
+def _calibration(rest: dict[str, Any]) -> Figure | None:
+    error = rest.pop("calibration_error", None)
+    if error is None:
+        return None
+    note = "mean distance between what it predicts and what people chose"
+    return Figure("Calibration error", percent(error), note)
+
+
+def _length(rest: dict[str, Any]) -> Figure | None:
+    value, n = rest.pop("length_correlation", None), rest.pop("length_completions", None)
+    model, people = rest.pop("longer_preferred", None), rest.pop("longer_preferred_by_people", None)
+    pairs = rest.pop("longer_pairs", None)
+    if n is None:
+        return None
+    note = f"score with length, n = {n} held-out completions"
+    if model is not None and people is not None:
+        note += f"; it prefers the longer in {percent(model)} of {pairs} pairs, people in "
+        note += percent(people)
+    return Figure("Length correlation", _plain(value), note)
+
+
+def _scores(rest: dict[str, Any]) -> list[Figure | None]:
+    of, centre, n = (rest.pop(k, None) for k in ("centred_on", "score_centre", "centred_on_texts"))
+    mean, spread = rest.pop("score_mean", None), rest.pop("score_std", None)
+    if mean is None:
+        return []
+    note = f"of held-out completions, spread {_plain(spread)}"
+    if of is not None:
+        note += f"; 0 is the mean of {n} {of} ({_plain(centre)} before)"
+    return [Figure("Mean score", _plain(mean), note)]
 
 
 def _ppo(rest: dict[str, Any]) -> list[Figure | None]:

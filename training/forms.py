@@ -223,6 +223,11 @@ class FreezeForm(PlainForm):
         label="Most rows of each split",
         help_text="Drawn by the seed. Empty: all of them.",
     )
+    ties = forms.BooleanField(
+        required=False,
+        label="Keep ties",
+        help_text="Of preferences: as rows of their own, which only a reward model learns from.",
+    )
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -242,7 +247,7 @@ class FreezeForm(PlainForm):
 
     def filters(self) -> dict[str, Any]:
         """Return what was chosen; what was not is no filter."""
-        names = ("limit", "leave_out_annotators")
+        names = ("limit", "leave_out_annotators", "ties")
         return {name: value for name in names if (value := self.cleaned_data.get(name))}
 
 

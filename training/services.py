@@ -89,8 +89,9 @@ def freeze_snapshot(
     """Freeze demonstrations, preferences or prompts, as they are now, into an immutable snapshot.
 
     `filters`: `limit` (most rows of each split, drawn by `seed`), `leave_out_annotators`
-    (pseudonyms). counts = {"rows": {"train", "validation", "test"}, "prompts": {the same},
-    "annotations", "annotators", "ties", "both_bad", "left_out": {reason: rows}}.
+    (pseudonyms), `ties` (true keeps them as rows of their own). counts = {"rows": {"train",
+    "validation", "test"}, "prompts": {the same}, "annotations", "annotators", "ties", "both_bad",
+    "left_out": {reason: rows}}, and "tie_rows" where ties were kept.
     """
     try:
         return snapshots.freeze(
@@ -415,6 +416,15 @@ def _check_snapshot(
         raise ServiceError(
             f"{snapshot} has {rows} {what} in its train split; {stage} needs at least {least}. "
             f"{CURES[wanted]}"
+        )
+    if (
+        isinstance(config, RewardConfig)
+        and config.learn_from_ties
+        and not snapshot.filters.get("ties")
+    ):
+        raise ServiceError(
+            f"{snapshot} holds no ties to learn from. Freeze one with “Keep ties”, or turn “Learn "
+            "from ties” off."
         )
     if not artifacts.snapshot_rows(snapshot).is_file():
         raise ServiceError(f"The file of {snapshot} is missing. Restore it, or freeze a new one.")

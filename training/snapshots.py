@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ SPLITS = ("train", "validation", "test")
 FILTERS = {
     "limit": "most rows of each split, drawn by the seed",
     "leave_out_annotators": "pseudonyms whose annotations stay out",
+    "ties": "true to keep ties as rows of their own (of preferences)",
 }
 WHAT_TO_COLLECT = {
     Content.DEMONSTRATIONS: "no demonstrations yet. Let people write some first",
@@ -88,8 +90,8 @@ def freeze(
 
 def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]) -> Frozen:
     """Return the rows that a snapshot would hold now, and their counts."""
-    _check(filters)
-    rows = sorted(_rows(project_id, content), key=_order)
+    _check(filters, content)
+    rows = sorted(_rows(project_id, content, with_ties=filters.get("ties", False)), key=_order)
     left_out: dict[str, int] = {}
     if names := set(filters.get("leave_out_annotators", [])):
         kept = [row for row in rows if row.get("annotator") not in names]
@@ -100,7 +102,7 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
     left_out |= _left_out_by_reviews(project_id, content)
-    if not rows:
+    if all(row.get("tie") for row in rows):
         raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
     return Frozen(
         text="".join(map(artifacts.to_line, rows)),
@@ -109,18 +111,19 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
     )
 
 
-def _rows(project_id: int, content: str) -> Iterable[Row]:
+def _rows(project_id: int, content: str, *, with_ties: bool) -> Iterable[Row]:
     match content:
         case Content.DEMONSTRATIONS:
             return exports.demonstrations(project_id)
         case Content.PREFERENCES:
-            return exports.preferences(project_id)
+            ties = exports.ties(project_id) if with_ties else ()
+            return chain(exports.preferences(project_id), ties)
         case Content.PROMPTS:
             return exports.prompts(project_id)
     raise SnapshotError(f"Unknown content {content!r}; known: {', '.join(Content.values)}.")
 
 
-def _check(filters: dict[str, Any]) -> None:
+def _check(filters: dict[str, Any], content: str) -> None:
     if unknown := sorted(set(filters) - set(FILTERS)):
         raise SnapshotError(f"Unknown filter {', '.join(unknown)}; known: {', '.join(FILTERS)}.")
     limit = filters.get("limit")
@@ -129,6 +132,9 @@ def _check(filters: dict[str, Any]) -> None:
     names = filters.get("leave_out_annotators", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SnapshotError("leave_out_annotators must be a list of names like annotator-7.")
+    ties = filters.get("ties", False)
+    if not isinstance(ties, bool) or (ties and content != Content.PREFERENCES):
+        raise SnapshotError("Only preferences have ties to keep; choose them, or leave ties out.")
 
 
 def _order(row: Row) -> tuple[Any, ...]:
@@ -147,6 +153,10 @@ def _draw(rows: list[Row], limit: int, seed: int) -> list[Row]:
 
 
 def _counts(rows: list[Row]) -> dict[str, Any]:
+    """Return what a page tells about the rows; ties that were kept are counted apart."""
+    tie_rows = sum(bool(row.get("tie")) for row in rows)
+    kept = {"tie_rows": tie_rows} if tie_rows else {}
+    rows = [row for row in rows if not row.get("tie")]
     of_split = Counter(row["split"] for row in rows)
     prompts = {(row["split"], row["prompt_id"]) for row in rows}
     prompts_of_split = Counter(split for split, _ in prompts)
@@ -155,6 +165,7 @@ def _counts(rows: list[Row]) -> dict[str, Any]:
         "prompts": {split: prompts_of_split[split] for split in SPLITS},
         "annotations": len({row["annotation_id"] for row in rows if "annotation_id" in row}),
         "annotators": len({row["annotator"] for row in rows if "annotator" in row}),
+        **kept,
     }
 
 

@@ -79,6 +79,22 @@ def test_it_gives_all_pairs_of_a_ranking_but_the_tied(project, bob, tiers):
     assert exports.preference_counts(project.pk).pairs == before.pairs + expected
 
 
+def test_it_gives_ties_apart_from_pairs_for_who_can_learn_from_them(project, bob):
+    for outcome in ("left", "tie", "both_bad"):
+        compared = make_comparison(make_item(project), bob, outcome)
+    tied = Annotation.objects.get(comparison__outcome="tie")
+    item = make_item(project, Kind.RANKING)
+    ids = list(item.completions.order_by("id").values_list("id", flat=True))
+    ranking = make_ranking(item, bob, [ids[:1], ids[1:]])
+    rows = list(exports.ties(project.pk))
+    counts = exports.preference_counts(project.pk)
+    assert len(rows) == counts.ties + counts.ranking_ties
+    assert {row["annotation_id"] for row in rows} == {tied.pk, ranking.pk}
+    assert compared.pk not in {row["annotation_id"] for row in rows}
+    assert all(row["tie"] and row["margin"] == 0 for row in rows)
+    assert not any("tie" in row for row in exports.preferences(project.pk))
+
+
 def test_it_orders_rows_by_annotation_whatever_their_kind(project, bob):
     for _ in range(3):
         item = make_item(project, Kind.RANKING)

@@ -117,6 +117,9 @@ class RewardConfig(TrainConfig):
     """Longest prompt plus completion in tokens; longer rows are counted and left out."""
     use_margin: bool = False
     """Ask for a larger reward gap where people said so (Llama-2 small margins)."""
+    learn_from_ties: bool = False
+    """Take a tie as half a vote for either side, so that the two score alike. The snapshot must
+    keep its ties."""
     min_pairs: int = 50
     """Fewest preference pairs worth training on."""
 
@@ -264,6 +267,8 @@ class Job:
     """Of sample: whether a second checkpoint answers too (`rival_path` None = the base)."""
     data_path: str | None = None
     """The snapshot's JSONL (of sample: the prompts)."""
+    demonstrations_path: str | None = None
+    """Of reward: the snapshot of demonstrations whose mean score becomes 0."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Copied into manifest.json: run id, snapshot hash, parent, code version."""
 

@@ -11,7 +11,8 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -24,12 +25,17 @@ MAX_GROUP_TOKENS = 2048
 """Most tokens of their completions, each counted as long as the longest."""
 
 
-def read_rows(path: str | None) -> list[dict[str, Any]]:
-    """Return the rows of a snapshot's JSONL file."""
+def read_rows(path: str | None, *, with_ties: bool = False) -> list[dict[str, Any]]:
+    """Return the rows of a snapshot's JSONL file.
+
+    Ties are rows of their own where a snapshot keeps them; only who can learn from two answers of
+    which neither is better asks for them.
+    """
     if path is None or not Path(path).is_file():
         raise PipelineError(f"The snapshot's file {path} is not there. Freeze a new snapshot.")
     with Path(path).open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        rows = [json.loads(line) for line in file]
+    return rows if with_ties else [row for row in rows if not row.get("tie")]
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]]) -> list[int]:
@@ -81,6 +87,22 @@ def demonstrations(
     return Demonstrations(kept, len(encoded) - len(kept))
 
 
+class Pair(NamedTuple):
+    """Two completions of a prompt and what everybody who judged them said."""
+
+    chosen: int
+    """Index, in the group's completions, of the one that most votes are for."""
+    rejected: int
+    target: float
+    """Share of the votes that are for the chosen one; a tie is half a vote for either."""
+    margin: float
+    """Mean margin of the votes; one for the rejected completion counts against it."""
+    agreeing: tuple[str, ...]
+    """Stated strength of each vote for the chosen completion, empty where none was stated."""
+    opposing: tuple[str, ...] = ()
+    """The same of each vote for the rejected one."""
+
+
 @dataclass(frozen=True)
 class PreferenceGroup:
     """All preference pairs of one prompt; each completion is encoded once."""
@@ -88,9 +110,7 @@ class PreferenceGroup:
     prompt_id: int
     prompt: list[int]
     completions: list[list[int]]
-    pairs: list[tuple[int, int, float]]
-    """(chosen, rejected, margin); the numbers index `completions`."""
-    strengths: list[str]
+    pairs: list[Pair]
 
 
 def hold_out(
@@ -127,32 +147,81 @@ def preference_groups(
 ) -> tuple[list[PreferenceGroup], int]:
     """Return the pairs of each prompt together, and how many pairs were too long to keep.
 
-    A prompt with more than MAX_GROUP completions, or with longer ones than MAX_GROUP_TOKENS hold,
-    gives several groups: a batch element that holds them all would not fit into memory.
+    All votes on two completions are one pair. A prompt with more than MAX_GROUP completions, or
+    with longer ones than MAX_GROUP_TOKENS hold, gives several groups: a batch element that holds
+    them all would not fit into memory.
     """
     groups: list[PreferenceGroup] = []
     open_group: dict[int, PreferenceGroup] = {}
+    encoded: dict[str, list[int]] = {}
     left_out = 0
-    for row in rows:
-        prompt_id = row["prompt_id"]
+    for votes in _votes_by_pair(rows):
+        row = votes[0]
         texts = [row[side][0]["content"] for side in ("chosen", "rejected")]
-        ids = [encode_completion(tokenizer, text) for text in texts]
-        group = open_group.get(prompt_id)
+        for text in texts:
+            if text not in encoded:
+                encoded[text] = encode_completion(tokenizer, text)
+        ids = [encoded[text] for text in texts]
+        group = open_group.get(row["prompt_id"])
         prompt = group.prompt if group else encode_prompt(tokenizer, row["prompt"])
         if len(prompt) + max(map(len, ids)) > max_length:
             left_out += 1
             continue
         new = sum(tokens not in group.completions for tokens in ids) if group else 0
         if group is None or _is_full(group, ids, new):
-            group = open_group[prompt_id] = PreferenceGroup(prompt_id, prompt, [], [], [])
+            group = open_group[row["prompt_id"]] = PreferenceGroup(row["prompt_id"], prompt, [], [])
             groups.append(group)
         for tokens in ids:
             if tokens not in group.completions:
                 group.completions.append(tokens)
-        chosen, rejected = (group.completions.index(tokens) for tokens in ids)
-        group.pairs.append((chosen, rejected, float(row["margin"])))
-        group.strengths.append(row.get("strength") or "")
+        first, second = (group.completions.index(tokens) for tokens in ids)
+        group.pairs.append(_judged(votes, first, second))
     return groups, left_out
+
+
+def _votes_by_pair(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    votes: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        votes.setdefault(pair_key(row), []).append(row)
+    return list(votes.values())
+
+
+def _judged(votes: list[dict[str, Any]], first: int, second: int) -> Pair:
+    """Return the pair that votes come to; `first` is what the first of them calls chosen."""
+    text = votes[0]["chosen"][0]["content"]
+    ties = sum(bool(row.get("tie")) for row in votes)
+    sides: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for row in votes:
+        if not row.get("tie"):
+            sides[row["chosen"][0]["content"] == text].append(row)
+    target = (len(sides[True]) + ties / 2) / len(votes)
+    margins = [float(row["margin"]) for row in sides[True]]
+    margins += [-float(row["margin"]) for row in sides[False]] + [0.0] * ties
+    agreeing, opposing = (
+        tuple(row.get("strength") or "" for row in sides[side]) for side in (True, False)
+    )
+    if len(opposing) > len(agreeing):
+        return Pair(second, first, 1 - target, -fmean(margins), opposing, agreeing)
+    return Pair(first, second, target, fmean(margins), agreeing, opposing)
+
+
+def demonstration_groups(
+    rows: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    most: int,
+    seed: int,
+) -> list[PreferenceGroup]:
+    """Return up to `most` demonstrations that fit, drawn by the seed, as groups without pairs."""
+    drawn = random.Random(seed).sample(rows, len(rows))
+    groups: list[PreferenceGroup] = []
+    for row in drawn:
+        prompt = encode_prompt(tokenizer, row["prompt"])
+        completion = encode_completion(tokenizer, row["completion"][0]["content"])
+        if len(prompt) + len(completion) <= max_length and len(groups) < most:
+            groups.append(PreferenceGroup(row["prompt_id"], prompt, [completion], []))
+    return groups
 
 
 def _is_full(group: PreferenceGroup, ids: list[list[int]], new: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -18,6 +19,9 @@ from transformers import (
 from training.pipeline.checkpoints import check_model_folder, is_whole
 from training.pipeline.config import LORA_TARGETS, TrainConfig
 from training.pipeline.errors import PipelineError
+
+CENTRE = "centre.json"
+"""In a reward model's folder: what is taken off every score, so that demonstrations average 0."""
 
 
 def pick_device() -> torch.device:
@@ -154,7 +158,8 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
     """Add the frozen adapter "reward" and return its score head, in float32.
 
     The adapter was trained on a sequence classifier whose trunk has the same names as the causal
-    LM's, so its LoRA weights fit; the head is read from the same file.
+    LM's, so its LoRA weights fit; the head is read from the same file, and takes off what the
+    scores are centred on.
     """
     check_adapter(reward_path)
     lora = LoraConfig.from_pretrained(reward_path)
@@ -162,8 +167,9 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
     model.add_adapter("reward", lora)
     weights = load_file(Path(reward_path) / "adapter_model.safetensors")
     head_name = next(name for name in weights if name.endswith("score.weight"))
-    head = torch.nn.Linear(weights[head_name].shape[1], 1, bias=False)
+    head = torch.nn.Linear(weights[head_name].shape[1], 1)
     head.weight.data = weights.pop(head_name).float()
+    torch.nn.init.constant_(head.bias, -read_centre(reward_path))
     own = dict(model.named_parameters())
     for name, value in weights.items():
         left, _, right = name.rpartition(".weight")
@@ -172,6 +178,12 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
         if ".reward." in name:
             parameter.requires_grad_(False)
     return head.requires_grad_(False).to(pick_device())
+
+
+def read_centre(reward_path: str) -> float:
+    """Return what a reward model's scores are centred on; 0 for one that knows no centre."""
+    path = Path(reward_path) / CENTRE
+    return float(json.loads(path.read_text(encoding="utf-8"))["score"]) if path.is_file() else 0.0
 
 
 def trunk_of(model: torch.nn.Module) -> torch.nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ def publish_adapter(
     tokenizer: PreTrainedTokenizerBase,
     adapter: str,
     results: dict[str, Any],
+    *,
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """Write one adapter, the tokenizer and the manifest to the output folder, whole or not."""
+    """Write one adapter, the tokenizer and the manifest to the output folder, whole or not.
+
+    `files` are texts that belong to the checkpoint, by their names.
+    """
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder, selected_adapters=[adapter], safe_serialization=True)
@@ -29,6 +35,8 @@ def publish_adapter(
             (folder / adapter).rmdir()
         tokenizer.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
     manifest = {"config": job.config.to_dict(), "provenance": job.provenance, "results": results}
     publish(Path(job.output_dir), write, manifest)

@@ -4,13 +4,18 @@ Ouyang et al. 2022 (arXiv:2203.02155), §3.5: all pairs of one prompt stand in o
 every prompt weighs the same. TRL's own batches hold pairs, which encodes a completion of a ranking
 of four three times and its prompt six times; here each completion is encoded once and the prompt
 once per group, through the key-value cache. The adapter starts as the parent's, as InstructGPT's
-reward model starts as the fine-tuned model. Left out: soft targets for annotators who disagree.
+reward model starts as the fine-tuned model, and the scores are shifted so that demonstrations
+average 0. All votes on a pair are one target, the share of them; a tie is half a vote where ties
+are learned from.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Any
 
 import torch
@@ -26,8 +31,9 @@ from training.pipeline.checkpoints import newest_whole
 from training.pipeline.config import Job, RewardConfig
 from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError, RunStopped
-from training.pipeline.evaluate import accuracy_with_interval
+from training.pipeline.evaluate import Judged, correlation, human_agreement, measure
 from training.pipeline.loading import (
+    CENTRE,
     add_reward_adapter,
     load_reward_base,
     load_tokenizer,
@@ -42,13 +48,15 @@ from training.pipeline.rollouts import pad_right, read_prompts, read_tokens
 TOKENS_AT_ONCE = 4096
 """Tokens whose activations are in memory at a time. With 135M parameters in float32, three times as
 many took more than 22 GB."""
+CENTRED_ON_MOST = 128
+"""Demonstrations whose mean score becomes 0. Their spread is about 1, so it is known to ± 0.1."""
 
 
 def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     """Train a reward model and publish it. Return its held-out accuracy and what it saw."""
     reporter.phase("loading the model")
     tokenizer = load_tokenizer(job.base_path)
-    rows = data.read_rows(job.data_path)
+    rows = data.read_rows(job.data_path, with_ties=config.learn_from_ties)
     training_rows, held_out_rows, heldout_by = data.hold_out(rows, config.seed)
     training, left_out = data.preference_groups(training_rows, tokenizer, config.max_length)
     held_out, left_out_held = data.preference_groups(held_out_rows, tokenizer, config.max_length)
@@ -71,63 +79,122 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     if reporting.stopped:
         raise RunStopped
     reporter.phase("evaluating")
+    pad = tokenizer.pad_token_id
+    scores = score_all(model, held_out, pad, config.batch_size, reporter)
+    judged = judged_pairs(held_out, scores, by=heldout_by)
+    everywhere = judged + judged_pairs(training, by=heldout_by)
+    people = human_agreement(everywhere)
+    demonstrations = _demonstrations(job, config, tokenizer)
+    reporter.phase("scoring the demonstrations")
+    shown = score_all(model, demonstrations, pad, config.batch_size, reporter)
+    centre = centre_of(shown, scores)
     results = {
         "train_pairs": pairs,
         "train_prompts": len({group.prompt_id for group in training}),
         "left_out_too_long": left_out + left_out_held,
         "heldout_by": heldout_by,
-        **evaluate(
-            model, held_out, tokenizer.pad_token_id, config.batch_size, reporter, by=heldout_by
-        ),
+        **measure(judged),
+        **({"human_agreement": asdict(people)} if people else {}),
+        **describe_scores(held_out, scores, centre),
     }
     reporter.phase("publishing the checkpoint")
-    publish_adapter(job, model, tokenizer, "default", results)
+    files = {CENTRE: json.dumps(asdict(centre))}
+    publish_adapter(job, model, tokenizer, "default", results, files=files)
     return results
 
 
+@dataclass(frozen=True)
+class Centre:
+    """What is taken off every score, so that 0 means something."""
+
+    score: float
+    """Mean score of the texts, as the score head gives it."""
+    of: str
+    """Which texts: demonstrations, or where there are none the held-out completions."""
+    texts: int
+
+
+def centre_of(demonstrations: list[list[float]], completions: list[list[float]]) -> Centre:
+    """Return the mean score of demonstrations; without any that of completions, or 0."""
+    for name, scores in (("demonstrations", demonstrations), ("completions", completions)):
+        if flat := [score for of_group in scores for score in of_group]:
+            return Centre(fmean(flat), name, len(flat))
+    return Centre(0.0, "nothing", 0)
+
+
+def _demonstrations(
+    job: Job, config: RewardConfig, tokenizer: PreTrainedTokenizerBase
+) -> list[PreferenceGroup]:
+    if job.demonstrations_path is None:
+        return []
+    return data.demonstration_groups(
+        data.read_rows(job.demonstrations_path),
+        tokenizer,
+        config.max_length,
+        most=CENTRED_ON_MOST,
+        seed=config.seed,
+    )
+
+
 @torch.no_grad()
-def evaluate(
+def score_all(
     model: PeftModel,
     groups: list[PreferenceGroup],
     pad: int,
     batch_size: int,
     reporter: Reporter,
-    *,
-    by: str,
-) -> dict[str, Any]:
-    """Return the accuracy on held-out pairs with its interval, and the scores' mean and spread.
-
-    A pair that scores the same both ways counts one half.
-    """
+) -> list[list[float]]:
+    """Return the scores of each group's completions, as the score head gives them."""
     model.eval()
-    right: list[float] = []
-    cluster: list[Hashable] = []
-    scores_seen: list[float] = []
+    found: list[list[float]] = []
     for start in range(0, len(groups), batch_size):
         batch = groups[start : start + batch_size]
-        scores = score_groups(model, [vars(group) for group in batch], pad).tolist()
-        scores_seen += scores
-        offset = 0
-        for number, group in enumerate(batch, start):
-            for chosen, rejected, _ in group.pairs:
-                gap = scores[offset + chosen] - scores[offset + rejected]
-                right.append(0.5 if gap == 0 else float(gap > 0))
-                pair = (number, min(chosen, rejected), max(chosen, rejected))
-                cluster.append(group.prompt_id if by == "prompt" else pair)
-            offset += len(group.completions)
-        reporter.count(min(start + batch_size, len(groups)), len(groups), "prompt")
-    if not right:
-        return {"heldout_pairs": 0}
-    accuracy, low, high = accuracy_with_interval(right, cluster)
-    spread = torch.tensor(scores_seen)
+        scores = iter(score_groups(model, [vars(group) for group in batch], pad).tolist())
+        found += [[next(scores) for _ in group.completions] for group in batch]
+        reporter.count(len(found), len(groups), "prompt")
+    return found
+
+
+def judged_pairs(
+    groups: list[PreferenceGroup], scores: list[list[float]] | None = None, *, by: str
+) -> list[Judged]:
+    """Return every pair with its votes and, where it was scored, the gap between its scores."""
+    found = []
+    for number, group in enumerate(groups):
+        for pair in group.pairs:
+            of_pair = (pair.chosen, pair.rejected)
+            gap = scores[number][of_pair[0]] - scores[number][of_pair[1]] if scores else 0.0
+            texts = [tuple(group.completions[index]) for index in of_pair]
+            cluster: Hashable = (group.prompt_id, *sorted(texts)) if by == "pair" else None
+            found.append(
+                Judged(
+                    prompt_id=group.prompt_id,
+                    cluster=cluster or group.prompt_id,
+                    gap=gap,
+                    lengths=(len(texts[0]), len(texts[1])),
+                    first_votes=pair.agreeing,
+                    second_votes=pair.opposing,
+                )
+            )
+    return found
+
+
+def describe_scores(
+    groups: list[PreferenceGroup], scores: list[list[float]], centre: Centre
+) -> dict[str, Any]:
+    """Return mean and spread of the centred scores, and how they go with length."""
+    flat = [score for of_group in scores for score in of_group]
+    lengths = [len(tokens) for group in groups for tokens in group.completions]
+    if not flat:
+        return {"score_centre": centre.score, "centred_on": centre.of}
     return {
-        "heldout_accuracy": accuracy,
-        "heldout_low": low,
-        "heldout_high": high,
-        "heldout_pairs": len(right),
-        "heldout_prompts": len({group.prompt_id for group in groups}),
-        "score_mean": float(spread.mean()),
-        "score_std": float(spread.std(unbiased=False)),
+        "score_mean": fmean(flat) - centre.score,
+        "score_std": pstdev(flat),
+        "score_centre": centre.score,
+        "centred_on": centre.of,
+        "centred_on_texts": centre.texts,
+        "length_correlation": correlation(flat, lengths),
+        "length_completions": len(flat),
     }
 
 
@@ -168,23 +235,26 @@ class GroupedRewardTrainer(RewardTrainer):
     ) -> Any:
         groups = inputs["groups"]
         scores = score_groups(model, groups, self.pad_token_id)
-        chosen, rejected, owner, margins = [], [], [], []
+        chosen, rejected, owner, targets, margins = [], [], [], [], []
         offset = 0
         for number, group in enumerate(groups):
-            for better, worse, margin in group["pairs"]:
+            for better, worse, target, margin in group["pairs"]:
                 chosen.append(offset + int(better))
                 rejected.append(offset + int(worse))
                 owner.append(number)
+                targets.append(target)
                 margins.append(margin)
             offset += len(group["completions"])
         index = [torch.tensor(x, device=scores.device) for x in (chosen, rejected, owner)]
-        margin = torch.tensor(margins, device=scores.device)
-        loss = grouped_pairwise_loss(scores, index[0], index[1], index[2], margin)
+        margin, target = (torch.tensor(x, device=scores.device) for x in (margins, targets))
+        loss = grouped_pairwise_loss(scores, index[0], index[1], index[2], margin, target)
         with torch.no_grad():
             gap = scores[index[0]] - scores[index[1]]
+            decided = target != 0.5
             metrics = self._metrics["train" if self.model.training else "eval"]
-            metrics["accuracy"].append((gap > 0).float().mean().item())
-            metrics["margin"].append(gap.mean().item())
+            if decided.any():
+                metrics["accuracy"].append((gap > 0)[decided].float().mean().item())
+                metrics["margin"].append(gap[decided].mean().item())
             metrics["mean_reward"].append(scores.mean().item())
         return (loss, {"scores": scores}) if return_outputs else loss
 
@@ -194,7 +264,10 @@ def _rows(groups: list[PreferenceGroup], use_margin: bool) -> list[dict[str, Any
         {
             "prompt": group.prompt,
             "completions": group.completions,
-            "pairs": [[c, r, margin if use_margin else 0.0] for c, r, margin in group.pairs],
+            "pairs": [
+                [pair.chosen, pair.rejected, pair.target, pair.margin if use_margin else 0.0]
+                for pair in group.pairs
+            ],
         }
         for group in groups
     ]

@@ -107,7 +107,9 @@ def left_out(snapshot: DatasetSnapshot) -> list[str]:
         for reason, n in counts.get("left_out", {}).items()
         if n
     ]
-    if ties := counts.get("ties"):
+    if kept := counts.get("tie_rows"):
+        reasons.append(f"{_of(kept, 'tie')}: kept as rows of their own, for reward models alone")
+    elif ties := counts.get("ties"):
         reasons.append(f"{_of(ties, 'tie')}: neither is better, so there is no pair to learn from")
     if bad := counts.get("both_bad"):
         reasons.append(f"{_of(bad, 'judgement')} that both are bad: no pair to learn from")

@@ -237,6 +237,33 @@ def test_it_shows_the_held_out_accuracy_with_its_interval_and_n(
         assert "95\u00a0% interval 55.0–73.0\u00a0%, n = 118" in page
 
 
+def test_it_shows_where_a_reward_model_is_right(engineer: Client, project: Project) -> None:
+    share = {"value": 0.75, "low": 0.6, "high": 0.9, "n": 40}
+    results = {
+        "heldout_accuracy": 0.7, "heldout_low": 0.6, "heldout_high": 0.8, "heldout_pairs": 50,
+        "heldout_votes": 60, "heldout_prompts": 12, "human_agreement": share,
+        "by_strength": {"significantly": share}, "by_length": {"shorter": share},
+        "calibration": [{"predicted": 0.8, "chosen": 0.55, "n": 60}], "calibration_error": 0.25,
+        "length_correlation": 0.41, "length_completions": 80, "longer_preferred": 0.7,
+        "longer_preferred_by_people": 0.5, "longer_pairs": 44, "left_out_too_long": 3,
+    }  # fmt: skip
+    run = make_run(project, "reward", **ended("succeeded", results=results))
+    page = text_of(engineer.get(url("run", run.pk)))
+    for words in (
+        "n = 60 votes on 50 pairs of 12 prompts",
+        "Human agreement",
+        "two people on one pair",
+        "significantly",
+        "shorter",
+        "predicted 80%, chosen by 55% of 60 votes",
+        "it prefers the longer in 70.0\u00a0% of 44 pairs, people in 50.0\u00a0%",
+        "longer than max length",
+    ):
+        assert words in page
+    earlier = make_run(project, "reward", **ended("succeeded", results={"train_pairs": 9}))
+    assert "reward-report" not in text_of(engineer.get(url("run", earlier.pk)))
+
+
 def test_it_tells_how_many_runs_are_ahead(engineer: Client, project: Project) -> None:
     make_run(project, state="running", started_at=timezone.now())
     make_run(project, "sample")

@@ -21,7 +21,7 @@ from annotations.models import (
     User,
 )
 from annotations.tests.factories import make_demonstration, make_prompt
-from training import lifecycle, selectors, services, tasks
+from training import artifacts, lifecycle, selectors, services, tasks
 from training.models import Checkpoint, Evaluation, Promotion, Round, Run
 from training.services import ServiceError
 from training.tests import scripted
@@ -104,6 +104,33 @@ def test_it_refuses_a_snapshot_that_does_not_fit(
         start(project, snapshot=None)
     with pytest.raises(ServiceError, match="another project"):
         start(project, snapshot=make_snapshot(other_project))
+
+
+def test_it_learns_from_ties_where_the_snapshot_keeps_them(
+    project: Project, base: Checkpoint
+) -> None:
+    config = {"learn_from_ties": True}
+    with pytest.raises(ServiceError, match=r"holds no ties.*Keep ties"):
+        start(project, "reward", config=config)
+    kept = make_snapshot(project, "preferences", filters={"ties": True})
+    assert start(project, "reward", config=config, snapshot=kept).config["learn_from_ties"]
+
+
+def test_it_centres_a_reward_model_on_what_its_policy_was_fine_tuned_on(
+    project: Project, base: Checkpoint
+) -> None:
+    learned_from, newer = make_snapshot(project), make_snapshot(project)
+    policy = make_checkpoint(
+        project, parent=base, run=make_run(project, parent=base, snapshot=learned_from)
+    )
+    by_parent = {parent: start(project, "reward", parent=parent) for parent in (policy, base)}
+    later = make_snapshot(project)
+    assert artifacts.demonstrations_for(by_parent[policy]) == learned_from
+    assert artifacts.demonstrations_for(by_parent[base]) == newer
+    assert later.created_at > by_parent[base].created_at
+    job = artifacts.job_for(by_parent[policy])
+    assert job.demonstrations_path == str(artifacts.snapshot_rows(learned_from))
+    assert job.provenance["demonstrations_snapshot"] == learned_from.pk
 
 
 def test_it_refuses_a_base_that_is_gone_or_holds_a_pickle(

@@ -233,3 +233,35 @@ def test_annotations_of_another_project_stay_out(
     other = Project.objects.create(name="Limericks", created_by=alice)
     with pytest.raises(ServiceError):
         freeze(other)
+
+
+def test_it_keeps_ties_as_rows_of_their_own_where_asked(
+    project: Project, prompts: list[Prompt], bob: User
+) -> None:
+    for prompt, outcome in zip(prompts, ("left", "right", "tie", "tie", "both_bad"), strict=False):
+        compare(prompt, bob, outcome)
+    without, kept = (freeze(project, "preferences", filters=f) for f in ({}, {"ties": True}))
+    assert kept.sha256 != without.sha256
+    rows = [json.loads(line) for line in read(kept).decode().splitlines()]
+    assert sum(bool(row.get("tie")) for row in rows) == kept.counts["tie_rows"] == 2
+    assert kept.counts["rows"] == without.counts["rows"]
+    assert "tie_rows" not in without.counts
+    assert len(kept.annotation_ids) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "value"), [("demonstrations", True), ("prompts", True), ("preferences", "yes")]
+)
+def test_it_refuses_to_keep_ties_of_what_has_none(
+    project: Project, demonstrations: list[Annotation], content: str, value: object
+) -> None:
+    with pytest.raises(ServiceError, match="Only preferences have ties"):
+        freeze(project, content, filters={"ties": value})
+
+
+def test_it_refuses_a_snapshot_of_nothing_but_ties(
+    project: Project, prompts: list[Prompt], bob: User
+) -> None:
+    compare(prompts[0], bob, "tie")
+    with pytest.raises(ServiceError, match="no preference pairs yet"):
+        freeze(project, "preferences", filters={"ties": True})

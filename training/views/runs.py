@@ -17,6 +17,7 @@ from training import access, selectors, services
 from training.charts import PANELS, Panel, Series, line_chart
 from training.forms import PRESETS, SNAPSHOT_CONTENT, TRAINED_STAGES, RunForm
 from training.models import Checkpoint, Evaluation, Run, Stage
+from training.reports import reward_report
 from training.views.shared import (
     LIST_SECONDS,
     RUN_SECONDS,
@@ -139,6 +140,7 @@ def _run_live(request: HttpRequest, run: Run) -> Live:
         "checkpoint": Checkpoint.objects.filter(run=run).first(),
         "evaluation": Evaluation.objects.filter(Q(run=run) | Q(child__run=run)).first(),
         "charts": _charts(run),
+        "report": reward_report(run.results) if run.stage == Stage.REWARD else None,
         "preset_from": reverse("training:new_run", args=[run.project_id]),
     }
     url = reverse("training:run_status", args=[run.pk]) if run.state in ALIVE else ""

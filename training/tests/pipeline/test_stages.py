@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from training.pipeline import data, ppo, reward
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
-from training.pipeline.data import PreferenceGroup
+from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.errors import PipelineError
 from training.pipeline.reward import groups_at_once, score_groups
 from training.pipeline.rollouts import Entered
@@ -118,10 +118,11 @@ def test_it_learns_the_same_whether_a_batch_fits_into_memory_at_once_or_not(
 
 
 def test_it_reads_as_many_groups_at_once_as_fit() -> None:
-    groups = [PreferenceGroup(1, [1] * 10, [[1] * 100, [1] * 20], [(0, 1, 0.0)], [""])]
+    pair = Pair(0, 1, target=1.0, margin=0.0, agreeing=("",))
+    groups = [PreferenceGroup(1, [1] * 10, [[1] * 100, [1] * 20], [pair])]
     assert groups_at_once(groups, 4) == 4
     assert groups_at_once(groups * 2, 64) == 16  # 19 fit, but 64 are divided evenly
-    long = [PreferenceGroup(1, [1], [[1] * 9000, [1]], [(0, 1, 0.0)], [""])]
+    long = [PreferenceGroup(1, [1], [[1] * 9000, [1]], [pair])]
     assert groups_at_once([*groups, *long], 4) == 1
 
 
@@ -147,7 +148,8 @@ def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
             outside(input_ids=torch.tensor([prompts[0] + [60, 61, 2]])).logits.item(),
             outside(input_ids=torch.tensor([prompts[1] + [70, 2]])).logits.item(),
         ]
-    assert scores.tolist() == pytest.approx(expected, abs=1e-5)
+    centre = json.loads((Path(reward_adapter) / "centre.json").read_text())["score"]
+    assert scores.tolist() == pytest.approx([score - centre for score in expected], abs=1e-5)
 
 
 def test_it_starts_ppo_with_no_kl_and_a_ratio_of_one(
