@@ -94,12 +94,18 @@ class SFTConfig(TrainConfig):
     """Longest prompt plus completion in tokens; longer rows are counted and left out."""
     min_rows: int = 8
     """Fewest demonstrations worth training on."""
+    packing: bool = False
+    """Lay demonstrations end to end in rows of max_length tokens, none of which sees another; a
+    batch then counts such rows. Worth it where lengths differ a lot."""
+    looks: int = 3
+    """How often, while it trains, the validation loss is measured and samples are written."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "epochs", 0.01, 100)
         _between(self, "max_length", 16, 131_072)
         _between(self, "min_rows", 1, 10**9)
+        _between(self, "looks", 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Reporter:
     def metrics(self, step: int, values: dict[str, float]) -> None:
         self.report({"event": "metrics", "step": step, "values": values})
 
-    def samples(self, samples: list[dict[str, str]]) -> None:
-        self.report({"event": "samples", "samples": samples})
+    def samples(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        self.report({"event": "samples", "samples": list(samples)})
 
 
 def check_finite(name: str, value: float, step: int, learning_rate: float) -> None:
@@ -84,6 +84,11 @@ class TrainerReporter(TrainerCallback):
     ) -> None:
         self.batches_evaluated += 1
         self.reporter.count(self.batches_evaluated, len(more["eval_dataloader"]), "batch")
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.batches_evaluated = 0
 
     def on_log(
         self,

@@ -1,6 +1,9 @@
-"""A few completions for people to look at, before and after training."""
+"""A few completions for people to look at, before, while and after a model is trained."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -48,3 +51,46 @@ def before_and_after(
         {"prompt": row.text, "before": was, "after": now}
         for row, was, now in zip(shown[:SHOWN], before, after, strict=True)
     ]
+
+
+class FixedPrompts:
+    """What a model answers to the same few prompts at several steps of its training.
+
+    The answers are kept in a file of the run's work folder, so that a resumed run shows what was
+    answered before it.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        shown: list[PromptRow],
+        seed: int,
+        reporter: Reporter,
+        path: Path,
+    ) -> None:
+        self.tokenizer, self.shown, self.seed = tokenizer, shown[:SHOWN], seed
+        self.reporter, self.path = reporter, path
+        self.answers: dict[int, list[str]] = {}
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            self.answers = {int(step): texts for step, texts in found.items()}
+
+    def answer(self, model: nn.Module, step: int) -> None:
+        """Let the model answer, and show all answers until now; those after `step` are void."""
+        texts = write_samples(model, self.tokenizer, self.shown, self.seed, self.reporter)
+        self.answers = {at: kept for at, kept in self.answers.items() if at < step} | {step: texts}
+        aside = self.path.with_suffix(".tmp")
+        aside.write_text(json.dumps(self.answers, ensure_ascii=False), encoding="utf-8")
+        aside.rename(self.path)
+        first, *between = self.answers
+        if between:
+            rows = before_and_after(self.shown, self.answers[first], texts)
+            self.reporter.samples(
+                [
+                    {**row, "steps": [self._at(step, number) for step in between[:-1]]}
+                    for number, row in enumerate(rows)
+                ]
+            )
+
+    def _at(self, step: int, number: int) -> dict[str, str]:
+        return {"step": str(step), "text": self.answers[step][number]}

@@ -1,7 +1,7 @@
 """Supervised fine-tuning on demonstrations, with TRL's SFTTrainer and LoRA.
 
-Ouyang et al. 2022 (arXiv:2203.02155), §3.5: the loss is on the completion only. Left out: packing
-(demonstrations are short) and the mix with pre-training data.
+Ouyang et al. 2022 (arXiv:2203.02155), §3.5: the loss is on the completion only. Left out: the mix
+with pre-training data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
+from torch import nn
+from transformers import (
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl import SFTConfig as TRLConfig
 from trl import SFTTrainer
 
@@ -23,7 +30,10 @@ from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.loading import add_policy, load_base, load_tokenizer, pick_device
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.samples import FixedPrompts
+
+PACKED_MAY_DIFFER = 0.02
+"""By how much of the largest logit rounding may set a packed text apart from the same one alone."""
 
 
 def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
@@ -42,11 +52,18 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
     torch.manual_seed(config.seed)  # a new adapter begins at random
     model = add_policy(load_base(job.base_path), job.adapter_path, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
-    before = write_samples(model, tokenizer, shown, config.seed, reporter)
+    if config.packing:
+        check_packing(model)
+    answers = FixedPrompts(
+        tokenizer, shown, config.seed, reporter, Path(job.work_dir) / "samples.json"
+    )
+    if not answers.answers:  # a resumed run has them, and its weights are not loaded yet
+        answers.answer(model, 0)
 
     reporter.phase("preparing the training")
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training.rows, held_out.rows, reporting)
+    trainer.add_callback(Looks(config.looks, answers, reporting, has_loss=bool(held_out.rows)))
     resume = newest_whole(Path(job.work_dir) / "trainer", "checkpoint-*")
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if reporting.stopped:
@@ -59,11 +76,67 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
     if held_out.rows:
         results["eval_loss"] = trainer.evaluate()["eval_loss"]
         results["eval_rows"] = len(held_out.rows)
-    after = write_samples(model, tokenizer, shown, config.seed, reporter)
-    reporter.samples(before_and_after(shown, before, after))
+    answers.answer(model, trainer.state.global_step)
     reporter.phase("publishing the checkpoint")
     publish_adapter(job, model, tokenizer, "policy", results)
     return results
+
+
+class Looks(TrainerCallback):
+    """Measures the validation loss and writes samples a few times while the model trains."""
+
+    def __init__(
+        self, count: int, answers: FixedPrompts, reporting: TrainerReporter, *, has_loss: bool
+    ) -> None:
+        self.count, self.answers, self.reporting = count, answers, reporting
+        self.has_loss = has_loss
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        parts = [round(state.max_steps * k / (self.count + 1)) for k in range(1, self.count + 1)]
+        if self.reporting.stopped or state.global_step not in {*parts} - {state.max_steps}:
+            return
+        control.should_evaluate = self.has_loss
+        model: nn.Module = more["model"]
+        model.eval()
+        self.answers.answer(model, state.global_step)
+        model.train()  # TRL tells by it which metrics it logs
+        if self.has_loss:
+            self.reporting.reporter.phase("measuring the validation loss")
+        else:
+            self.go_on(state)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        if state.global_step < state.max_steps:
+            self.go_on(state)
+
+    def go_on(self, state: TrainerState) -> None:
+        """Tell that the steps go on."""
+        self.reporting.reporter.phase("training")
+        self.reporting.reporter.progress(state.global_step, state.max_steps)
+
+
+@torch.no_grad()
+def check_packing(model: nn.Module) -> None:
+    """Raise PipelineError unless texts laid end to end say what each says alone.
+
+    Positions that begin anew are what tells them apart; whether a model's attention heeds that
+    depends on its architecture and on how its attention is computed.
+    """
+    device = next(model.parameters()).device
+    ids = torch.arange(8, 16, device=device).unsqueeze(0)
+    positions = torch.arange(4, device=device).repeat(2).unsqueeze(0)
+    packed = model(input_ids=ids, position_ids=positions, use_cache=False).logits
+    halves = [model(input_ids=part, use_cache=False).logits for part in ids.split(4, dim=1)]
+    alone = torch.cat(halves, dim=1)
+    if (packed - alone).abs().max() > PACKED_MAY_DIFFER * alone.abs().max():
+        raise PipelineError(
+            "In this model packed demonstrations would see each other: its attention does not heed "
+            "where one ends. Turn packing off and start again."
+        )
 
 
 def _trainer(
@@ -85,7 +158,10 @@ def _trainer(
             num_train_epochs=config.epochs,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
-            max_length=None,  # too long rows were counted and left out already
+            # too long rows were counted and left out already; packed ones need a width
+            max_length=config.max_length if config.packing else None,
+            packing=config.packing,
+            eval_packing=False,
             completion_only_loss=True,
             seed=config.seed,
             logging_steps=1,

@@ -53,8 +53,8 @@ def test_it_learns_the_demonstrations(make_job: MakeJob, tmp_path: Path) -> None
         e["values"]["loss"] for e in events if e["event"] == "metrics" and "loss" in e["values"]
     ]
     assert results["eval_loss"] < first[0] - 0.5
-    (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
-    assert samples[0].keys() == {"prompt", "before", "after"}
+    *_, samples = [e["samples"] for e in events if e["event"] == "samples"]
+    assert samples[0].keys() == {"prompt", "before", "after", "steps"}
 
 
 def test_it_scores_the_same_after_saving_and_reloading(
