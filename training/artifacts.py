@@ -16,7 +16,7 @@ from django.conf import settings
 from annotations import exports
 from training.models import Checkpoint, DatasetSnapshot, Run, Stage
 from training.pipeline.checkpoints import check_model_folder
-from training.pipeline.config import Job, parse_config
+from training.pipeline.config import ExportConfig, Job, parse_config
 from training.pipeline.errors import PipelineError
 
 
@@ -44,6 +44,8 @@ def output_folder(run: Run) -> Path:
     """Return where a run publishes its checkpoint, or its completions."""
     if run.stage == Stage.SAMPLE:
         return work_folder(run) / "output"
+    if run.stage == Stage.EXPORT:
+        return project_folder(run.project_id) / "exports" / f"run-{run.pk}"
     return project_folder(run.project_id) / "checkpoints" / f"run-{run.pk}"
 
 
@@ -100,7 +102,7 @@ def job_for(run: Run) -> Job:
         rival=rival is not None,
         rival_path=adapter_folder(rival),
         demonstrations_path=_demonstrations_file(run),
-        data_path=str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot)),
+        data_path=_rows_file(run),
         provenance={
             "run": run.pk,
             "stage": run.stage,
@@ -112,6 +114,27 @@ def job_for(run: Run) -> Job:
             "snapshot": run.snapshot_id,
             "snapshot_sha256": run.snapshot and run.snapshot.sha256,
             **_centred_on(run),
+            "code_version": code_version(),
+        },
+    )
+
+
+def export_job(checkpoint: Checkpoint, config: ExportConfig, folder: Path, work_dir: str) -> Job:
+    """Return what the child is told that writes a policy as a plain model to `folder`."""
+    base = base_of(checkpoint)
+    check_base(checkpoint_folder(base))
+    return Job(
+        config=config,
+        base_path=str(checkpoint_folder(base)),
+        work_dir=work_dir,
+        output_dir=str(folder),
+        adapter_path=adapter_folder(checkpoint),
+        provenance={
+            "stage": Stage.EXPORT.value,
+            "project": checkpoint.project_id,
+            "parent": checkpoint.name,
+            "parent_id": checkpoint.pk,
+            "base": base.name,
             "code_version": code_version(),
         },
     )
@@ -181,6 +204,12 @@ def _demonstrations_file(run: Run) -> str | None:
     snapshot = demonstrations_for(run) if run.stage == Stage.REWARD else None
     path = snapshot and snapshot_rows(snapshot)
     return str(path) if path and path.is_file() else None
+
+
+def _rows_file(run: Run) -> str | None:
+    if run.stage == Stage.EXPORT:
+        return None
+    return str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot))
 
 
 def _prompts_file(run: Run) -> Path:

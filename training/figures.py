@@ -160,6 +160,20 @@ def _sample(rest: dict[str, Any]) -> list[Figure | None]:
     return [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
 
 
+def _export(rest: dict[str, Any]) -> list[Figure | None]:
+    same, compared = rest.pop("same_tokens", None), rest.pop("compared_tokens", None)
+    size, off = rest.pop("bytes", None), rest.pop("logits_off_by", None)
+    agreement = None
+    if same is not None:
+        note = f"the policy's choice at each position; logits off by {percent(off)} at most"
+        agreement = Figure("Same tokens", f"{same} of {compared}", note)
+    return [
+        _take(rest, "folder", "Folder", note="opens with AutoModelForCausalLM.from_pretrained"),
+        Figure("Size", f"{size / 1e6:,.0f}\u00a0MB") if size is not None else None,
+        agreement,
+    ]
+
+
 def _counts(rest: dict[str, Any]) -> list[Figure | None]:
     return [
         _take(rest, "rows", "Rows"),
@@ -172,7 +186,7 @@ def _nothing(rest: dict[str, Any]) -> list[Figure | None]:
     return []
 
 
-_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "sample": _sample}
+_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "sample": _sample, "export": _export}
 
 
 def _take(rest: dict[str, Any], name: str, label: str, note: str = "") -> Figure | None:

@@ -372,6 +372,16 @@ class EvaluationForm(PlainForm):
         self.fields["rival"].initial = rival
 
 
+class ExportForm(PlainForm):
+    """How a policy is written as a plain model."""
+
+    half_precision = forms.BooleanField(
+        required=False,
+        label="Half precision",
+        help_text="bfloat16: half the size, but small changes of the weights are rounded away.",
+    )
+
+
 class PromotionForm(PlainForm):
     """Why a checkpoint shall sample for the project from now on."""
 

@@ -37,6 +37,7 @@ QUEUES = {
     Stage.REWARD: "training",
     Stage.PPO: "training",
     Stage.SAMPLE: "sampling",
+    Stage.EXPORT: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)
 

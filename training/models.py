@@ -15,6 +15,7 @@ class Stage(models.TextChoices):
     REWARD = "reward", "Reward model"
     PPO = "ppo", "PPO"
     SAMPLE = "sample", "Sample completions"
+    EXPORT = "export", "Export"
 
 
 class DatasetSnapshot(models.Model):

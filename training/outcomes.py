@@ -63,7 +63,9 @@ def wall_clock_limit_s() -> float:
 
 
 def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
-    prepare = _completions_of if run.stage == Stage.SAMPLE else _checkpoint_of
+    prepare = {Stage.SAMPLE: _completions_of, Stage.EXPORT: _model_of}.get(
+        Stage(run.stage), _checkpoint_of
+    )
     try:
         publish = prepare(run)  # reads files: not while the transaction holds its locks
         return lifecycle.succeed(run.pk, attempt, results=outcome.results, publish=publish)
@@ -100,6 +102,18 @@ def _checkpoint_of(run: Run) -> Publish:
         return {}
 
     return publish
+
+
+def _model_of(run: Run) -> Publish:
+    """Return what records where the plain model lies that the run left."""
+    folder = artifacts.output_folder(run)
+    if not is_whole(folder):
+        raise PublishingError(
+            f"The model in {folder} is not whole: a file is missing or changed. "
+            "Check the disk, then export again."
+        )
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return lambda: {"folder": str(folder), "bytes": size}
 
 
 def _completions_of(run: Run) -> Publish:

@@ -44,7 +44,7 @@ KINDS_OF_ONE = ("rating", "rewrite")
 """Those that a single completion of a prompt is enough for."""
 ROUND_FIELDS = {Stage.SAMPLE: "sample_run", Stage.REWARD: "reward_run", Stage.PPO: "policy_run"}
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample)-\d+")
+NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample|export)-\d+")
 
 
 class ServiceError(Exception):
@@ -216,6 +216,28 @@ def start_evaluation(
     made_in_round = Round.objects.filter(project=project, ended_at=None, policy=parent)
     made_in_round.filter(policy_run__checkpoint=child).update(evaluation=evaluation)
     return evaluation
+
+
+@transaction.atomic
+def request_export(
+    checkpoint: Checkpoint, *, half_precision: bool = False, started_by: User
+) -> Run:
+    """Queue a run that merges a policy's adapter into its base and leaves a plain model."""
+    check_exportable(checkpoint)
+    return _queue(
+        checkpoint.project,
+        Stage.EXPORT,
+        _parse(Stage.EXPORT, {"half_precision": half_precision}),
+        parent=checkpoint,
+        started_by=started_by,
+    )
+
+
+def check_exportable(checkpoint: Checkpoint) -> None:
+    """Raise ServiceError for what is no adapter on a language model, or is not whole."""
+    if checkpoint.kind == Checkpoint.Kind.BASE:
+        raise ServiceError(f"{checkpoint} is a plain model already; it lies in {checkpoint.path}.")
+    _check_checkpoint(checkpoint.project, checkpoint, "export")
 
 
 def request_cancel(run: Run, user: User) -> None:

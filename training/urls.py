@@ -37,5 +37,6 @@ urlpatterns = [
     path(
         "checkpoints/<int:checkpoint_id>/promote/", checkpoints.promote, name="promote_checkpoint"
     ),
+    path("checkpoints/<int:checkpoint_id>/export/", checkpoints.export, name="export_checkpoint"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
 ]

@@ -29,9 +29,15 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import ppo, reward, sample, sft
+    from training.pipeline import export, ppo, reward, sample, sft
     from training.pipeline.checkpoints import is_whole, read_manifest
-    from training.pipeline.config import PPOConfig, RewardConfig, SampleConfig, SFTConfig
+    from training.pipeline.config import (
+        ExportConfig,
+        PPOConfig,
+        RewardConfig,
+        SampleConfig,
+        SFTConfig,
+    )
     from training.pipeline.reporting import Reporter
 
     output = Path(job.output_dir)
@@ -48,4 +54,6 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
             results = ppo.train(job, job.config, reporter)
         case SampleConfig():
             results = sample.train(job, job.config, reporter)
+        case ExportConfig():
+            results = export.train(job, job.config, reporter)
     return TrainingResult(results, output)

@@ -232,13 +232,30 @@ class SampleConfig(StageConfig):
         _between(self, "batch_size", 1, 4096)
 
 
-AnyConfig = SFTConfig | RewardConfig | PPOConfig | SampleConfig
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(StageConfig):
+    """A policy's adapter merged into its base: a plain model."""
 
-CONFIGS: dict[str, type[SFTConfig] | type[RewardConfig] | type[PPOConfig] | type[SampleConfig]] = {
+    stage: Literal["export"] = field(default="export", init=False)
+    half_precision: bool = False
+    """Write bfloat16: half the size, but small changes of the weights are rounded away."""
+
+
+AnyConfig = SFTConfig | RewardConfig | PPOConfig | SampleConfig | ExportConfig
+
+CONFIGS: dict[
+    str,
+    type[SFTConfig]
+    | type[RewardConfig]
+    | type[PPOConfig]
+    | type[SampleConfig]
+    | type[ExportConfig],
+] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "ppo": PPOConfig,
     "sample": SampleConfig,
+    "export": ExportConfig,
 }
 
 

@@ -79,7 +79,7 @@ def make_run(project: Project, stage: str = "sft", **changes: Any) -> Run:
     if "parent" not in values:
         bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE)
         values["parent"] = bases.order_by("id").first() or make_base(project)
-    if "snapshot" not in values and stage != "sample":
+    if "snapshot" not in values and stage not in ("sample", "export"):
         content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
         values["snapshot"] = make_snapshot(project, content)
     return Run.objects.create(project=project, stage=stage, **values)

@@ -495,3 +495,32 @@ def test_it_keeps_the_loop_page_alive(engineer: Client, project: Project) -> Non
     page = text_of(engineer.get(url("loop", project.pk)))
     assert f'hx-get="{url("loop_status", project.pk)}"' in page
     assert engineer.get(url("loop_status", project.pk)).status_code == 200
+
+
+def test_it_exports_a_policy_at_the_press_of_a_button(engineer: Client, project: Project) -> None:
+    policy = make_checkpoint(project)
+    page = text_of(engineer.get(url("checkpoint", policy.pk)))
+    assert f'action="{url("export_checkpoint", policy.pk)}"' in page
+    response = engineer.post(url("export_checkpoint", policy.pk), {"half_precision": "on"})
+    run = Run.objects.get(stage="export")
+    assert (run.parent, run.config["half_precision"]) == (policy, True)
+    assert response["Location"] == url("run", run.pk)
+    assert "export" in text_of(engineer.get(url("run", run.pk)))
+    assert url("run", run.pk) in text_of(engineer.get(url("checkpoint", policy.pk)))
+    assert engineer.get(url("export_checkpoint", policy.pk)).status_code == 405
+
+
+def test_it_exports_only_what_is_an_adapter_on_a_language_model(
+    engineer: Client, project: Project, charlie: User
+) -> None:
+    base = make_base(project)
+    reward = make_checkpoint(project, kind=Checkpoint.Kind.REWARD)
+    for checkpoint in (base, reward):
+        assert "Merge and export" not in text_of(engineer.get(url("checkpoint", checkpoint.pk)))
+        response = engineer.post(url("export_checkpoint", checkpoint.pk))
+        assert response.status_code == 422
+    outsider = Client()
+    outsider.force_login(charlie)
+    policy = make_checkpoint(project)
+    assert outsider.post(url("export_checkpoint", policy.pk)).status_code == 404
+    assert not Run.objects.exists()

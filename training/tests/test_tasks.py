@@ -67,6 +67,19 @@ def sample_run(project: Project, **request: Any) -> Run:
     return run
 
 
+def test_it_exports_a_policy_and_makes_no_checkpoint_of_it(
+    project: Project, behave: Callable[[str], None]
+) -> None:
+    behave("works")
+    run = make_run(project, "export", parent=make_checkpoint(project))
+    before = Checkpoint.objects.count()
+    run = carried_out(run)
+    assert run.state == State.SUCCEEDED
+    assert run.results["folder"] == str(artifacts.output_folder(run))
+    assert run.results["bytes"] > 0
+    assert Checkpoint.objects.count() == before
+
+
 def test_it_carries_out_a_run(project: Project, behave: Callable[[str], None]) -> None:
     behave("works")
     run = carried_out(make_run(project))

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotations.models import Role
 from training import access, artifacts, examples, selectors, services
-from training.forms import BaseForm, CompletionsForm, EvaluationForm, PromotionForm
-from training.models import Checkpoint, Evaluation
+from training.forms import BaseForm, CompletionsForm, EvaluationForm, ExportForm, PromotionForm
+from training.models import Checkpoint, Evaluation, Stage
 from training.views.shared import show_page, win_rate
 
 if TYPE_CHECKING:
@@ -146,6 +146,25 @@ def promote(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def export(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    form = ExportForm(request.POST)
+    if form.is_valid():
+        try:
+            started = services.request_export(
+                checkpoint,
+                half_precision=form.cleaned_data["half_precision"],
+                started_by=request.user,
+            )
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("training:run", started.pk)
+    return _checkpoint_page(request, checkpoint, export_form=form)
+
+
+@login_required
 @require_safe
 def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpResponse:
     evaluation = access.get_evaluation_for(request.user, evaluation_id)
@@ -167,11 +186,12 @@ def _checkpoint_page(
     completions_form: CompletionsForm | None = None,
     evaluation_form: EvaluationForm | None = None,
     promotion_form: PromotionForm | None = None,
+    export_form: ExportForm | None = None,
 ) -> HttpResponse:
     evaluations = [(one, selectors.evaluation_result(one)) for one in _evaluations(checkpoint)]
     promoted = selectors.promoted_checkpoint(checkpoint.project)
     deciding = _deciding_evaluation(checkpoint)
-    refused = completions_form or evaluation_form or promotion_form
+    refused = completions_form or evaluation_form or promotion_form or export_form
     may_override = _may_override(request.user, checkpoint)
     context = {
         "checkpoint": checkpoint,
@@ -186,6 +206,8 @@ def _checkpoint_page(
         "is_promoted": promoted == checkpoint,
         "completions_form": completions_form or CompletionsForm(),
         "evaluation_form": evaluation_form or EvaluationForm(checkpoint, promoted),
+        "exports": checkpoint.runs_from.filter(stage=Stage.EXPORT)[:5],
+        "export_form": export_form or ExportForm(),
         "promotion_form": promotion_form or PromotionForm(may_override=may_override),
     }
     status = 422 if refused else 200

@@ -94,7 +94,12 @@ def new_run(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 @require_safe
 def run(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     run = access.get_run_for(request.user, run_id)
-    context = {"run": run, "live": _run_live(request, run), "is_alive": run.state in ALIVE}
+    context = {
+        "run": run,
+        "live": _run_live(request, run),
+        "is_alive": run.state in ALIVE,
+        "is_repeatable": run.stage in TRAINED_STAGES,
+    }
     return show_page(request, run.project, "training/run.html", context)
 
 
@@ -141,6 +146,7 @@ def _run_live(request: HttpRequest, run: Run) -> Live:
         "evaluation": Evaluation.objects.filter(Q(run=run) | Q(child__run=run)).first(),
         "charts": _charts(run),
         "report": reward_report(run.results) if run.stage == Stage.REWARD else None,
+        "is_repeatable": run.stage in TRAINED_STAGES,
         "preset_from": reverse("training:new_run", args=[run.project_id]),
     }
     url = reverse("training:run_status", args=[run.pk]) if run.state in ALIVE else ""
