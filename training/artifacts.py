@@ -50,15 +50,15 @@ def output_folder(run: Run) -> Path:
 
 
 def checkpoint_folder(checkpoint: Checkpoint) -> Path:
-    """Return the folder of a base model or an adapter."""
+    """Return the folder of a model or an adapter."""
     if checkpoint.kind == Checkpoint.Kind.BASE:
         return Path(checkpoint.path)
     return Path(settings.ARTIFACTS_ROOT) / checkpoint.path
 
 
 def adapter_folder(checkpoint: Checkpoint | None) -> str | None:
-    """Return the folder of an adapter as a path for the child; None for a base model."""
-    if checkpoint is None or checkpoint.kind == Checkpoint.Kind.BASE:
+    """Return the folder of an adapter as a path for the child; None for a model of its own."""
+    if checkpoint is None or checkpoint.stands_alone:
         return None
     return str(checkpoint_folder(checkpoint))
 
@@ -70,7 +70,17 @@ def base_folders() -> list[Path]:
 
 
 def base_of(checkpoint: Checkpoint) -> Checkpoint:
-    """Return the base model at the root of the checkpoint's lineage."""
+    """Return the model whose weights the checkpoint's adapter lies on: itself, if it has its own.
+
+    It is the nearest in the lineage that stands alone.
+    """
+    while checkpoint.parent is not None and not checkpoint.stands_alone:
+        checkpoint = checkpoint.parent
+    return checkpoint
+
+
+def root_of(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the base model at the root of the checkpoint's lineage: it gave the tokenizer."""
     while checkpoint.parent is not None:
         checkpoint = checkpoint.parent
     return checkpoint
@@ -101,6 +111,7 @@ def job_for(run: Run) -> Job:
         reward_path=adapter_folder(run.reward_checkpoint),
         rival=rival is not None,
         rival_path=adapter_folder(rival),
+        rival_base_path=str(checkpoint_folder(base_of(rival))) if rival else None,
         demonstrations_path=_demonstrations_file(run),
         data_path=_rows_file(run),
         provenance={

@@ -47,7 +47,7 @@ class DatasetSnapshot(models.Model):
 
 
 class Checkpoint(models.Model):
-    """A base model, or an adapter on one, that lies whole in the artifact store."""
+    """A base model, an adapter on one, or a model of its own, whole in the artifact store."""
 
     class Kind(models.TextChoices):
         BASE = "base", "Base model"
@@ -60,7 +60,7 @@ class Checkpoint(models.Model):
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=8, choices=Kind)
     path = models.CharField(max_length=500)
-    """Of a base: the model's folder. Of an adapter: its folder below ARTIFACTS_URL."""
+    """Of a base: the model's folder. Of what a run made: its folder below ARTIFACTS_URL."""
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     run = models.OneToOneField(
         "training.Run", on_delete=models.PROTECT, null=True, related_name="checkpoint"
@@ -81,6 +81,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stands_alone(self) -> bool:
+        """Return whether it has weights of its own: a base, or what full fine-tuning made."""
+        return self.kind == self.Kind.BASE or self.manifest.get("weights") == "full"
 
 
 class Promotion(models.Model):

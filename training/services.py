@@ -19,7 +19,7 @@ from annotations import access, exports
 from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, snapshots, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
-from training.pipeline.checkpoints import is_whole
+from training.pipeline.checkpoints import has_files, is_whole
 from training.pipeline.config import AnyConfig, RewardConfig, SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
 
@@ -188,7 +188,7 @@ def start_evaluation(
         raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
     for checkpoint in (child, parent):
         _check_checkpoint(project, checkpoint, "evaluate")
-    if artifacts.base_of(child).pk != artifacts.base_of(parent).pk:
+    if artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
         raise ServiceError("The two checkpoints stem from different base models. Choose others.")
     if split not in ("test", "validation"):
         raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
@@ -235,8 +235,9 @@ def request_export(
 
 def check_exportable(checkpoint: Checkpoint) -> None:
     """Raise ServiceError for what is no adapter on a language model, or is not whole."""
-    if checkpoint.kind == Checkpoint.Kind.BASE:
-        raise ServiceError(f"{checkpoint} is a plain model already; it lies in {checkpoint.path}.")
+    if checkpoint.stands_alone:
+        folder = artifacts.checkpoint_folder(checkpoint)
+        raise ServiceError(f"{checkpoint} is a plain model already; it lies in {folder}.")
     _check_checkpoint(checkpoint.project, checkpoint, "export")
 
 
@@ -412,7 +413,8 @@ def _check_files(checkpoint: Checkpoint) -> None:
     folder = artifacts.checkpoint_folder(checkpoint)
     if not folder.resolve().is_relative_to(Path(settings.ARTIFACTS_ROOT).resolve()):
         raise ServiceError(f"The files of {checkpoint} lie outside the artifact store.")
-    if not is_whole(folder):
+    # The files of a whole model are too large to be read here; the run does that before it starts.
+    if not (has_files(folder) if checkpoint.stands_alone else is_whole(folder)):
         raise ServiceError(
             f"The files of {checkpoint} are missing or changed ({folder}). "
             "Restore them, or train it again."

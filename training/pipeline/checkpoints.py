@@ -67,6 +67,14 @@ def is_whole(folder: Path) -> bool:
     )
 
 
+def has_files(folder: Path) -> bool:
+    """Return whether every file that the folder's manifest names is there, read or not."""
+    try:
+        return all((folder / name).is_file() for name in read_manifest(folder)["files"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return manifest.json of `folder`. Raise OSError or ValueError where there is none."""
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

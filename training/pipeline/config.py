@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 
 from training.pipeline.errors import PipelineError
 
+MOST_FULL_RATE = 1e-4
+"""Learning rate of full fine-tuning above which a language model forgets what it knew."""
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -97,6 +99,9 @@ class SFTConfig(TrainConfig):
     packing: bool = False
     """Lay demonstrations end to end in rows of max_length tokens, none of which sees another; a
     batch then counts such rows. Worth it where lengths differ a lot."""
+    full: bool = False
+    """Train every weight, not an adapter: sixteen bytes of memory a weight, and a checkpoint that
+    is a model of its own. Takes a learning rate of about 2e-5."""
     looks: int = 3
     """How often, while it trains, the validation loss is measured and samples are written."""
 
@@ -106,6 +111,11 @@ class SFTConfig(TrainConfig):
         _between(self, "max_length", 16, 131_072)
         _between(self, "min_rows", 1, 10**9)
         _between(self, "looks", 0, 1000)
+        if self.full and self.learning_rate > MOST_FULL_RATE:
+            raise PipelineError(
+                f"learning_rate is {self.learning_rate:g}, which suits an adapter; with every "
+                f"weight trained choose at most {MOST_FULL_RATE:g}, 2e-5 to begin with."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,6 +296,9 @@ class Job:
     """Of ppo: folder of the reward model's adapter."""
     rival_path: str | None = None
     """Of sample for an evaluation: folder of the second checkpoint's adapter."""
+    rival_base_path: str | None = None
+    """Of sample for an evaluation: folder of the model that the second checkpoint's adapter lies
+    on; None where both lie on the same."""
     rival: bool = False
     """Of sample: whether a second checkpoint answers too (`rival_path` None = the base)."""
     data_path: str | None = None

@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from training.pipeline.checkpoints import check_model_folder, is_whole
+from training.pipeline.checkpoints import MANIFEST, check_model_folder, is_whole
 from training.pipeline.config import LORA_TARGETS, TrainConfig
 from training.pipeline.errors import PipelineError
 
@@ -64,18 +64,43 @@ def load_tokenizer(base_path: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(base_path: str) -> PreTrainedModel:
+def load_base(base_path: str, dtype: torch.dtype | None = None) -> PreTrainedModel:
     """Return the base causal LM, frozen, in the type and on the device of this machine."""
-    check_model_folder(Path(base_path))
+    check_base(base_path)
     model = AutoModelForCausalLM.from_pretrained(
-        base_path, dtype=pick_dtype(), local_files_only=True, use_safetensors=True
+        base_path, dtype=dtype or pick_dtype(), local_files_only=True, use_safetensors=True
     )
     return model.requires_grad_(False).to(pick_device())
 
 
+def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedModel:
+    """Return the causal LM with every weight to be trained, the parent's adapter merged into it.
+
+    In float32: an update of full fine-tuning is often too small for bfloat16 to notice.
+    """
+    model = load_base(base_path, torch.float32)
+    if adapter_path is not None:
+        check_adapter(adapter_path)
+        model = PeftModel.from_pretrained(model, adapter_path).merge_and_unload()
+    return model.requires_grad_(True)
+
+
+def check_base(path: str) -> None:
+    """Raise PipelineError unless a causal LM in safetensors lies at `path`, unchanged.
+
+    What a run made has a manifest to hold it against; a base from elsewhere has none.
+    """
+    check_model_folder(Path(path))
+    if (Path(path) / MANIFEST).exists() and not is_whole(Path(path)):
+        raise PipelineError(
+            f"The model at {path} is damaged: its manifest does not match. Choose another "
+            "checkpoint or run its training again."
+        )
+
+
 def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Return the base with a score head of one output in place of the language-model head."""
-    check_model_folder(Path(base_path))
+    check_base(base_path)
     model = AutoModelForSequenceClassification.from_pretrained(
         base_path, dtype=pick_dtype(), num_labels=1, local_files_only=True, use_safetensors=True
     )

@@ -1,4 +1,4 @@
-"""Put a finished adapter where checkpoints lie."""
+"""Put a finished adapter, or a finished model, where checkpoints lie."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.pipeline.checkpoints import publish
 from training.pipeline.config import Job
@@ -39,4 +39,22 @@ def publish_adapter(
             (folder / name).write_text(text, encoding="utf-8")
 
     manifest = {"config": job.config.to_dict(), "provenance": job.provenance, "results": results}
+    publish(Path(job.output_dir), write, manifest)
+
+
+def publish_model(
+    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
+) -> None:
+    """Write a model of its own, with its tokenizer and the manifest, whole or not."""
+
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    manifest = {
+        "weights": "full",
+        "config": job.config.to_dict(),
+        "provenance": job.provenance,
+        "results": results,
+    }
     publish(Path(job.output_dir), write, manifest)

@@ -30,13 +30,15 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
         raise PipelineError("There are no prompts to answer. Add prompts to the project first.")
     # the prompts' length decides how much padding a batch has
     prompts.sort(key=lambda row: (len(row.ids), row.prompt_id))
-    sources = [("policy", job.adapter_path), *([("rival", job.rival_path)] if job.rival else [])]
+    sources = [("policy", job.base_path, job.adapter_path)]
+    if job.rival:
+        sources.append(("rival", job.rival_base_path or job.base_path, job.rival_path))
     per_batch = max(1, config.batch_size // config.completions_per_prompt)
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
     total = len(batches) * len(sources) * config.max_new_tokens
     rows: list[dict[str, Any]] = []
-    for number, (source, adapter_path) in enumerate(sources):
-        model = _load(job.base_path, adapter_path)
+    for number, (source, base_path, adapter_path) in enumerate(sources):
+        model = _load(base_path, adapter_path)
         reporter.phase("sampling")
         for position, batch in enumerate(batches):
             step = number * len(batches) + position

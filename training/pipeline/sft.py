@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on demonstrations, with TRL's SFTTrainer and LoRA.
+"""Supervised fine-tuning on demonstrations, with TRL's SFTTrainer: LoRA, or every weight.
 
 Ouyang et al. 2022 (arXiv:2203.02155), §3.5: the loss is on the completion only. Left out: the mix
 with pre-training data.
@@ -14,6 +14,7 @@ from datasets import Dataset
 from peft import PeftModel
 from torch import nn
 from transformers import (
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerCallback,
     TrainerControl,
@@ -27,8 +28,15 @@ from training.pipeline import data
 from training.pipeline.checkpoints import newest_whole
 from training.pipeline.config import Job, SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
-from training.pipeline.loading import add_policy, load_base, load_tokenizer, pick_device
-from training.pipeline.publishing import publish_adapter
+from training.pipeline.loading import (
+    add_policy,
+    load_all_weights,
+    load_base,
+    load_tokenizer,
+    pick_device,
+    pick_dtype,
+)
+from training.pipeline.publishing import publish_adapter, publish_model
 from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.samples import FixedPrompts
 
@@ -50,7 +58,10 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
             "demonstrations, raise max_length or lower min_rows."
         )
     torch.manual_seed(config.seed)  # a new adapter begins at random
-    model = add_policy(load_base(job.base_path), job.adapter_path, config)
+    if config.full:
+        model: PeftModel | PreTrainedModel = load_all_weights(job.base_path, job.adapter_path)
+    else:
+        model = add_policy(load_base(job.base_path), job.adapter_path, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
     if config.packing:
         check_packing(model)
@@ -78,7 +89,10 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
         results["eval_rows"] = len(held_out.rows)
     answers.answer(model, trainer.state.global_step)
     reporter.phase("publishing the checkpoint")
-    publish_adapter(job, model, tokenizer, "policy", results)
+    if isinstance(model, PeftModel):
+        publish_adapter(job, model, tokenizer, "policy", results)
+    else:
+        publish_model(job, model, tokenizer, results)
     return results
 
 
@@ -142,7 +156,7 @@ def check_packing(model: nn.Module) -> None:
 def _trainer(
     job: Job,
     config: SFTConfig,
-    model: PeftModel,
+    model: PeftModel | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     training: list[dict[str, list[int]]],
     held_out: list[dict[str, list[int]]],
@@ -169,7 +183,8 @@ def _trainer(
             save_steps=config.checkpoint_every,
             save_total_limit=2,
             gradient_checkpointing=False,
-            bf16=False,  # the weights already have the machine's type
+            # An adapter's base already has the machine's type; all weights are held in float32.
+            bf16=config.full and pick_dtype() == torch.bfloat16,
             use_cpu=pick_device().type == "cpu",
             report_to="none",
             disable_tqdm=True,

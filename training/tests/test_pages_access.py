@@ -51,6 +51,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("request_completions", checkpoint.pk),
             ("start_evaluation", checkpoint.pk),
             ("promote_checkpoint", checkpoint.pk),
+            ("export_checkpoint", checkpoint.pk),
         ],
     }
 

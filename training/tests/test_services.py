@@ -133,6 +133,57 @@ def test_it_centres_a_reward_model_on_what_its_policy_was_fine_tuned_on(
     assert job.provenance["demonstrations_snapshot"] == learned_from.pk
 
 
+def make_full(project: Project, parent: Checkpoint) -> Checkpoint:
+    """Record what full fine-tuning makes: a policy that is a model folder with a manifest."""
+    full = make_checkpoint(project, parent=parent, manifest={"weights": "full"})
+    make_base_folder(artifacts.checkpoint_folder(full))
+    return full
+
+
+def test_it_takes_a_model_of_its_own_as_the_base_of_what_follows(
+    project: Project, base: Checkpoint
+) -> None:
+    full = make_full(project, base)
+    child = make_checkpoint(project, parent=full)
+    reward = make_checkpoint(project, parent=full, kind=Checkpoint.Kind.REWARD)
+    of_base = make_checkpoint(project, kind=Checkpoint.Kind.REWARD)
+    assert artifacts.base_of(child) == artifacts.base_of(full) == full
+    assert artifacts.root_of(child) == base
+    job = artifacts.job_for(start(project, parent=child))
+    assert job.base_path == str(artifacts.checkpoint_folder(full))
+    assert job.adapter_path == str(artifacts.checkpoint_folder(child))
+    assert artifacts.job_for(start(project, parent=full)).adapter_path is None
+    assert start(project, "ppo", parent=full, reward_checkpoint=reward)
+    with pytest.raises(ServiceError, match="different base models"):
+        start(project, "ppo", parent=full, reward_checkpoint=of_base)
+    with pytest.raises(ServiceError, match="is a plain model already"):
+        services.request_export(full, started_by=project.created_by)
+    assert services.request_export(child, started_by=project.created_by)
+
+
+def test_it_evaluates_a_model_of_its_own_against_the_base_it_came_from(
+    project: Project, base: Checkpoint
+) -> None:
+    full = make_full(project, base)
+    for number in range(60):
+        make_prompt(project, text=f"held out {number}")
+    evaluation = services.start_evaluation(
+        project, child=full, parent=base, started_by=project.created_by
+    )
+    job = artifacts.job_for(evaluation.run)
+    assert (job.base_path, job.adapter_path) == (str(artifacts.checkpoint_folder(full)), None)
+    assert (job.rival_base_path, job.rival_path, job.rival) == (base.path, None, True)
+
+
+def test_it_refuses_a_model_of_its_own_that_lacks_a_file(
+    project: Project, base: Checkpoint
+) -> None:
+    full = make_full(project, base)
+    (artifacts.checkpoint_folder(full) / "adapter_model.safetensors").unlink()
+    with pytest.raises(ServiceError, match="missing or changed"):
+        start(project, parent=full)
+
+
 def test_it_refuses_a_base_that_is_gone_or_holds_a_pickle(
     project: Project, base: Checkpoint
 ) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from training.pipeline.config import Job, SFTConfig
+from training.pipeline.checkpoints import read_manifest
+from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.loading import load_base
 from training.pipeline.sft import check_packing
@@ -75,3 +80,78 @@ def test_it_refuses_to_pack_for_a_model_in_which_texts_would_see_each_other(
     check_packing(load_base(str(tiny_model)))
     with pytest.raises(PipelineError, match=r"see each other.*Turn packing off"):
         check_packing(Leaky.from_pretrained(tiny_model))
+
+
+@pytest.fixture(scope="module")
+def full_model(
+    make_job: MakeJob, sft_adapter: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """Return the folder of what full fine-tuning made, going on from an adapter."""
+    config = SFTConfig(batch_size=5, epochs=1, full=True, learning_rate=1e-4, checkpoint_every=2)
+    folder = tmp_path_factory.mktemp("full")
+    job = make_job(folder, config, "demonstrations", adapter_path=sft_adapter)
+    with pytest.raises(RunStopped):
+        run_job(job, should_stop=lambda events: any(e.get("step", 0) >= 3 for e in events))
+    return run_job(job)[0]
+
+
+def test_it_trains_every_weight_into_a_model_of_its_own(
+    make_job: MakeJob, sft_adapter: str, full_model: str, tiny_model: Path
+) -> None:
+    assert read_manifest(Path(full_model))["weights"] == "full"
+    made = AutoModelForCausalLM.from_pretrained(full_model).state_dict()
+    before = AutoModelForCausalLM.from_pretrained(tiny_model).state_dict()
+    assert made.keys() == before.keys()
+    assert all(not torch.equal(made[name], weights) for name, weights in before.items())
+
+
+def test_it_resumes_full_fine_tuning_to_the_weights_of_an_uninterrupted_run(
+    make_job: MakeJob, sft_adapter: str, full_model: str, tmp_path: Path
+) -> None:
+    config = SFTConfig(batch_size=5, epochs=1, full=True, learning_rate=1e-4, checkpoint_every=2)
+    job = make_job(tmp_path, config, "demonstrations", adapter_path=sft_adapter)
+    whole = load_file(Path(run_job(job)[0]) / "model.safetensors")
+    resumed = load_file(Path(full_model) / "model.safetensors")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(resumed[name], weights) for name, weights in whole.items())
+
+
+def test_it_goes_on_from_a_model_of_its_own_as_from_a_base(
+    make_job: MakeJob, full_model: str, sft_adapter: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A reward model on it, PPO from it, and answers of it beside an adapter's on the old base."""
+    config = RewardConfig(batch_size=8, min_pairs=2, epochs=0.3)
+    reward_job = Job(
+        **{**vars(make_job(tmp_path / "r", config, "preferences")), "base_path": full_model}
+    )
+    reward, _, _ = run_job(reward_job)
+    ppo = PPOConfig(steps=1, batch_size=4, minibatch_size=4, ppo_epochs=1, max_new_tokens=4)
+    ppo_job = make_job(tmp_path / "p", ppo, "prompts", reward_path=reward)
+    _, _, events = run_job(Job(**{**vars(ppo_job), "base_path": full_model}))
+    (metrics,) = [e["values"] for e in events if e["event"] == "metrics"]
+    assert metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
+    sample = SampleConfig(completions_per_prompt=1, max_new_tokens=6)
+    by_source = {}
+    for name, base, rival in (("a", full_model, tiny_model), ("b", str(tiny_model), full_model)):
+        job = make_job(tmp_path / name, sample, "prompts", rival=True, rival_base_path=str(rival))
+        output, _, _ = run_job(Job(**{**vars(job), "base_path": base}))
+        rows = [json.loads(line) for line in (Path(output) / "completions.jsonl").open()]
+        by_source[name] = [row["text"] for row in rows if row["source"] == "policy"]
+    assert by_source["a"] != by_source["b"]
+
+
+def test_it_refuses_a_model_of_its_own_with_a_flipped_byte(
+    make_job: MakeJob, full_model: str, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(full_model, tmp_path / "broken"))
+    weights = bytearray((broken / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (broken / "model.safetensors").write_bytes(weights)
+    job = make_job(tmp_path, SFTConfig(), "demonstrations")
+    with pytest.raises(PipelineError, match="is damaged"):
+        run_job(Job(**{**vars(job), "base_path": str(broken)}))
+
+
+def test_it_refuses_an_adapters_learning_rate_for_every_weight() -> None:
+    with pytest.raises(PipelineError, match=r"learning_rate is 0\.0003, which suits an adapter"):
+        SFTConfig(full=True)
