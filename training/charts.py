@@ -78,6 +78,23 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("KL coefficient", ("kl_coef",)),
         Panel("Episodes per second", ("eps",)),
     ),
+    "dpo": (
+        Panel(
+            "Loss", ("loss",), "ln 2 = 0.693 is where it begins: no difference to the reference."
+        ),
+        Panel("Accuracy", ("rewards/accuracies",), "Share of pairs it moved the right way."),
+        Panel("Margin", ("rewards/margins",), "Implied reward of chosen minus rejected."),
+        Panel(
+            "Implied rewards",
+            ("rewards/chosen", "rewards/rejected"),
+            "beta × log-ratio to the reference. Both falling: raise beta or the SFT weight.",
+        ),
+        Panel("Log-probabilities", ("logps/chosen", "logps/rejected"), "Nats per completion."),
+        Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+        Panel("Token accuracy", ("mean_token_accuracy",), "On what was chosen."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+        Panel("Learning rate", ("learning_rate",)),
+    ),
 }
 
 

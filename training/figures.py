@@ -112,6 +112,18 @@ def _ppo(rest: dict[str, Any]) -> list[Figure | None]:
     ]
 
 
+def _dpo(rest: dict[str, Any]) -> list[Figure | None]:
+    accuracy, *counts = _reward(rest)
+    moved = _take(rest, "heldout_margin", "Held-out margin", note="implied reward")
+    return [accuracy, moved, _kl(rest), *counts]
+
+
+def _kl(rest: dict[str, Any]) -> Figure | None:
+    prompts = rest.pop("kl_prompts", None)
+    note = "nats per completion" + (f", n = {prompts} prompts" if prompts else "")
+    return _take(rest, "kl", "KL", note=note)
+
+
 def _sample(rest: dict[str, Any]) -> list[Figure | None]:
     return [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
 
@@ -128,7 +140,7 @@ def _nothing(rest: dict[str, Any]) -> list[Figure | None]:
     return []
 
 
-_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "sample": _sample}
+_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "dpo": _dpo, "sample": _sample}
 
 
 def _take(rest: dict[str, Any], name: str, label: str, note: str = "") -> Figure | None:

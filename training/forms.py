@@ -19,6 +19,7 @@ from training import artifacts
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline.config import CONFIGS, parse_config
 from training.pipeline.errors import PipelineError
+from training.services import CONTENT_OF
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -26,17 +27,14 @@ if TYPE_CHECKING:
 MAX_REASON_CHARS = 2_000
 MOST_PROMPTS = 5_000
 """Prompts that one request may sample: enough for a round, little enough to look at."""
-TRAINED_STAGES = (Stage.SFT, Stage.REWARD, Stage.PPO)
+TRAINED_STAGES = tuple(CONTENT_OF)
 
-SNAPSHOT_CONTENT = {
-    "sft": DatasetSnapshot.Content.DEMONSTRATIONS,
-    "reward": DatasetSnapshot.Content.PREFERENCES,
-    "ppo": DatasetSnapshot.Content.PROMPTS,
-}
+SNAPSHOT_CONTENT = {stage.value: content for stage, content in CONTENT_OF.items()}
 MAIN_FIELDS = {
     "sft": ("epochs", "learning_rate", "batch_size"),
     "reward": ("epochs", "learning_rate", "batch_size", "use_margin"),
     "ppo": ("steps", "batch_size", "learning_rate", "kl_coef", "target_kl", "max_new_tokens"),
+    "dpo": ("epochs", "learning_rate", "batch_size", "beta", "sft_coef"),
     "sample": ("temperature", "top_p", "max_new_tokens"),
 }
 """The settings that matter first; the others wait under "More settings"."""
@@ -79,6 +77,18 @@ PRESETS = {
             "Careful",
             "Smaller steps, steered towards 2 nats of KL.",
             {"learning_rate": 2e-5, "target_kl": 2.0, "steps": 80, "max_kl": 8.0},
+        ),
+    ),
+    "dpo": (
+        Preset(
+            "quick", "Quick look", "Half a pass on few pairs.", {"epochs": 0.5, "min_pairs": 10}
+        ),
+        Preset("standard", "Standard", "One pass, as most recipes do.", {}),
+        Preset(
+            "careful",
+            "Careful",
+            "Close to the reference, and what was chosen stays likely.",
+            {"beta": 0.5, "learning_rate": 5e-6, "sft_coef": 0.2},
         ),
     ),
 }
@@ -199,6 +209,7 @@ PARENT_HELP = {
     "sft": "The base model, or a checkpoint to teach more.",
     "reward": "Its knowledge is kept; a score head is put on top. The policy in force fits best.",
     "ppo": "The policy to improve. It is also the reference that KL is measured against.",
+    "dpo": "The policy to improve, best the one that was judged. It is the reference, too.",
 }
 
 
@@ -208,7 +219,7 @@ class FreezeForm(PlainForm):
     content = forms.ChoiceField(
         choices=DatasetSnapshot.Content.choices,
         label="Content",
-        help_text="Demonstrations feed sft, preferences feed reward, prompts feed ppo.",
+        help_text="Demonstrations feed sft, preferences feed reward and dpo, prompts feed ppo.",
     )
     seed = forms.IntegerField(
         min_value=0,

@@ -36,6 +36,7 @@ QUEUES = {
     Stage.SFT: "training",
     Stage.REWARD: "training",
     Stage.PPO: "training",
+    Stage.DPO: "training",
     Stage.SAMPLE: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)

@@ -14,6 +14,7 @@ class Stage(models.TextChoices):
     SFT = "sft", "Supervised fine-tuning"
     REWARD = "reward", "Reward model"
     PPO = "ppo", "PPO"
+    DPO = "dpo", "DPO"
     SAMPLE = "sample", "Sample completions"
 
 
@@ -22,7 +23,7 @@ class DatasetSnapshot(models.Model):
 
     class Content(models.TextChoices):
         DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
-        PREFERENCES = "preferences", "Preferences (for reward)"
+        PREFERENCES = "preferences", "Preferences (for reward, dpo)"
         PROMPTS = "prompts", "Prompts (for ppo)"
 
     project = models.ForeignKey(

@@ -20,7 +20,13 @@ from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, snapshots, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
 from training.pipeline.checkpoints import is_whole
-from training.pipeline.config import AnyConfig, RewardConfig, SFTConfig, parse_config
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    RewardConfig,
+    SFTConfig,
+    parse_config,
+)
 from training.pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ CONTENT_OF = {
     Stage.SFT: Content.DEMONSTRATIONS,
     Stage.REWARD: Content.PREFERENCES,
     Stage.PPO: Content.PROMPTS,
+    Stage.DPO: Content.PREFERENCES,
 }
 CURES = {
     Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
@@ -42,9 +49,14 @@ KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
 """What sampled completions can become."""
 KINDS_OF_ONE = ("rating", "rewrite")
 """Those that a single completion of a prompt is enough for."""
-ROUND_FIELDS = {Stage.SAMPLE: "sample_run", Stage.REWARD: "reward_run", Stage.PPO: "policy_run"}
+ROUND_FIELDS = {
+    Stage.SAMPLE: "sample_run",
+    Stage.REWARD: "reward_run",
+    Stage.PPO: "policy_run",
+    Stage.DPO: "policy_run",
+}
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample)-\d+")
+NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|sample)-\d+")
 
 
 class ServiceError(Exception):
@@ -116,7 +128,7 @@ def start_run(
     reward_checkpoint: Checkpoint | None = None,
     started_by: User,
 ) -> Run:
-    """Queue a training run (sft, reward, ppo) on a frozen snapshot."""
+    """Queue a training run, of any stage but sample, on a frozen snapshot."""
     if stage not in CONTENT_OF:
         raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
     parsed = _parse(stage, config)
@@ -346,7 +358,8 @@ def _link_round(run: Run) -> None:
     What an engineer tries beside the loop must not push the loop on. So the sample run is one for
     training by the round's policy; the reward run learns from a snapshot that holds judgements of
     completions sampled in this round; the policy run starts from the round's policy. (A reward
-    run that fails steps back behind an earlier one: `selectors.open_round`.)
+    run that fails steps back behind an earlier one: `selectors.open_round`.) A policy run that
+    learns from the judgements themselves learns from some of this round's.
     """
     opened = selectors.open_round(run.project)
     field = ROUND_FIELDS.get(Stage(run.stage))
@@ -359,6 +372,9 @@ def _link_round(run: Run) -> None:
         case Stage.REWARD:
             assert run.snapshot is not None  # checked before it was queued
             belongs = selectors.judges_round(run.snapshot, opened)
+        case Stage.DPO:
+            assert run.snapshot is not None  # checked before it was queued
+            belongs = belongs and selectors.judges_round(run.snapshot, opened)
     if belongs:
         Round.objects.filter(id=opened.pk, ended_at=None).update(**{field: run})
 
@@ -424,7 +440,7 @@ def _least_rows(config: AnyConfig) -> int:
     match config:
         case SFTConfig():
             return config.min_rows
-        case RewardConfig():
+        case RewardConfig() | DPOConfig():
             return config.min_pairs
     return 1
 

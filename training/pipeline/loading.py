@@ -102,15 +102,17 @@ def _upper_layers(base: PreTrainedModel, wanted: int) -> list[int] | None:
     return list(range(layers - wanted, layers)) if wanted else None
 
 
-def add_policy(base: PreTrainedModel, adapter_path: str | None, config: TrainConfig) -> PeftModel:
-    """Return the base with the trainable adapter "policy": the parent's, or a new one.
+def add_policy(
+    base: PreTrainedModel, adapter_path: str | None, config: TrainConfig, name: str = "policy"
+) -> PeftModel:
+    """Return the base with the trainable adapter `name`: the parent's, or a new one.
 
     A new one starts as the base itself, since LoRA's B is zero.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(base, config), adapter_name="policy")
+        return get_peft_model(base, new_lora(base, config), adapter_name=name)
     check_adapter(adapter_path)
-    return PeftModel.from_pretrained(base, adapter_path, adapter_name="policy", is_trainable=True)
+    return PeftModel.from_pretrained(base, adapter_path, adapter_name=name, is_trainable=True)
 
 
 def add_reward_adapter(

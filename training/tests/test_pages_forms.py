@@ -11,6 +11,8 @@ from annotations.models import Project
 from training.forms import (
     MAIN_FIELDS,
     PRESETS,
+    SNAPSHOT_CONTENT,
+    TRAINED_STAGES,
     CompletionsForm,
     RunForm,
     config_fields,
@@ -25,11 +27,10 @@ pytestmark = pytest.mark.django_db
 
 def filled(project: Project, stage: str, **changes: Any) -> RunForm:
     """Return the form as the page sends it when nothing but `changes` was touched."""
-    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
     base = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE).first()
     data: dict[str, Any] = {
         "parent": (base or make_base(project)).pk,
-        "snapshot": make_snapshot(project, content).pk,
+        "snapshot": make_snapshot(project, SNAPSHOT_CONTENT[stage]).pk,
     }
     if stage == "ppo":
         data["reward_checkpoint"] = make_checkpoint(project, kind=Checkpoint.Kind.REWARD).pk
@@ -39,7 +40,7 @@ def filled(project: Project, stage: str, **changes: Any) -> RunForm:
     return RunForm(project, stage, data | changes)
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
+@pytest.mark.parametrize("stage", TRAINED_STAGES)
 def test_it_returns_the_defaults_when_nothing_is_touched(project: Project, stage: str) -> None:
     form = filled(project, stage)
     assert form.is_valid(), form.errors

@@ -47,7 +47,7 @@ def other_project(alice: User) -> Project:
 
 
 def start(project: Project, stage: str = "sft", **changes: Any) -> Run:
-    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}.get(stage, "")
+    content = {s.value: c for s, c in services.CONTENT_OF.items()}.get(stage)
     values: dict[str, Any] = {
         "config": {},
         "parent": Checkpoint.objects.filter(project=project).last(),
@@ -425,6 +425,28 @@ def test_a_round_gathers_what_is_made_in_it(
     assert opened.ended_at is not None
     assert child.name in opened.decision
     assert services.open_round(project).number == 2
+
+
+def test_a_round_goes_on_with_a_policy_that_needs_no_reward_model(
+    contest: Evaluation, project: Project, eve: User, bob: User
+) -> None:
+    policy = contest.parent
+    opened = services.open_round(project)
+    sample = request(project, checkpoint=policy)
+    Run.objects.filter(id=sample.pk).update(state="succeeded", ended_at=Now())
+    judged = make_snapshot(project, "preferences", annotation_ids=[answer(sample, bob)])
+    start(project, "dpo", parent=policy)  # learns from what this round did not judge
+    opened.refresh_from_db()
+    assert opened.policy_run is None
+    run = start(project, "dpo", parent=policy, snapshot=judged)
+    opened.refresh_from_db()
+    assert opened.policy_run == run
+    steps = {step.name: step for step in selectors.loop_status(project, eve)}
+    assert steps["reward"].state == "done"
+    assert "needs none" in steps["reward"].note
+    Run.objects.filter(id=run.pk).update(state="failed", error="No.", ended_at=Now())
+    steps = {step.name: step for step in selectors.loop_status(project, eve)}
+    assert steps["comparisons"].state == "current"
 
 
 def answer(sample: Run, voter: User) -> int:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.pipeline.config import AnyConfig, Job, PPOConfig, RewardConfig, SFTConfig
+from training.pipeline.config import AnyConfig, DPOConfig, Job, PPOConfig, RewardConfig, SFTConfig
 from training.pipeline.errors import RunStopped
 from training.tests.pipeline.conftest import run_job
 
@@ -24,6 +24,7 @@ MakeJob = Callable[..., Job]
 STAGES: dict[str, tuple[AnyConfig, str]] = {
     "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2), "demonstrations"),
     "reward": (RewardConfig(batch_size=5, epochs=1, checkpoint_every=2), "preferences"),
+    "dpo": (DPOConfig(batch_size=10, epochs=1, checkpoint_every=2), "preferences"),
     "ppo": (
         PPOConfig(steps=6, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=2),
         "prompts",
@@ -43,7 +44,7 @@ def evaluating(events: list[dict[str, Any]]) -> bool:
     return {"event": "phase", "phase": "evaluating"} in events
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward"])
+@pytest.mark.parametrize("stage", ["sft", "reward", "dpo"])
 def test_it_stops_while_it_evaluates_and_trains_nothing_again(
     make_job: MakeJob, tmp_path: Path, stage: str
 ) -> None:

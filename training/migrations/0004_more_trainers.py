@@ -1,0 +1,36 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("training", "0003_phase_counts"),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name="datasetsnapshot",
+            name="content",
+            field=models.CharField(
+                choices=[
+                    ("demonstrations", "Demonstrations (for sft)"),
+                    ("preferences", "Preferences (for reward, dpo)"),
+                    ("prompts", "Prompts (for ppo)"),
+                ],
+                max_length=16,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="run",
+            name="stage",
+            field=models.CharField(
+                choices=[
+                    ("sft", "Supervised fine-tuning"),
+                    ("reward", "Reward model"),
+                    ("ppo", "PPO"),
+                    ("dpo", "DPO"),
+                    ("sample", "Sample completions"),
+                ],
+                max_length=8,
+            ),
+        ),
+    ]
