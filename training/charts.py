@@ -95,6 +95,20 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
         Panel("Learning rate", ("learning_rate",)),
     ),
+    "kto": (
+        Panel("Loss", ("loss",), "It begins at half the mean weight of the rows."),
+        Panel("Margin", ("rewards/margins",), "Implied reward of good ones minus bad ones."),
+        Panel(
+            "Implied rewards",
+            ("rewards/chosen", "rewards/rejected"),
+            "beta × log-ratio to the reference, of good (chosen) and bad (rejected) ones.",
+        ),
+        Panel("KL to the reference", ("kl",), "Nats, estimated on completions of other prompts."),
+        Panel("Log-probabilities", ("logps/chosen", "logps/rejected"), "Nats per completion."),
+        Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+        Panel("Learning rate", ("learning_rate",)),
+    ),
 }
 
 

@@ -118,6 +118,12 @@ def _dpo(rest: dict[str, Any]) -> list[Figure | None]:
     return [accuracy, moved, _kl(rest), *counts]
 
 
+def _kto(rest: dict[str, Any]) -> list[Figure | None]:
+    accuracy, *counts = _reward(rest)
+    rows = [_take(rest, f"train_{kind}", f"{kind.title()} completions") for kind in ("good", "bad")]
+    return [accuracy, _kl(rest), *rows, *counts]
+
+
 def _kl(rest: dict[str, Any]) -> Figure | None:
     prompts = rest.pop("kl_prompts", None)
     note = "nats per completion" + (f", n = {prompts} prompts" if prompts else "")
@@ -140,7 +146,14 @@ def _nothing(rest: dict[str, Any]) -> list[Figure | None]:
     return []
 
 
-_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "dpo": _dpo, "sample": _sample}
+_LEADING = {
+    "sft": _sft,
+    "reward": _reward,
+    "ppo": _ppo,
+    "dpo": _dpo,
+    "kto": _kto,
+    "sample": _sample,
+}
 
 
 def _take(rest: dict[str, Any], name: str, label: str, note: str = "") -> Figure | None:

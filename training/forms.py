@@ -35,6 +35,7 @@ MAIN_FIELDS = {
     "reward": ("epochs", "learning_rate", "batch_size", "use_margin"),
     "ppo": ("steps", "batch_size", "learning_rate", "kl_coef", "target_kl", "max_new_tokens"),
     "dpo": ("epochs", "learning_rate", "batch_size", "beta", "sft_coef"),
+    "kto": ("epochs", "learning_rate", "batch_size", "beta", "desirable_weight"),
     "sample": ("temperature", "top_p", "max_new_tokens"),
 }
 """The settings that matter first; the others wait under "More settings"."""
@@ -89,6 +90,16 @@ PRESETS = {
             "Careful",
             "Close to the reference, and what was chosen stays likely.",
             {"beta": 0.5, "learning_rate": 5e-6, "sft_coef": 0.2},
+        ),
+    ),
+    "kto": (
+        Preset("quick", "Quick look", "Half a pass on few rows.", {"epochs": 0.5, "min_rows": 10}),
+        Preset("standard", "Standard", "One pass; the rarer kind is weighted up.", {}),
+        Preset(
+            "careful",
+            "Careful",
+            "Close to the reference.",
+            {"beta": 0.5, "learning_rate": 5e-6},
         ),
     ),
 }
@@ -210,6 +221,7 @@ PARENT_HELP = {
     "reward": "Its knowledge is kept; a score head is put on top. The policy in force fits best.",
     "ppo": "The policy to improve. It is also the reference that KL is measured against.",
     "dpo": "The policy to improve, best the one that was judged. It is the reference, too.",
+    "kto": "The policy to improve, best the one that was judged. It is the reference, too.",
 }
 
 
@@ -219,7 +231,8 @@ class FreezeForm(PlainForm):
     content = forms.ChoiceField(
         choices=DatasetSnapshot.Content.choices,
         label="Content",
-        help_text="Demonstrations feed sft, preferences feed reward and dpo, prompts feed ppo.",
+        help_text="Demonstrations feed sft, preferences feed reward and dpo, "
+        "good and bad completions feed kto, prompts feed ppo.",
     )
     seed = forms.IntegerField(
         min_value=0,

@@ -37,6 +37,7 @@ QUEUES = {
     Stage.REWARD: "training",
     Stage.PPO: "training",
     Stage.DPO: "training",
+    Stage.KTO: "training",
     Stage.SAMPLE: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)

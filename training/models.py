@@ -15,6 +15,7 @@ class Stage(models.TextChoices):
     REWARD = "reward", "Reward model"
     PPO = "ppo", "PPO"
     DPO = "dpo", "DPO"
+    KTO = "kto", "KTO"
     SAMPLE = "sample", "Sample completions"
 
 
@@ -24,6 +25,7 @@ class DatasetSnapshot(models.Model):
     class Content(models.TextChoices):
         DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
         PREFERENCES = "preferences", "Preferences (for reward, dpo)"
+        JUDGEMENTS = "judgements", "Good and bad completions (for kto)"
         PROMPTS = "prompts", "Prompts (for ppo)"
 
     project = models.ForeignKey(

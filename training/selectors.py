@@ -104,7 +104,10 @@ START = {
     "reward": "Start a reward model",
     "ppo": "Start PPO",
     "dpo": "Start DPO",
+    "kto": "Start KTO",
 }
+LEARN_FROM_JUDGEMENTS = (Stage.DPO, Stage.KTO)
+"""Stages that make a policy without a reward model."""
 TITLES: dict[StepName, str] = {
     "start": "First policy",
     "prompts": "Prompts answered",
@@ -378,7 +381,7 @@ def _needs_no_reward_model(opened: Round) -> bool:
     """Return whether the round's policy learns, or has learnt, from the judgements themselves."""
     run = opened.policy_run
     hopeless = (Run.State.FAILED, Run.State.CANCELLED)
-    return run is not None and run.stage == Stage.DPO and run.state not in hopeless
+    return run is not None and run.stage in LEARN_FROM_JUDGEMENTS and run.state not in hopeless
 
 
 def _reward(project: Project, opened: Round) -> Step:

@@ -23,6 +23,7 @@ from training.pipeline.checkpoints import is_whole
 from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
+    KTOConfig,
     RewardConfig,
     SFTConfig,
     parse_config,
@@ -39,11 +40,17 @@ CONTENT_OF = {
     Stage.REWARD: Content.PREFERENCES,
     Stage.PPO: Content.PROMPTS,
     Stage.DPO: Content.PREFERENCES,
+    Stage.KTO: Content.JUDGEMENTS,
 }
 CURES = {
     Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
     Content.PREFERENCES: "Collect more comparisons or rankings, or lower “Min pairs”.",
+    Content.JUDGEMENTS: "Collect more comparisons or rankings, or lower “Min rows”.",
     Content.PROMPTS: "Add prompts to the project and freeze again.",
+}
+NAMES_OF_ROWS = {
+    Content.PREFERENCES: "preference pairs",
+    Content.JUDGEMENTS: "judged completions",
 }
 KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
 """What sampled completions can become."""
@@ -54,9 +61,10 @@ ROUND_FIELDS = {
     Stage.REWARD: "reward_run",
     Stage.PPO: "policy_run",
     Stage.DPO: "policy_run",
+    Stage.KTO: "policy_run",
 }
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|sample)-\d+")
+NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|kto|sample)-\d+")
 
 
 class ServiceError(Exception):
@@ -98,11 +106,12 @@ def freeze_snapshot(
     seed: int = 0,
     filters: dict[str, Any] | None = None,
 ) -> DatasetSnapshot:
-    """Freeze demonstrations, preferences or prompts, as they are now, into an immutable snapshot.
+    """Freeze demonstrations, preferences, judgements or prompts into an immutable snapshot.
 
     `filters`: `limit` (most rows of each split, drawn by `seed`), `leave_out_annotators`
     (pseudonyms). counts = {"rows": {"train", "validation", "test"}, "prompts": {the same},
-    "annotations", "annotators", "ties", "both_bad", "left_out": {reason: rows}}.
+    "annotations", "annotators", "ties", "both_bad", "left_out": {reason: rows}}; of judgements
+    "good", per split, as well.
     """
     try:
         return snapshots.freeze(
@@ -372,7 +381,7 @@ def _link_round(run: Run) -> None:
         case Stage.REWARD:
             assert run.snapshot is not None  # checked before it was queued
             belongs = selectors.judges_round(run.snapshot, opened)
-        case Stage.DPO:
+        case Stage.DPO | Stage.KTO:
             assert run.snapshot is not None  # checked before it was queued
             belongs = belongs and selectors.judges_round(run.snapshot, opened)
     if belongs:
@@ -427,18 +436,33 @@ def _check_snapshot(
     rows = snapshot.counts["rows"]["train"]
     least = _least_rows(config)
     if rows < least:
-        what = "preference pairs" if wanted == Content.PREFERENCES else wanted
+        what = NAMES_OF_ROWS.get(wanted, wanted)
         raise ServiceError(
             f"{snapshot} has {rows} {what} in its train split; {stage} needs at least {least}. "
             f"{CURES[wanted]}"
         )
+    _check_both_kinds(snapshot, rows)
     if not artifacts.snapshot_rows(snapshot).is_file():
         raise ServiceError(f"The file of {snapshot} is missing. Restore it, or freeze a new one.")
 
 
+def _check_both_kinds(snapshot: DatasetSnapshot, rows: int) -> None:
+    """Refuse judgements that are all alike: there is nothing to tell apart."""
+    if snapshot.content != Content.JUDGEMENTS:
+        return
+    good = snapshot.counts["good"]["train"]
+    if good in (0, rows):
+        found, lacking = ("good", "bad") if good else ("bad", "good")
+        raise ServiceError(
+            f"All {rows} completions in the train split of {snapshot} were judged {found}; kto "
+            f"learns from {found} beside {lacking} ones. Collect judgements of {lacking} "
+            "completions and freeze again."
+        )
+
+
 def _least_rows(config: AnyConfig) -> int:
     match config:
-        case SFTConfig():
+        case SFTConfig() | KTOConfig():
             return config.min_rows
         case RewardConfig() | DPOConfig():
             return config.min_pairs

@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
                 choices=[
                     ("demonstrations", "Demonstrations (for sft)"),
                     ("preferences", "Preferences (for reward, dpo)"),
+                    ("judgements", "Good and bad completions (for kto)"),
                     ("prompts", "Prompts (for ppo)"),
                 ],
                 max_length=16,
@@ -28,6 +29,7 @@ class Migration(migrations.Migration):
                     ("reward", "Reward model"),
                     ("ppo", "PPO"),
                     ("dpo", "DPO"),
+                    ("kto", "KTO"),
                     ("sample", "Sample completions"),
                 ],
                 max_length=8,

@@ -29,9 +29,16 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import dpo, ppo, reward, sample, sft
+    from training.pipeline import dpo, kto, ppo, reward, sample, sft
     from training.pipeline.checkpoints import is_whole, read_manifest
-    from training.pipeline.config import DPOConfig, PPOConfig, RewardConfig, SampleConfig, SFTConfig
+    from training.pipeline.config import (
+        DPOConfig,
+        KTOConfig,
+        PPOConfig,
+        RewardConfig,
+        SampleConfig,
+        SFTConfig,
+    )
     from training.pipeline.reporting import Reporter
 
     output = Path(job.output_dir)
@@ -48,6 +55,8 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
             results = ppo.train(job, job.config, reporter)
         case DPOConfig():
             results = dpo.train(job, job.config, reporter)
+        case KTOConfig():
+            results = kto.train(job, job.config, reporter)
         case SampleConfig():
             results = sample.train(job, job.config, reporter)
     return TrainingResult(results, output)

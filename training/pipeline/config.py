@@ -160,6 +160,38 @@ class DPOConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KTOConfig(TrainConfig):
+    """Kahneman-Tversky optimisation: a policy from completions that were judged good or bad."""
+
+    stage: Literal["kto"] = field(default="kto", init=False)
+    learning_rate: float = 2e-5
+    """Peak learning rate of AdamW. KTO wants a tenth of what SFT does, or answers fall apart."""
+    batch_size: int = 16
+    """Judged completions per optimiser update. The KL is estimated within a batch: at least 2."""
+    epochs: float = 1.0
+    """Passes over the judged completions."""
+    beta: float = 0.1
+    """How dearly moving away from the reference is paid (Ethayarajh et al. 2024)."""
+    desirable_weight: float | None = None
+    """Weight of good completions where bad ones weigh 1. Empty: the rarer kind weighs as much in
+    all as the other."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    min_rows: int = 50
+    """Fewest judged completions worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "batch_size", 2, 4096)
+        _between(self, "epochs", 0.01, 100)
+        _between(self, "beta", 1e-4, 100)
+        if self.desirable_weight is not None:
+            _between(self, "desirable_weight", 0.01, 100)
+        _between(self, "max_length", 16, 131_072)
+        _between(self, "min_rows", 2, 10**9)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PPOConfig(TrainConfig):
     """PPO with LoRA on one copy of the weights."""
 
@@ -255,13 +287,14 @@ class SampleConfig(StageConfig):
         _between(self, "batch_size", 1, 4096)
 
 
-AnyConfig = SFTConfig | RewardConfig | PPOConfig | DPOConfig | SampleConfig
+AnyConfig = SFTConfig | RewardConfig | PPOConfig | DPOConfig | KTOConfig | SampleConfig
 
 CONFIGS: dict[str, type[AnyConfig]] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "ppo": PPOConfig,
     "dpo": DPOConfig,
+    "kto": KTOConfig,
     "sample": SampleConfig,
 }
 

@@ -196,6 +196,37 @@ def preference_pairs(
 
 
 @dataclass(frozen=True)
+class JudgedRow:
+    """A completion that was judged good or bad, as token ids."""
+
+    prompt_id: int
+    prompt: list[int]
+    completion: list[int]
+    good: bool
+
+
+def judged(
+    rows: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    splits: tuple[str, ...],
+    max_length: int,
+) -> tuple[list[JudgedRow], int]:
+    """Return the rows of `splits` that fit in `max_length` tokens, and how many did not."""
+    encoded = [
+        JudgedRow(
+            row["prompt_id"],
+            encode_prompt(tokenizer, row["prompt"]),
+            encode_completion(tokenizer, row["completion"][0]["content"]),
+            row["label"],
+        )
+        for row in rows
+        if row["split"] in splits
+    ]
+    kept = [row for row in encoded if len(row.prompt) + len(row.completion) <= max_length]
+    return kept, len(encoded) - len(kept)
+
+
+@dataclass(frozen=True)
 class PromptRow:
     """A prompt ready to be answered."""
 

@@ -56,7 +56,10 @@ def make_snapshot(
 ) -> DatasetSnapshot:
     """Record a snapshot with a hundred train rows and a file that is there."""
     values = {
-        "counts": {"rows": {"train": 100, "validation": 10, "test": 10}},
+        "counts": {
+            "rows": {"train": 100, "validation": 10, "test": 10},
+            **({"good": {"train": 50}} if content == "judgements" else {}),
+        },
         "annotation_ids": [],
         "sha256": "0" * 64,
         "created_by": project.created_by,

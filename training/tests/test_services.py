@@ -95,6 +95,16 @@ def test_it_refuses_too_little_data_with_the_count_and_the_cure(
     assert start(project, "reward", snapshot=small, config={"min_pairs": 3})
 
 
+@pytest.mark.parametrize(("good", "lacking"), [(100, "bad"), (0, "good")])
+def test_it_refuses_judgements_that_are_all_alike(
+    project: Project, base: Checkpoint, good: int, lacking: str
+) -> None:
+    counts = {"rows": {"train": 100}, "good": {"train": good}}
+    alike = make_snapshot(project, "judgements", counts=counts)
+    with pytest.raises(ServiceError, match=f"judgements of {lacking} completions"):
+        start(project, "kto", snapshot=alike)
+
+
 def test_it_refuses_a_snapshot_that_does_not_fit(
     project: Project, base: Checkpoint, other_project: Project
 ) -> None:

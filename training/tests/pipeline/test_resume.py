@@ -16,7 +16,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.pipeline.config import AnyConfig, DPOConfig, Job, PPOConfig, RewardConfig, SFTConfig
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    Job,
+    KTOConfig,
+    PPOConfig,
+    RewardConfig,
+    SFTConfig,
+)
 from training.pipeline.errors import RunStopped
 from training.tests.pipeline.conftest import run_job
 
@@ -25,6 +33,7 @@ STAGES: dict[str, tuple[AnyConfig, str]] = {
     "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2), "demonstrations"),
     "reward": (RewardConfig(batch_size=5, epochs=1, checkpoint_every=2), "preferences"),
     "dpo": (DPOConfig(batch_size=10, epochs=1, checkpoint_every=2), "preferences"),
+    "kto": (KTOConfig(batch_size=15, epochs=1, checkpoint_every=2), "judgements"),
     "ppo": (
         PPOConfig(steps=6, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=2),
         "prompts",
@@ -44,7 +53,7 @@ def evaluating(events: list[dict[str, Any]]) -> bool:
     return {"event": "phase", "phase": "evaluating"} in events
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward", "dpo"])
+@pytest.mark.parametrize("stage", ["sft", "reward", "dpo", "kto"])
 def test_it_stops_while_it_evaluates_and_trains_nothing_again(
     make_job: MakeJob, tmp_path: Path, stage: str
 ) -> None:
