@@ -50,6 +50,23 @@ class Panel:
     note: str = ""
 
 
+_OF_GROUPS = (
+    Panel("Reward", ("reward",), "Mean over the step's completions. Up is the aim."),
+    Panel("Spread in a group", ("reward_std",), "Where it is 0 there is nothing to learn from."),
+    Panel("KL to the reference", ("kl",), "Nats per token. Watch it run away."),
+    Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+    Panel(
+        "Completion length",
+        ("completions/mean_length", "completions/min_length", "completions/max_length"),
+        "Tokens.",
+    ),
+    Panel("Cut off", ("completions/clipped_ratio",), "Share of completions without an end token."),
+    Panel("Groups all alike", ("frac_reward_zero_std",), "Share of prompts that teach nothing."),
+    Panel("Loss", ("loss",), "Says little: advantages average 0."),
+    Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+    Panel("Learning rate", ("learning_rate",)),
+    Panel("Seconds per step", ("step_time",)),
+)
 PANELS: dict[str, tuple[Panel, ...]] = {
     "sft": (
         Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
@@ -78,6 +95,8 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("KL coefficient", ("kl_coef",)),
         Panel("Episodes per second", ("eps",)),
     ),
+    "grpo": _OF_GROUPS,
+    "rloo": _OF_GROUPS,
     "dpo": (
         Panel(
             "Loss", ("loss",), "ln 2 = 0.693 is where it begins: no difference to the reference."

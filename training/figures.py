@@ -152,6 +152,8 @@ _LEADING = {
     "ppo": _ppo,
     "dpo": _dpo,
     "kto": _kto,
+    "grpo": _ppo,
+    "rloo": _ppo,
     "sample": _sample,
 }
 

@@ -19,7 +19,7 @@ from training import artifacts
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline.config import CONFIGS, parse_config
 from training.pipeline.errors import PipelineError
-from training.services import CONTENT_OF
+from training.services import CONTENT_OF, SCORED
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -36,6 +36,8 @@ MAIN_FIELDS = {
     "ppo": ("steps", "batch_size", "learning_rate", "kl_coef", "target_kl", "max_new_tokens"),
     "dpo": ("epochs", "learning_rate", "batch_size", "beta", "sft_coef"),
     "kto": ("epochs", "learning_rate", "batch_size", "beta", "desirable_weight"),
+    "grpo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
+    "rloo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
     "sample": ("temperature", "top_p", "max_new_tokens"),
 }
 """The settings that matter first; the others wait under "More settings"."""
@@ -51,7 +53,24 @@ class Preset:
     values: dict[str, Any]
 
 
+_OF_GROUPS = (
+    Preset(
+        "quick",
+        "Quick look",
+        "Ten small steps, to see where the reward goes.",
+        {"steps": 10, "batch_size": 16, "minibatch_size": 8, "group_size": 4},
+    ),
+    Preset("standard", "Standard", "Forty steps, four prompts with eight completions each.", {}),
+    Preset(
+        "careful",
+        "Careful",
+        "Smaller steps, and a dearer way from the reference.",
+        {"learning_rate": 1e-5, "beta": 0.1, "steps": 80},
+    ),
+)
 PRESETS = {
+    "grpo": _OF_GROUPS,
+    "rloo": _OF_GROUPS,
     "sft": (
         Preset("quick", "Quick look", "One pass, to see that it learns.", {"epochs": 1.0}),
         Preset("standard", "Standard", "Three passes over the demonstrations.", {}),
@@ -198,7 +217,7 @@ class RunForm(ConfigForm):
             DatasetSnapshot.objects.filter(project_id=project.pk, content=content),
             f"Choose a snapshot of {content.value}; freeze one on the snapshots page first.",
         )
-        if stage == Stage.PPO:
+        if stage in SCORED:
             self.fields["reward_checkpoint"] = forms.ModelChoiceField(
                 Checkpoint.objects.none(),
                 label="Reward model",
@@ -208,7 +227,7 @@ class RunForm(ConfigForm):
             _choose(
                 self.fields["reward_checkpoint"],
                 adapters.filter(kind=Checkpoint.Kind.REWARD),
-                "PPO needs a reward model. Train one first: new run, stage reward.",
+                f"{Stage(stage).label} needs a reward model. Train one first: new run, reward.",
             )
 
     def sources(self) -> list[forms.BoundField]:
@@ -222,6 +241,8 @@ PARENT_HELP = {
     "ppo": "The policy to improve. It is also the reference that KL is measured against.",
     "dpo": "The policy to improve, best the one that was judged. It is the reference, too.",
     "kto": "The policy to improve, best the one that was judged. It is the reference, too.",
+    "grpo": "The policy to improve. It is also the reference that KL is measured against.",
+    "rloo": "The policy to improve. It is also the reference that KL is measured against.",
 }
 
 
@@ -232,7 +253,7 @@ class FreezeForm(PlainForm):
         choices=DatasetSnapshot.Content.choices,
         label="Content",
         help_text="Demonstrations feed sft, preferences feed reward and dpo, "
-        "good and bad completions feed kto, prompts feed ppo.",
+        "good and bad completions feed kto, prompts feed ppo, grpo and rloo.",
     )
     seed = forms.IntegerField(
         min_value=0,

@@ -38,6 +38,8 @@ QUEUES = {
     Stage.PPO: "training",
     Stage.DPO: "training",
     Stage.KTO: "training",
+    Stage.GRPO: "training",
+    Stage.RLOO: "training",
     Stage.SAMPLE: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)

@@ -16,6 +16,8 @@ class Stage(models.TextChoices):
     PPO = "ppo", "PPO"
     DPO = "dpo", "DPO"
     KTO = "kto", "KTO"
+    GRPO = "grpo", "GRPO"
+    RLOO = "rloo", "RLOO"
     SAMPLE = "sample", "Sample completions"
 
 
@@ -26,7 +28,7 @@ class DatasetSnapshot(models.Model):
         DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
         PREFERENCES = "preferences", "Preferences (for reward, dpo)"
         JUDGEMENTS = "judgements", "Good and bad completions (for kto)"
-        PROMPTS = "prompts", "Prompts (for ppo)"
+        PROMPTS = "prompts", "Prompts (for ppo, grpo, rloo)"
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="snapshots"
@@ -140,7 +142,7 @@ class Run(models.Model):
     reward_checkpoint = models.ForeignKey(
         Checkpoint, on_delete=models.PROTECT, null=True, related_name="runs_scored"
     )
-    """Of a ppo run: the reward model."""
+    """The reward model, of a run whose stage needs one."""
     request: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     """Of a sample run: prompt ids and what to make of the completions."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)

@@ -105,6 +105,8 @@ START = {
     "ppo": "Start PPO",
     "dpo": "Start DPO",
     "kto": "Start KTO",
+    "grpo": "Start GRPO",
+    "rloo": "Start RLOO",
 }
 LEARN_FROM_JUDGEMENTS = (Stage.DPO, Stage.KTO)
 """Stages that make a policy without a reward model."""

@@ -41,7 +41,11 @@ CONTENT_OF = {
     Stage.PPO: Content.PROMPTS,
     Stage.DPO: Content.PREFERENCES,
     Stage.KTO: Content.JUDGEMENTS,
+    Stage.GRPO: Content.PROMPTS,
+    Stage.RLOO: Content.PROMPTS,
 }
+SCORED = (Stage.PPO, Stage.GRPO, Stage.RLOO)
+"""Stages that learn from what a reward model says."""
 CURES = {
     Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
     Content.PREFERENCES: "Collect more comparisons or rankings, or lower “Min pairs”.",
@@ -62,9 +66,11 @@ ROUND_FIELDS = {
     Stage.PPO: "policy_run",
     Stage.DPO: "policy_run",
     Stage.KTO: "policy_run",
+    Stage.GRPO: "policy_run",
+    Stage.RLOO: "policy_run",
 }
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|kto|sample)-\d+")
+NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|kto|grpo|rloo|sample)-\d+")
 
 
 class ServiceError(Exception):
@@ -143,15 +149,15 @@ def start_run(
     parsed = _parse(stage, config)
     _check_checkpoint(project, parent, "start from")
     _check_snapshot(project, Stage(stage), parsed, snapshot)
-    if stage == Stage.PPO:
-        _check_reward_model(project, parent, reward_checkpoint)
+    if stage in SCORED:
+        _check_reward_model(project, Stage(stage), parent, reward_checkpoint)
     return _queue(
         project,
         stage,
         parsed,
         parent=parent,
         snapshot=snapshot,
-        reward_checkpoint=reward_checkpoint if stage == Stage.PPO else None,
+        reward_checkpoint=reward_checkpoint if stage in SCORED else None,
         started_by=started_by,
     )
 
@@ -469,10 +475,12 @@ def _least_rows(config: AnyConfig) -> int:
     return 1
 
 
-def _check_reward_model(project: Project, parent: Checkpoint, reward: Checkpoint | None) -> None:
+def _check_reward_model(
+    project: Project, stage: Stage, parent: Checkpoint, reward: Checkpoint | None
+) -> None:
     if reward is None:
         raise ServiceError(
-            "ppo needs a reward model to score with. Train one, then choose it here."
+            f"{stage} needs a reward model to score with. Train one, then choose it here."
         )
     if reward.project_id != project.pk:
         raise ServiceError(f"{reward} belongs to another project. Choose one of {project}.")
@@ -481,7 +489,7 @@ def _check_reward_model(project: Project, parent: Checkpoint, reward: Checkpoint
     if artifacts.base_of(reward).pk != artifacts.base_of(parent).pk:
         raise ServiceError(
             f"{reward} and {parent} stem from different base models, but share one copy of it in "
-            "ppo. Train the reward model on the policy's base."
+            f"{stage}. Train the reward model on the policy's base."
         )
     _check_files(reward)
 

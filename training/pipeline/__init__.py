@@ -29,13 +29,15 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import dpo, kto, ppo, reward, sample, sft
+    from training.pipeline import dpo, grpo, kto, ppo, reward, rloo, sample, sft
     from training.pipeline.checkpoints import is_whole, read_manifest
     from training.pipeline.config import (
         DPOConfig,
+        GRPOConfig,
         KTOConfig,
         PPOConfig,
         RewardConfig,
+        RLOOConfig,
         SampleConfig,
         SFTConfig,
     )
@@ -57,6 +59,10 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
             results = dpo.train(job, job.config, reporter)
         case KTOConfig():
             results = kto.train(job, job.config, reporter)
+        case GRPOConfig():
+            results = grpo.train(job, job.config, reporter)
+        case RLOOConfig():
+            results = rloo.train(job, job.config, reporter)
         case SampleConfig():
             results = sample.train(job, job.config, reporter)
     return TrainingResult(results, output)

@@ -258,6 +258,67 @@ class PPOConfig(TrainConfig):
         _between(self, "missing_eos_penalty", 0, 1000)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupConfig(TrainConfig):
+    """What the stages have that compare several completions of one prompt with each other."""
+
+    learning_rate: float = 5e-5
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 32
+    """Completions per step; each step is one optimiser update on new ones."""
+    minibatch_size: int = 16
+    """Completions whose activations are in memory at a time; what is learned is the same."""
+    group_size: int = 8
+    """Completions of one prompt, each measured against the others. Two can tell little apart."""
+    steps: int = 40
+    """Steps, each of which draws batch_size completions and learns from them once."""
+    max_new_tokens: int = 32
+    """Longest completion in tokens."""
+    temperature: float = 1.0
+    """Sampling temperature. Learning is on-policy only at 1."""
+    beta: float
+    """Price of the KL to the reference model."""
+    missing_eos_penalty: float = 1.0
+    """Taken from the reward of a completion that never ended."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "group_size", 2, 1024)
+        for part in ("group_size", "minibatch_size"):
+            _between(self, part, 1, self.batch_size)
+            if self.batch_size % getattr(self, part):
+                raise PipelineError(
+                    f"batch_size {self.batch_size} is not a multiple of {part} "
+                    f"{getattr(self, part)}; make it one."
+                )
+        _between(self, "steps", 1, 1_000_000)
+        _between(self, "max_new_tokens", 1, 8192)
+        _between(self, "temperature", 0.01, 10)
+        _between(self, "beta", 0, 100)
+        _between(self, "missing_eos_penalty", 0, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(GroupConfig):
+    """Group relative policy optimisation against a reward model, without a value function."""
+
+    stage: Literal["grpo"] = field(default="grpo", init=False)
+    beta: float = 0.04
+    """Price of one nat of KL to the reference model, per token, in the loss (DeepSeekMath)."""
+    scale_rewards: bool = True
+    """Divide a group's advantages by its spread (DeepSeekMath); without, prompts whose completions
+    score alike count less (Dr. GRPO)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLOOConfig(GroupConfig):
+    """REINFORCE leave-one-out against a reward model, without a value function."""
+
+    stage: Literal["rloo"] = field(default="rloo", init=False)
+    beta: float = 0.05
+    """Price of one nat of KL to the reference model, taken from the reward (Ahmadian et al.)."""
+
+
 def _check_sampling(config: object) -> None:
     _between(config, "temperature", 0.01, 10)
     _between(config, "top_p", 0.01, 1)
@@ -287,7 +348,16 @@ class SampleConfig(StageConfig):
         _between(self, "batch_size", 1, 4096)
 
 
-AnyConfig = SFTConfig | RewardConfig | PPOConfig | DPOConfig | KTOConfig | SampleConfig
+AnyConfig = (
+    SFTConfig
+    | RewardConfig
+    | PPOConfig
+    | DPOConfig
+    | KTOConfig
+    | GRPOConfig
+    | RLOOConfig
+    | SampleConfig
+)
 
 CONFIGS: dict[str, type[AnyConfig]] = {
     "sft": SFTConfig,
@@ -295,6 +365,8 @@ CONFIGS: dict[str, type[AnyConfig]] = {
     "ppo": PPOConfig,
     "dpo": DPOConfig,
     "kto": KTOConfig,
+    "grpo": GRPOConfig,
+    "rloo": RLOOConfig,
     "sample": SampleConfig,
 }
 
@@ -323,7 +395,7 @@ class Job:
     adapter_path: str | None = None
     """Folder of the parent's adapter; None when the parent is the base itself."""
     reward_path: str | None = None
-    """Of ppo: folder of the reward model's adapter."""
+    """Of ppo, grpo and rloo: folder of the reward model's adapter."""
     rival_path: str | None = None
     """Of sample for an evaluation: folder of the second checkpoint's adapter."""
     rival: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from transformers import Trainer
 
 from training.pipeline.checkpoints import newest_whole
@@ -60,6 +61,20 @@ def batch_settings(batch_size: int, longest: int, *, fewest: int = 1) -> dict[st
         "per_device_train_batch_size": at_once,
         "gradient_accumulation_steps": batch_size // at_once,
     }
+
+
+def keep_reference(model: PeftModel) -> None:
+    """Keep what the policy is now as the reference, unless TRL did so.
+
+    GRPO without a price on the KL has no use for one, but the KL is told all the same.
+    """
+    if REFERENCE in model.peft_config:
+        return
+    model.add_adapter(REFERENCE, model.peft_config[POLICY])
+    for name, weight in model.named_parameters():
+        if f".{POLICY}." in name:
+            copy = model.get_parameter(name.replace(f".{POLICY}.", f".{REFERENCE}."))
+            copy.requires_grad_(False).data.copy_(weight.data)
 
 
 def train_or_resume(trainer: Trainer, job: Job, reporting: TrainerReporter) -> None:

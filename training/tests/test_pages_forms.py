@@ -20,6 +20,7 @@ from training.forms import (
 )
 from training.models import Checkpoint
 from training.pipeline.config import CONFIGS, parse_config
+from training.services import SCORED
 from training.tests.factories import make_base, make_checkpoint, make_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def filled(project: Project, stage: str, **changes: Any) -> RunForm:
         "parent": (base or make_base(project)).pk,
         "snapshot": make_snapshot(project, SNAPSHOT_CONTENT[stage]).pk,
     }
-    if stage == "ppo":
+    if stage in SCORED:
         data["reward_checkpoint"] = make_checkpoint(project, kind=Checkpoint.Kind.REWARD).pk
     values = CONFIGS[stage]().to_dict()
     unset = (None, False)  # an empty field and an unticked box are not sent
