@@ -50,6 +50,11 @@ class Panel:
     note: str = ""
 
 
+_OF_SFT = (
+    Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
+    Panel("Token accuracy", ("mean_token_accuracy",)),
+    Panel("Learning rate", ("learning_rate",)),
+)
 _OF_GROUPS = (
     Panel("Reward", ("reward",), "Mean over the step's completions. Up is the aim."),
     Panel("Spread in a group", ("reward_std",), "Where it is 0 there is nothing to learn from."),
@@ -68,11 +73,7 @@ _OF_GROUPS = (
     Panel("Seconds per step", ("step_time",)),
 )
 PANELS: dict[str, tuple[Panel, ...]] = {
-    "sft": (
-        Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
-        Panel("Token accuracy", ("mean_token_accuracy",)),
-        Panel("Learning rate", ("learning_rate",)),
-    ),
+    "sft": _OF_SFT,
     "reward": (
         Panel("Loss", ("loss", "eval_loss"), "ln 2 = 0.693 is a coin flip."),
         Panel("Accuracy", ("accuracy", "eval_accuracy"), "0.5 is a coin flip."),
@@ -95,6 +96,7 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("KL coefficient", ("kl_coef",)),
         Panel("Episodes per second", ("eps",)),
     ),
+    "rejection": _OF_SFT,
     "grpo": _OF_GROUPS,
     "rloo": _OF_GROUPS,
     "dpo": (

@@ -124,6 +124,11 @@ def _kto(rest: dict[str, Any]) -> list[Figure | None]:
     return [accuracy, _kl(rest), *rows, *counts]
 
 
+def _rejection(rest: dict[str, Any]) -> list[Figure | None]:
+    unended = _take(rest, "left_out_unended", "Left out", note="never ended")
+    return [*_best_of(rest), unended, *_sft(rest)]
+
+
 def _kl(rest: dict[str, Any]) -> Figure | None:
     prompts = rest.pop("kl_prompts", None)
     note = "nats per completion" + (f", n = {prompts} prompts" if prompts else "")
@@ -131,7 +136,18 @@ def _kl(rest: dict[str, Any]) -> Figure | None:
 
 
 def _sample(rest: dict[str, Any]) -> list[Figure | None]:
-    return [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
+    found = [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
+    return [*found, *_best_of(rest)]
+
+
+def _best_of(rest: dict[str, Any]) -> list[Figure | None]:
+    """Return what the best of n are worth, where candidates were chosen from."""
+    before = rest.pop("score_before", None)
+    note = f"all candidates: {_plain(before)}" if before is not None else ""
+    return [
+        _take(rest, "score_after", "Score of the best", note=note),
+        _take(rest, "kl_bound", "KL at most", note="nats per completion"),
+    ]
 
 
 def _counts(rest: dict[str, Any]) -> list[Figure | None]:
@@ -154,6 +170,7 @@ _LEADING = {
     "kto": _kto,
     "grpo": _ppo,
     "rloo": _ppo,
+    "rejection": _rejection,
     "sample": _sample,
 }
 

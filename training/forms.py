@@ -38,7 +38,8 @@ MAIN_FIELDS = {
     "kto": ("epochs", "learning_rate", "batch_size", "beta", "desirable_weight"),
     "grpo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
     "rloo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
-    "sample": ("temperature", "top_p", "max_new_tokens"),
+    "rejection": ("best_of", "epochs", "learning_rate", "batch_size", "max_new_tokens"),
+    "sample": ("temperature", "top_p", "max_new_tokens", "best_of"),
 }
 """The settings that matter first; the others wait under "More settings"."""
 
@@ -69,6 +70,16 @@ _OF_GROUPS = (
     ),
 )
 PRESETS = {
+    "rejection": (
+        Preset("quick", "Quick look", "The best of four.", {"best_of": 4}),
+        Preset("standard", "Standard", "The best of eight, learned from once.", {}),
+        Preset(
+            "greedy",
+            "Greedy",
+            "The best of 32, learned from twice.",
+            {"best_of": 32, "epochs": 2.0},
+        ),
+    ),
     "grpo": _OF_GROUPS,
     "rloo": _OF_GROUPS,
     "sft": (
@@ -243,6 +254,7 @@ PARENT_HELP = {
     "kto": "The policy to improve, best the one that was judged. It is the reference, too.",
     "grpo": "The policy to improve. It is also the reference that KL is measured against.",
     "rloo": "The policy to improve. It is also the reference that KL is measured against.",
+    "rejection": "The policy that answers, and that learns from its best answers.",
 }
 
 
@@ -253,7 +265,8 @@ class FreezeForm(PlainForm):
         choices=DatasetSnapshot.Content.choices,
         label="Content",
         help_text="Demonstrations feed sft, preferences feed reward and dpo, "
-        "good and bad completions feed kto, prompts feed ppo, grpo and rloo.",
+        "good and bad completions feed kto, prompts feed all "
+        "stages that need a reward model.",
     )
     seed = forms.IntegerField(
         min_value=0,
@@ -346,8 +359,23 @@ class CompletionsForm(ConfigForm):
         choices=SPLITS, label="Splits", help_text="Evaluations need test prompts that stay unseen."
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    reward_checkpoint = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        required=False,
+        label="Reward model",
+        empty_label="None",
+        help_text="Chooses the best of several candidates. Only needed where best_of is above 1.",
+    )
+
+    def __init__(self, *args: Any, project: Project | None = None, **kwargs: Any) -> None:
         super().__init__(Stage.SAMPLE, *args, **kwargs)
+        if project is not None:
+            rewards = Checkpoint.objects.filter(project_id=project.pk, kind=Checkpoint.Kind.REWARD)
+            _choose(
+                self.fields["reward_checkpoint"],
+                rewards,
+                "That is no reward model of this project. Choose another.",
+            )
         self.fields["completions_per_prompt"] = forms.IntegerField(
             min_value=1,
             max_value=64,
@@ -357,8 +385,10 @@ class CompletionsForm(ConfigForm):
         )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a single completion for work that lays several side by side."""
+        """Refuse one completion where several lie side by side, and a choice without a chooser."""
         values = super().clean()
+        if (values.get("best_of") or 1) > 1 and not values.get("reward_checkpoint"):
+            self.add_error("reward_checkpoint", "Choose what the best of them is chosen by.")
         count = values.get("completions_per_prompt")
         if count == 1 and values.get("kind") not in self.KINDS_OF_ONE:
             self.add_error(
@@ -370,6 +400,9 @@ class CompletionsForm(ConfigForm):
     def work(self) -> list[forms.BoundField]:
         names = ("kind", "completions_per_prompt", "prompt_count", "splits")
         return [self[name] for name in names]
+
+    def main_settings(self) -> list[forms.BoundField]:
+        return [*super().main_settings(), self["reward_checkpoint"]]
 
     def more_settings(self) -> list[forms.BoundField]:
         return [f for f in super().more_settings() if f.name != "completions_per_prompt"]

@@ -40,6 +40,7 @@ QUEUES = {
     Stage.KTO: "training",
     Stage.GRPO: "training",
     Stage.RLOO: "training",
+    Stage.REJECTION: "training",
     Stage.SAMPLE: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)

@@ -18,6 +18,7 @@ class Stage(models.TextChoices):
     KTO = "kto", "KTO"
     GRPO = "grpo", "GRPO"
     RLOO = "rloo", "RLOO"
+    REJECTION = "rejection", "Rejection sampling"
     SAMPLE = "sample", "Sample completions"
 
 
@@ -28,7 +29,7 @@ class DatasetSnapshot(models.Model):
         DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
         PREFERENCES = "preferences", "Preferences (for reward, dpo)"
         JUDGEMENTS = "judgements", "Good and bad completions (for kto)"
-        PROMPTS = "prompts", "Prompts (for ppo, grpo, rloo)"
+        PROMPTS = "prompts", "Prompts (for ppo, grpo, rloo, rejection)"
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="snapshots"
@@ -131,7 +132,7 @@ class Run(models.Model):
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="runs"
     )
-    stage = models.CharField(max_length=8, choices=Stage)
+    stage = models.CharField(max_length=16, choices=Stage)
     config: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
     """The fields of the stage's config dataclass that a person chooses (no paths)."""
     snapshot = models.ForeignKey(

@@ -107,6 +107,7 @@ START = {
     "kto": "Start KTO",
     "grpo": "Start GRPO",
     "rloo": "Start RLOO",
+    "rejection": "Start rejection sampling",
 }
 LEARN_FROM_JUDGEMENTS = (Stage.DPO, Stage.KTO)
 """Stages that make a policy without a reward model."""

@@ -25,6 +25,7 @@ from training.pipeline.config import (
     DPOConfig,
     KTOConfig,
     RewardConfig,
+    SampleConfig,
     SFTConfig,
     parse_config,
 )
@@ -43,8 +44,9 @@ CONTENT_OF = {
     Stage.KTO: Content.JUDGEMENTS,
     Stage.GRPO: Content.PROMPTS,
     Stage.RLOO: Content.PROMPTS,
+    Stage.REJECTION: Content.PROMPTS,
 }
-SCORED = (Stage.PPO, Stage.GRPO, Stage.RLOO)
+SCORED = (Stage.PPO, Stage.GRPO, Stage.RLOO, Stage.REJECTION)
 """Stages that learn from what a reward model says."""
 CURES = {
     Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
@@ -68,9 +70,10 @@ ROUND_FIELDS = {
     Stage.KTO: "policy_run",
     Stage.GRPO: "policy_run",
     Stage.RLOO: "policy_run",
+    Stage.REJECTION: "policy_run",
 }
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|dpo|kto|grpo|rloo|sample)-\d+")
+NAMES_OF_RUNS = re.compile(rf"({'|'.join(Stage.values)})-\d+")
 
 
 class ServiceError(Exception):
@@ -172,10 +175,12 @@ def request_completions(
     kind: str,
     started_by: User,
     config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
 ) -> Run:
     """Queue a sample run: the checkpoint answers the prompts, the answers become items to label.
 
-    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK.
+    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK. With `best_of` above 1 in
+    the config the reward model chooses each completion among so many candidates.
     """
     if kind not in KINDS_OF_WORK:
         raise ServiceError(f"Completions can become a {', '.join(KINDS_OF_WORK)}, not {kind!r}.")
@@ -188,9 +193,16 @@ def request_completions(
             "questions first."
         )
     _check_checkpoint(project, checkpoint, "sample")
+    scorer = _scorer_of_best(project, parsed, checkpoint, reward_checkpoint)
     request = {"prompt_ids": _prompt_ids(project, prompts), "kind": kind, "purpose": "training"}
     return _queue(
-        project, Stage.SAMPLE, parsed, parent=checkpoint, request=request, started_by=started_by
+        project,
+        Stage.SAMPLE,
+        parsed,
+        parent=checkpoint,
+        reward_checkpoint=scorer,
+        request=request,
+        started_by=started_by,
     )
 
 
@@ -205,10 +217,12 @@ def start_evaluation(
     pairs_per_prompt: int = 1,
     started_by: User,
     config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
 ) -> Evaluation:
     """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
 
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
+    With `best_of` above 1 in the config both give the best of so many candidates.
     """
     if child.pk == parent.pk:
         raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
@@ -223,11 +237,13 @@ def start_evaluation(
     )[:limit]
     if not held_out:
         raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    parsed = _parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
     run = _queue(
         project,
         Stage.SAMPLE,
-        _parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt}),
+        parsed,
         parent=child,
+        reward_checkpoint=_scorer_of_best(project, parsed, child, reward_checkpoint),
         request={
             "prompt_ids": held_out,
             "kind": "comparison",
@@ -492,6 +508,21 @@ def _check_reward_model(
             f"{stage}. Train the reward model on the policy's base."
         )
     _check_files(reward)
+
+
+def _scorer_of_best(
+    project: Project, config: AnyConfig, policy: Checkpoint, reward: Checkpoint | None
+) -> Checkpoint | None:
+    """Return the reward model that chooses among candidates; None where there is no choice."""
+    if not isinstance(config, SampleConfig) or config.best_of == 1:
+        return None
+    if reward is None:
+        raise ServiceError(
+            f"The best of {config.best_of} is what a reward model scores highest. Choose a reward "
+            "model, or set best_of to 1."
+        )
+    _check_reward_model(project, Stage.SAMPLE, policy, reward)
+    return reward
 
 
 def _check_owner(project: Project, user: User) -> None:

@@ -29,13 +29,14 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import dpo, grpo, kto, ppo, reward, rloo, sample, sft
+    from training.pipeline import dpo, grpo, kto, ppo, rejection, reward, rloo, sample, sft
     from training.pipeline.checkpoints import is_whole, read_manifest
     from training.pipeline.config import (
         DPOConfig,
         GRPOConfig,
         KTOConfig,
         PPOConfig,
+        RejectionConfig,
         RewardConfig,
         RLOOConfig,
         SampleConfig,
@@ -63,6 +64,8 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
             results = grpo.train(job, job.config, reporter)
         case RLOOConfig():
             results = rloo.train(job, job.config, reporter)
+        case RejectionConfig():
+            results = rejection.train(job, job.config, reporter)
         case SampleConfig():
             results = sample.train(job, job.config, reporter)
     return TrainingResult(results, output)

@@ -325,6 +325,10 @@ def _check_sampling(config: object) -> None:
     _between(config, "max_new_tokens", 1, 8192)
 
 
+MOST_CANDIDATES = 1024
+"""Candidates of one prompt; all of them are drawn side by side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(StageConfig):
     """Completions of given prompts by one or two checkpoints."""
@@ -338,14 +342,73 @@ class SampleConfig(StageConfig):
     """Nucleus: keep the most likely tokens up to this probability."""
     max_new_tokens: int = 48
     """Longest completion in tokens."""
+    best_of: int = 1
+    """Candidates drawn for each completion, of which the one is kept that a reward model scores
+    highest. 1 keeps every one and needs no reward model."""
     batch_size: int = 64
     """Completions sampled side by side."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "completions_per_prompt", 1, 64)
+        _between(self, "best_of", 1, 256)
+        if self.completions_per_prompt * self.best_of > MOST_CANDIDATES:
+            raise PipelineError(
+                f"best_of {self.best_of} for each of {self.completions_per_prompt} completions is "
+                f"more than {MOST_CANDIDATES} candidates a prompt. Lower one of them."
+            )
         _check_sampling(self)
         _between(self, "batch_size", 1, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectionConfig(TrainConfig):
+    """Rejection sampling: supervised fine-tuning on the best of n completions of each prompt."""
+
+    stage: Literal["rejection"] = field(default="rejection", init=False)
+    learning_rate: float = 1e-4
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 8
+    """Completions per optimiser update."""
+    best_of: int = 8
+    """Candidates drawn for each prompt, of which the reward model keeps one. Twice as many moves
+    the policy by at most 0.7 nats more."""
+    temperature: float = 1.0
+    """Sampling temperature of the candidates."""
+    max_new_tokens: int = 48
+    """Longest completion in tokens."""
+    sampling_batch_size: int = 64
+    """Candidates sampled side by side."""
+    epochs: float = 1.0
+    """Passes over the completions that were kept."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    min_rows: int = 8
+    """Fewest completions worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sampling()
+        self.fine_tuning()
+
+    def sampling(self) -> SampleConfig:
+        """Return how the candidates are drawn. Raise PipelineError for what cannot work."""
+        if self.best_of == 1:
+            raise PipelineError("best_of is 1; choose a value from 2 to 256.")
+        _between(self, "sampling_batch_size", 1, 4096)
+        return SampleConfig(
+            seed=self.seed,
+            completions_per_prompt=1,
+            best_of=self.best_of,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.sampling_batch_size,
+        )
+
+    def fine_tuning(self) -> SFTConfig:
+        """Return how the policy learns from what was kept. Raise PipelineError as above."""
+        names = {f.name for f in dataclasses.fields(SFTConfig) if f.init}
+        return SFTConfig(**{n: v for n, v in vars(self).items() if n in names})
 
 
 AnyConfig = (
@@ -356,6 +419,7 @@ AnyConfig = (
     | KTOConfig
     | GRPOConfig
     | RLOOConfig
+    | RejectionConfig
     | SampleConfig
 )
 
@@ -367,6 +431,7 @@ CONFIGS: dict[str, type[AnyConfig]] = {
     "kto": KTOConfig,
     "grpo": GRPOConfig,
     "rloo": RLOOConfig,
+    "rejection": RejectionConfig,
     "sample": SampleConfig,
 }
 
@@ -395,7 +460,7 @@ class Job:
     adapter_path: str | None = None
     """Folder of the parent's adapter; None when the parent is the base itself."""
     reward_path: str | None = None
-    """Of ppo, grpo and rloo: folder of the reward model's adapter."""
+    """Folder of the reward model's adapter, of a stage that needs one."""
     rival_path: str | None = None
     """Of sample for an evaluation: folder of the second checkpoint's adapter."""
     rival: bool = False

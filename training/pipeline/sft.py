@@ -26,8 +26,13 @@ from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.samples import before_and_after, write_samples
 
 
-def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
-    """Train an adapter on demonstrations and publish it. Return the run's results."""
+def train(
+    job: Job, config: SFTConfig, reporter: Reporter, known: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Train an adapter on demonstrations and publish it. Return the run's results.
+
+    `known` is what is known of the demonstrations beforehand; it stands among the results.
+    """
     reporter.phase("loading the model")
     tokenizer = load_tokenizer(job.base_path)
     rows = data.read_rows(job.data_path)
@@ -53,6 +58,7 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
         raise RunStopped
     reporter.phase("evaluating")
     results: dict[str, Any] = {
+        **(known or {}),
         "rows": len(training.rows),
         "left_out_too_long": training.left_out_too_long,
     }

@@ -121,6 +121,17 @@ def test_it_shows_every_setting_once(project: Project) -> None:
         assert set(MAIN_FIELDS[stage]) <= set(shown)
 
 
+def test_it_asks_by_what_the_best_is_chosen(project: Project) -> None:
+    form = CompletionsForm({"best_of": "4"}, project=project)
+    assert "chosen by" in str(form.errors["reward_checkpoint"])
+    reward = make_checkpoint(project, kind=Checkpoint.Kind.REWARD)
+    form = CompletionsForm({"best_of": "4", "reward_checkpoint": reward.pk}, project=project)
+    assert "reward_checkpoint" not in form.errors
+    policy = make_checkpoint(project)
+    form = CompletionsForm({"best_of": "4", "reward_checkpoint": policy.pk}, project=project)
+    assert "no reward model" in str(form.errors["reward_checkpoint"])
+
+
 def test_it_asks_for_two_completions_at_least() -> None:
     form = CompletionsForm({"completions_per_prompt": "1"})
     assert "at least 2" in str(form.errors["completions_per_prompt"])

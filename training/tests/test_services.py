@@ -240,6 +240,24 @@ def test_it_queues_completions(project: Project, base: Checkpoint) -> None:
     assert again.config["completions_per_prompt"] == 4
 
 
+def test_the_best_of_n_needs_a_reward_model_to_choose(
+    project: Project, base: Checkpoint, contest: Evaluation
+) -> None:
+    policy, reward = contest.child, make_checkpoint(project, kind="reward")
+    best = {"best_of": 8}
+    for ask in (
+        lambda **more: request(project, checkpoint=policy, **more),
+        lambda **more: evaluate(project, policy, contest.parent, **more).run,
+    ):
+        with pytest.raises(ServiceError, match=r"best of 8.*Choose a reward model"):
+            ask(config=best)
+        with pytest.raises(ServiceError, match="not a reward model"):
+            ask(config=best, reward_checkpoint=policy)
+        run = ask(config=best, reward_checkpoint=reward)
+        assert (run.reward_checkpoint, run.config["best_of"]) == (reward, 8)
+        assert ask(reward_checkpoint=reward).reward_checkpoint is None
+
+
 def test_it_refuses_completions_that_nobody_could_judge(
     project: Project, base: Checkpoint, other_project: Project
 ) -> None:

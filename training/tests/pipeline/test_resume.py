@@ -23,6 +23,7 @@ from training.pipeline.config import (
     Job,
     KTOConfig,
     PPOConfig,
+    RejectionConfig,
     RewardConfig,
     RLOOConfig,
     SFTConfig,
@@ -46,6 +47,12 @@ STAGES: dict[str, tuple[AnyConfig, str]] = {
     "kto": (KTOConfig(batch_size=15, epochs=1, checkpoint_every=2), "judgements"),
     "grpo": (GRPOConfig(**GROUPS), "prompts"),
     "rloo": (RLOOConfig(**GROUPS), "prompts"),
+    "rejection": (
+        RejectionConfig(
+            best_of=4, max_new_tokens=24, batch_size=1, epochs=3, min_rows=1, checkpoint_every=2
+        ),
+        "prompts",
+    ),
     "ppo": (
         PPOConfig(steps=6, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=2),
         "prompts",
