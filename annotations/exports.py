@@ -22,7 +22,7 @@ from annotations.algorithms.preferences import (
     pair_from_comparison,
     pair_from_rewrite,
 )
-from annotations.algorithms.rankings import pairs_from_ranking
+from annotations.algorithms.rankings import ends_of_ranking, pairs_from_ranking
 from annotations.models import (
     WRITTEN_KINDS,
     Annotation,
@@ -39,6 +39,8 @@ from annotations.models import (
 )
 
 CHUNK = 2000
+Side = tuple[int, str]
+"""A completion's id and text."""
 
 
 class DemonstrationRow(TypedDict):
@@ -79,6 +81,20 @@ class TieRow(PreferenceRow):
     """Two answers, neither of them better to somebody; which is "chosen" means nothing."""
 
     tie: bool
+
+
+class JudgedRow(TypedDict):
+    """One answer to a prompt that somebody judged to be good (`label`) or bad."""
+
+    split: str
+    prompt_id: int
+    annotation_id: int
+    annotator: str
+    guideline_version: int | None
+    prompt: list[Message]
+    completion: list[Message]
+    completion_id: int
+    label: bool
 
 
 class RatingRow(TypedDict):
@@ -132,6 +148,9 @@ class PreferenceCounts:
     ranking_pairs: int
     """Pairs that the rankings would give if nothing were tied: C(K, 2) each."""
     ranking_ties: int
+    ranking_ends: int
+    """Completions that were ranked first or last, unless everything was tied."""
+    ranked_between: int
     rewrites: int
     rejected_rewrites: int
     annotators: int
@@ -142,6 +161,12 @@ class PreferenceCounts:
         decided = self.comparisons + self.choices - self.ties - self.both_bad
         rewrites = self.rewrites - self.rejected_rewrites
         return decided + self.ranking_pairs - self.ranking_ties + rewrites
+
+    @property
+    def judged(self) -> int:
+        """Return how many rows `judgements` yields."""
+        compared = self.comparisons + self.choices - self.ties
+        return 2 * (compared + self.rewrites - self.rejected_rewrites) + self.ranking_ends
 
 
 @dataclass(frozen=True)
@@ -251,6 +276,29 @@ def ties(project_id: int) -> Iterator[TieRow]:
         yield {**pair, "tie": True}
 
 
+def judgements(project_id: int) -> Iterator[JudgedRow]:
+    """Yield every completion that was judged good or bad, by annotation.
+
+    What was chosen and what a rewrite made is good; what was rejected or rewritten is bad. Two
+    that are both bad are two bad ones. Of a ranking the first tier is good and the last is bad.
+    Ties say neither.
+    """
+    of_pairs = heapq.merge(
+        _pairs_of_comparisons(project_id),
+        _pairs_of_rewrites(project_id),
+        _pairs_of_fixed_rewrites(project_id),
+        _pairs_of_conversations(project_id),
+        key=lambda row: row["annotation_id"],
+    )
+    return heapq.merge(
+        (judged for pair in of_pairs for judged in _both_sides(pair)),
+        _both_bad_compared(project_id),
+        _both_bad_in_conversations(project_id),
+        _ends_of_rankings(project_id),
+        key=lambda row: row["annotation_id"],
+    )
+
+
 def preference_counts(project_id: int) -> PreferenceCounts:
     """Return how many annotations stand behind the preference pairs, and how many gave none."""
     compared = _outcomes(Comparison.objects.filter(_for_training("annotation__", project_id)))
@@ -276,6 +324,8 @@ def preference_counts(project_id: int) -> PreferenceCounts:
         rankings=len(sizes),
         ranking_pairs=sum(_choose_two(sum(tiers)) for tiers in sizes.values()),
         ranking_ties=sum(_choose_two(tier) for tiers in sizes.values() for tier in tiers),
+        ranking_ends=sum(tiers[0] + tiers[-1] for tiers in sizes.values() if len(tiers) > 1),
+        ranked_between=sum(sum(tiers[1:-1]) for tiers in sizes.values()),
         rewrites=reviewed.written,
         rejected_rewrites=reviewed.rejected,
         annotators=annotators,
@@ -443,8 +493,21 @@ def _rewrite_pair(row: dict[str, Any], source: str, original: str, edited: str) 
 
 
 def _pairs_of_comparisons(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
+    for row, left, right in _compared(project_id):
+        if pair := _pair_of(left, right, row["outcome"], ties=ties):
+            yield _preference(row, "annotation__", *pair, strength=row["strength"])
+
+
+def _both_bad_compared(project_id: int) -> Iterator[JudgedRow]:
+    for row, *sides in _compared(project_id, outcome=Comparison.Outcome.BOTH_BAD):
+        for side in sides:
+            yield _judged(row, "annotation__", side, label=False)
+
+
+def _compared(project_id: int, **wanted: Any) -> Iterator[tuple[dict[str, Any], Side, Side]]:
+    """Yield each comparison with its left and its right completion."""
     rows = (
-        Comparison.objects.filter(_for_training("annotation__", project_id))
+        Comparison.objects.filter(_for_training("annotation__", project_id), **wanted)
         .order_by("annotation_id")
         .values(
             *_source("annotation__"),
@@ -457,20 +520,30 @@ def _pairs_of_comparisons(project_id: int, *, ties: bool = False) -> Iterator[Pr
         )
     )
     for row in rows.iterator(chunk_size=CHUNK):
-        left = (row["left_id"], row["left__text"])
-        right = (row["right_id"], row["right__text"])
-        pair = pair_from_comparison(left, right, row["outcome"])
-        if ties:
-            pair = (left, right) if row["outcome"] == Comparison.Outcome.TIE else None
-        if pair:
-            yield _preference(row, "annotation__", *pair, strength=row["strength"])
+        yield row, (row["left_id"], row["left__text"]), (row["right_id"], row["right__text"])
+
+
+OF_CONVERSATION = "conversation__annotation__"
 
 
 def _pairs_of_conversations(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
     """Yield a pair for each choice (or each tie), on what had been said when it was made."""
-    source = "conversation__annotation__"
+    for row, left, right in _choices(project_id):
+        if pair := _pair_of(left, right, row["outcome"], ties=ties):
+            yield _preference(row, OF_CONVERSATION, *pair, strength=row["strength"])
+
+
+def _both_bad_in_conversations(project_id: int) -> Iterator[JudgedRow]:
+    for row, *sides in _choices(project_id, outcome=Comparison.Outcome.BOTH_BAD):
+        for side in sides:
+            yield _judged(row, OF_CONVERSATION, side, label=False)
+
+
+def _choices(project_id: int, **wanted: Any) -> Iterator[tuple[dict[str, Any], Side, Side]]:
+    """Yield each choice in a conversation with its left and its right reply."""
+    source = OF_CONVERSATION
     rows = (
-        ConversationChoice.objects.filter(_for_training(source, project_id))
+        ConversationChoice.objects.filter(_for_training(source, project_id), **wanted)
         .order_by("conversation_id", "position")
         .values(
             f"{source}id",
@@ -488,17 +561,34 @@ def _pairs_of_conversations(project_id: int, *, ties: bool = False) -> Iterator[
         )
     )
     for row in rows.iterator(chunk_size=CHUNK):
-        left = (row["left_id"], row["left__text"])
-        right = (row["right_id"], row["right__text"])
-        pair = pair_from_comparison(left, right, row["outcome"])
-        if ties:
-            pair = (left, right) if row["outcome"] == Comparison.Outcome.TIE else None
-        if pair:
-            of_prompt = {f"{source}item__{name}": row[name] for name in row if "prompt" in name}
-            yield _preference({**row, **of_prompt}, source, *pair, strength=row["strength"])
+        of_prompt = {f"{source}item__{name}": row[name] for name in row if "prompt" in name}
+        left, right = (row["left_id"], row["left__text"]), (row["right_id"], row["right__text"])
+        yield {**row, **of_prompt}, left, right
+
+
+def _pair_of(left: Side, right: Side, outcome: str, *, ties: bool) -> tuple[Side, Side] | None:
+    """Return the better and the worse of two, or where `ties` are asked for the two of a tie."""
+    if ties:
+        return (left, right) if outcome == Comparison.Outcome.TIE else None
+    return pair_from_comparison(left, right, outcome)
 
 
 def _pairs_of_rankings(project_id: int, *, ties: bool = False) -> Iterator[PreferenceRow]:
+    for row, tiers in _ranked(project_id):
+        tied = (pair for tier in tiers for pair in combinations(tier, 2))
+        for chosen, rejected in tied if ties else pairs_from_ranking(tiers):
+            yield _preference(row, "ranking__annotation__", chosen, rejected, strength="")
+
+
+def _ends_of_rankings(project_id: int) -> Iterator[JudgedRow]:
+    for row, tiers in _ranked(project_id):
+        good, bad = ends_of_ranking(tiers)
+        for side in [*good, *bad]:
+            yield _judged(row, "ranking__annotation__", side, label=side in good)
+
+
+def _ranked(project_id: int) -> Iterator[tuple[dict[str, Any], list[list[Side]]]]:
+    """Yield each ranking with its tiers, best first."""
     rows = (
         RankedCompletion.objects.filter(_for_training("ranking__annotation__", project_id))
         .order_by("ranking_id", "tier", "completion_id")
@@ -516,9 +606,7 @@ def _pairs_of_rankings(project_id: int, *, ties: bool = False) -> Iterator[Prefe
             [(entry["completion_id"], entry["completion__text"]) for entry in tied]
             for _, tied in groupby(entries, key=itemgetter("tier"))
         ]
-        tied = (pair for tier in tiers for pair in combinations(tier, 2))
-        for chosen, rejected in tied if ties else pairs_from_ranking(tiers):
-            yield _preference(entries[0], "ranking__annotation__", chosen, rejected, strength="")
+        yield entries[0], tiers
 
 
 def _preference(
@@ -542,6 +630,36 @@ def _preference(
         "strength": strength,
         "chosen_id": chosen[0],
         "rejected_id": rejected[0],
+    }
+
+
+def _both_sides(pair: PreferenceRow) -> Iterator[JudgedRow]:
+    """Yield what was chosen as good and what was rejected as bad."""
+    for label in (True, False):
+        yield {
+            "split": pair["split"],
+            "prompt_id": pair["prompt_id"],
+            "annotation_id": pair["annotation_id"],
+            "annotator": pair["annotator"],
+            "guideline_version": pair["guideline_version"],
+            "prompt": pair["prompt"],
+            "completion": pair["chosen"] if label else pair["rejected"],
+            "completion_id": pair["chosen_id"] if label else pair["rejected_id"],
+            "label": label,
+        }
+
+
+def _judged(row: dict[str, Any], path: str, side: Side, *, label: bool) -> JudgedRow:
+    return {
+        "split": row[f"{path}item__prompt__split"],
+        "prompt_id": row[f"{path}item__prompt_id"],
+        "annotation_id": row[f"{path}id"],
+        "annotator": _pseudonym(row[f"{path}annotator_id"]),
+        "guideline_version": row[f"{path}guideline_version__version"],
+        "prompt": row[f"{path}item__prompt__messages"],
+        "completion": _answer(side[1]),
+        "completion_id": side[0],
+        "label": label,
     }
 
 

@@ -59,12 +59,30 @@ class Panel:
     note: str = ""
 
 
-PANELS: dict[str, tuple[Panel, ...]] = {
-    "sft": (
-        Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
-        Panel("Token accuracy", ("mean_token_accuracy",)),
-        Panel("Learning rate", ("learning_rate",)),
+_OF_SFT = (
+    Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
+    Panel("Token accuracy", ("mean_token_accuracy",)),
+    Panel("Learning rate", ("learning_rate",)),
+)
+_OF_GROUPS = (
+    Panel("Reward", ("reward",), "Mean over the step's completions. Up is the aim."),
+    Panel("Spread in a group", ("reward_std",), "Where it is 0 there is nothing to learn from."),
+    Panel("KL to the reference", ("kl",), "Nats per token. Watch it run away."),
+    Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+    Panel(
+        "Completion length",
+        ("completions/mean_length", "completions/min_length", "completions/max_length"),
+        "Tokens.",
     ),
+    Panel("Cut off", ("completions/clipped_ratio",), "Share of completions without an end token."),
+    Panel("Groups all alike", ("frac_reward_zero_std",), "Share of prompts that teach nothing."),
+    Panel("Loss", ("loss",), "Says little: advantages average 0."),
+    Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+    Panel("Learning rate", ("learning_rate",)),
+    Panel("Seconds per step", ("step_time",)),
+)
+PANELS: dict[str, tuple[Panel, ...]] = {
+    "sft": _OF_SFT,
     "reward": (
         Panel("Loss", ("loss", "eval_loss"), "ln 2 = 0.693 is a coin flip."),
         Panel("Accuracy", ("accuracy", "eval_accuracy"), "0.5 is a coin flip."),
@@ -86,6 +104,40 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("Ended", ("ended",), "Share of completions with an end token."),
         Panel("KL coefficient", ("kl_coef",)),
         Panel("Episodes per second", ("eps",)),
+    ),
+    "rejection": _OF_SFT,
+    "grpo": _OF_GROUPS,
+    "rloo": _OF_GROUPS,
+    "dpo": (
+        Panel(
+            "Loss", ("loss",), "ln 2 = 0.693 is where it begins: no difference to the reference."
+        ),
+        Panel("Accuracy", ("rewards/accuracies",), "Share of pairs it moved the right way."),
+        Panel("Margin", ("rewards/margins",), "Implied reward of chosen minus rejected."),
+        Panel(
+            "Implied rewards",
+            ("rewards/chosen", "rewards/rejected"),
+            "beta × log-ratio to the reference. Both falling: raise beta or the SFT weight.",
+        ),
+        Panel("Log-probabilities", ("logps/chosen", "logps/rejected"), "Nats per completion."),
+        Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+        Panel("Token accuracy", ("mean_token_accuracy",), "On what was chosen."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+        Panel("Learning rate", ("learning_rate",)),
+    ),
+    "kto": (
+        Panel("Loss", ("loss",), "It begins at half the mean weight of the rows."),
+        Panel("Margin", ("rewards/margins",), "Implied reward of good ones minus bad ones."),
+        Panel(
+            "Implied rewards",
+            ("rewards/chosen", "rewards/rejected"),
+            "beta × log-ratio to the reference, of good (chosen) and bad (rejected) ones.",
+        ),
+        Panel("KL to the reference", ("kl",), "Nats, estimated on completions of other prompts."),
+        Panel("Log-probabilities", ("logps/chosen", "logps/rejected"), "Nats per completion."),
+        Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
+        Panel("Learning rate", ("learning_rate",)),
     ),
 }
 

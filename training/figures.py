@@ -156,8 +156,42 @@ def _ppo(rest: dict[str, Any]) -> list[Figure | None]:
     ]
 
 
+def _dpo(rest: dict[str, Any]) -> list[Figure | None]:
+    accuracy, *counts = _reward(rest)
+    moved = _take(rest, "heldout_margin", "Held-out margin", note="implied reward")
+    return [accuracy, moved, _kl(rest), *counts]
+
+
+def _kto(rest: dict[str, Any]) -> list[Figure | None]:
+    accuracy, *counts = _reward(rest)
+    rows = [_take(rest, f"train_{kind}", f"{kind.title()} completions") for kind in ("good", "bad")]
+    return [accuracy, _kl(rest), *rows, *counts]
+
+
+def _rejection(rest: dict[str, Any]) -> list[Figure | None]:
+    unended = _take(rest, "left_out_unended", "Left out", note="never ended")
+    return [*_best_of(rest), unended, *_sft(rest)]
+
+
+def _kl(rest: dict[str, Any]) -> Figure | None:
+    prompts = rest.pop("kl_prompts", None)
+    note = "nats per completion" + (f", n = {prompts} prompts" if prompts else "")
+    return _take(rest, "kl", "KL", note=note)
+
+
 def _sample(rest: dict[str, Any]) -> list[Figure | None]:
-    return [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
+    found = [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
+    return [*found, *_best_of(rest)]
+
+
+def _best_of(rest: dict[str, Any]) -> list[Figure | None]:
+    """Return what the best of n are worth, where candidates were chosen from."""
+    before = rest.pop("score_before", None)
+    note = f"all candidates: {_plain(before)}" if before is not None else ""
+    return [
+        _take(rest, "score_after", "Score of the best", note=note),
+        _take(rest, "kl_bound", "KL at most", note="nats per completion"),
+    ]
 
 
 def _export(rest: dict[str, Any]) -> list[Figure | None]:
@@ -186,7 +220,18 @@ def _nothing(rest: dict[str, Any]) -> list[Figure | None]:
     return []
 
 
-_LEADING = {"sft": _sft, "reward": _reward, "ppo": _ppo, "sample": _sample, "export": _export}
+_LEADING = {
+    "sft": _sft,
+    "reward": _reward,
+    "ppo": _ppo,
+    "dpo": _dpo,
+    "kto": _kto,
+    "grpo": _ppo,
+    "rloo": _ppo,
+    "rejection": _rejection,
+    "sample": _sample,
+    "export": _export,
+}
 
 
 def _take(rest: dict[str, Any], name: str, label: str, note: str = "") -> Figure | None:

@@ -19,6 +19,7 @@ from training import artifacts
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline.config import CONFIGS, parse_config
 from training.pipeline.errors import PipelineError
+from training.services import CONTENT_OF, SCORED
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -26,18 +27,19 @@ if TYPE_CHECKING:
 MAX_REASON_CHARS = 2_000
 MOST_PROMPTS = 5_000
 """Prompts that one request may sample: enough for a round, little enough to look at."""
-TRAINED_STAGES = (Stage.SFT, Stage.REWARD, Stage.PPO)
+TRAINED_STAGES = tuple(CONTENT_OF)
 
-SNAPSHOT_CONTENT = {
-    "sft": DatasetSnapshot.Content.DEMONSTRATIONS,
-    "reward": DatasetSnapshot.Content.PREFERENCES,
-    "ppo": DatasetSnapshot.Content.PROMPTS,
-}
+SNAPSHOT_CONTENT = {stage.value: content for stage, content in CONTENT_OF.items()}
 MAIN_FIELDS = {
     "sft": ("epochs", "learning_rate", "batch_size"),
     "reward": ("epochs", "learning_rate", "batch_size", "use_margin"),
     "ppo": ("steps", "batch_size", "learning_rate", "kl_coef", "target_kl", "max_new_tokens"),
-    "sample": ("temperature", "top_p", "max_new_tokens"),
+    "dpo": ("epochs", "learning_rate", "batch_size", "beta", "sft_coef"),
+    "kto": ("epochs", "learning_rate", "batch_size", "beta", "desirable_weight"),
+    "grpo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
+    "rloo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
+    "rejection": ("best_of", "epochs", "learning_rate", "batch_size", "max_new_tokens"),
+    "sample": ("temperature", "top_p", "max_new_tokens", "best_of"),
 }
 """The settings that matter first; the others wait under "More settings"."""
 
@@ -52,7 +54,34 @@ class Preset:
     values: dict[str, Any]
 
 
+_OF_GROUPS = (
+    Preset(
+        "quick",
+        "Quick look",
+        "Ten small steps, to see where the reward goes.",
+        {"steps": 10, "batch_size": 16, "minibatch_size": 8, "group_size": 4},
+    ),
+    Preset("standard", "Standard", "Forty steps, four prompts with eight completions each.", {}),
+    Preset(
+        "careful",
+        "Careful",
+        "Smaller steps, and a dearer way from the reference.",
+        {"learning_rate": 1e-5, "beta": 0.1, "steps": 80},
+    ),
+)
 PRESETS = {
+    "rejection": (
+        Preset("quick", "Quick look", "The best of four.", {"best_of": 4}),
+        Preset("standard", "Standard", "The best of eight, learned from once.", {}),
+        Preset(
+            "greedy",
+            "Greedy",
+            "The best of 32, learned from twice.",
+            {"best_of": 32, "epochs": 2.0},
+        ),
+    ),
+    "grpo": _OF_GROUPS,
+    "rloo": _OF_GROUPS,
     "sft": (
         Preset("quick", "Quick look", "One pass, to see that it learns.", {"epochs": 1.0}),
         Preset("standard", "Standard", "Three passes over the demonstrations.", {}),
@@ -79,6 +108,28 @@ PRESETS = {
             "Careful",
             "Smaller steps, steered towards 2 nats of KL.",
             {"learning_rate": 2e-5, "target_kl": 2.0, "steps": 80, "max_kl": 8.0},
+        ),
+    ),
+    "dpo": (
+        Preset(
+            "quick", "Quick look", "Half a pass on few pairs.", {"epochs": 0.5, "min_pairs": 10}
+        ),
+        Preset("standard", "Standard", "One pass, as most recipes do.", {}),
+        Preset(
+            "careful",
+            "Careful",
+            "Close to the reference, and what was chosen stays likely.",
+            {"beta": 0.5, "learning_rate": 5e-6, "sft_coef": 0.2},
+        ),
+    ),
+    "kto": (
+        Preset("quick", "Quick look", "Half a pass on few rows.", {"epochs": 0.5, "min_rows": 10}),
+        Preset("standard", "Standard", "One pass; the rarer kind is weighted up.", {}),
+        Preset(
+            "careful",
+            "Careful",
+            "Close to the reference.",
+            {"beta": 0.5, "learning_rate": 5e-6},
         ),
     ),
 }
@@ -177,7 +228,7 @@ class RunForm(ConfigForm):
             DatasetSnapshot.objects.filter(project_id=project.pk, content=content),
             f"Choose a snapshot of {content.value}; freeze one on the snapshots page first.",
         )
-        if stage == Stage.PPO:
+        if stage in SCORED:
             self.fields["reward_checkpoint"] = forms.ModelChoiceField(
                 Checkpoint.objects.none(),
                 label="Reward model",
@@ -187,7 +238,7 @@ class RunForm(ConfigForm):
             _choose(
                 self.fields["reward_checkpoint"],
                 adapters.filter(kind=Checkpoint.Kind.REWARD),
-                "PPO needs a reward model. Train one first: new run, stage reward.",
+                f"{Stage(stage).label} needs a reward model. Train one first: new run, reward.",
             )
 
     def sources(self) -> list[forms.BoundField]:
@@ -199,6 +250,11 @@ PARENT_HELP = {
     "sft": "The base model, or a checkpoint to teach more.",
     "reward": "Its knowledge is kept; a score head is put on top. The policy in force fits best.",
     "ppo": "The policy to improve. It is also the reference that KL is measured against.",
+    "dpo": "The policy to improve, best the one that was judged. It is the reference, too.",
+    "kto": "The policy to improve, best the one that was judged. It is the reference, too.",
+    "grpo": "The policy to improve. It is also the reference that KL is measured against.",
+    "rloo": "The policy to improve. It is also the reference that KL is measured against.",
+    "rejection": "The policy that answers, and that learns from its best answers.",
 }
 
 
@@ -208,7 +264,9 @@ class FreezeForm(PlainForm):
     content = forms.ChoiceField(
         choices=DatasetSnapshot.Content.choices,
         label="Content",
-        help_text="Demonstrations feed sft, preferences feed reward, prompts feed ppo.",
+        help_text="Demonstrations feed sft, preferences feed reward and dpo, "
+        "good and bad completions feed kto, prompts feed all "
+        "stages that need a reward model.",
     )
     seed = forms.IntegerField(
         min_value=0,
@@ -306,8 +364,23 @@ class CompletionsForm(ConfigForm):
         choices=SPLITS, label="Splits", help_text="Evaluations need test prompts that stay unseen."
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    reward_checkpoint = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        required=False,
+        label="Reward model",
+        empty_label="None",
+        help_text="Chooses the best of several candidates. Only needed where best_of is above 1.",
+    )
+
+    def __init__(self, *args: Any, project: Project | None = None, **kwargs: Any) -> None:
         super().__init__(Stage.SAMPLE, *args, **kwargs)
+        if project is not None:
+            rewards = Checkpoint.objects.filter(project_id=project.pk, kind=Checkpoint.Kind.REWARD)
+            _choose(
+                self.fields["reward_checkpoint"],
+                rewards,
+                "That is no reward model of this project. Choose another.",
+            )
         self.fields["completions_per_prompt"] = forms.IntegerField(
             min_value=1,
             max_value=64,
@@ -317,8 +390,10 @@ class CompletionsForm(ConfigForm):
         )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a single completion for work that lays several side by side."""
+        """Refuse one completion where several lie side by side, and a choice without a chooser."""
         values = super().clean()
+        if (values.get("best_of") or 1) > 1 and not values.get("reward_checkpoint"):
+            self.add_error("reward_checkpoint", "Choose what the best of them is chosen by.")
         count = values.get("completions_per_prompt")
         if count == 1 and values.get("kind") not in self.KINDS_OF_ONE:
             self.add_error(
@@ -330,6 +405,9 @@ class CompletionsForm(ConfigForm):
     def work(self) -> list[forms.BoundField]:
         names = ("kind", "completions_per_prompt", "prompt_count", "splits")
         return [self[name] for name in names]
+
+    def main_settings(self) -> list[forms.BoundField]:
+        return [*super().main_settings(), self["reward_checkpoint"]]
 
     def more_settings(self) -> list[forms.BoundField]:
         return [f for f in super().more_settings() if f.name != "completions_per_prompt"]

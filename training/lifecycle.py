@@ -36,6 +36,11 @@ QUEUES = {
     Stage.SFT: "training",
     Stage.REWARD: "training",
     Stage.PPO: "training",
+    Stage.DPO: "training",
+    Stage.KTO: "training",
+    Stage.GRPO: "training",
+    Stage.RLOO: "training",
+    Stage.REJECTION: "training",
     Stage.SAMPLE: "sampling",
     Stage.EXPORT: "sampling",
 }

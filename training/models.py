@@ -14,6 +14,11 @@ class Stage(models.TextChoices):
     SFT = "sft", "Supervised fine-tuning"
     REWARD = "reward", "Reward model"
     PPO = "ppo", "PPO"
+    DPO = "dpo", "DPO"
+    KTO = "kto", "KTO"
+    GRPO = "grpo", "GRPO"
+    RLOO = "rloo", "RLOO"
+    REJECTION = "rejection", "Rejection sampling"
     SAMPLE = "sample", "Sample completions"
     EXPORT = "export", "Export"
 
@@ -23,8 +28,9 @@ class DatasetSnapshot(models.Model):
 
     class Content(models.TextChoices):
         DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
-        PREFERENCES = "preferences", "Preferences (for reward)"
-        PROMPTS = "prompts", "Prompts (for ppo)"
+        PREFERENCES = "preferences", "Preferences (for reward, dpo)"
+        JUDGEMENTS = "judgements", "Good and bad completions (for kto)"
+        PROMPTS = "prompts", "Prompts (for ppo, grpo, rloo, rejection)"
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="snapshots"
@@ -132,7 +138,7 @@ class Run(models.Model):
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="runs"
     )
-    stage = models.CharField(max_length=8, choices=Stage)
+    stage = models.CharField(max_length=16, choices=Stage)
     config: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
     """The fields of the stage's config dataclass that a person chooses (no paths)."""
     snapshot = models.ForeignKey(
@@ -143,7 +149,7 @@ class Run(models.Model):
     reward_checkpoint = models.ForeignKey(
         Checkpoint, on_delete=models.PROTECT, null=True, related_name="runs_scored"
     )
-    """Of a ppo run: the reward model."""
+    """The reward model, of a run whose stage needs one."""
     request: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     """Of a sample run: prompt ids and what to make of the completions."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)

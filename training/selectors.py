@@ -103,7 +103,14 @@ START = {
     "sft": "Start supervised fine-tuning",
     "reward": "Start a reward model",
     "ppo": "Start PPO",
+    "dpo": "Start DPO",
+    "kto": "Start KTO",
+    "grpo": "Start GRPO",
+    "rloo": "Start RLOO",
+    "rejection": "Start rejection sampling",
 }
+LEARN_FROM_JUDGEMENTS = (Stage.DPO, Stage.KTO)
+"""Stages that make a policy without a reward model."""
 TITLES: dict[StepName, str] = {
     "start": "First policy",
     "prompts": "Prompts answered",
@@ -394,8 +401,8 @@ def _prompts(project: Project, opened: Round) -> Step:
 def _comparisons(project: Project, opened: Round) -> Step:
     assert opened.sample_run is not None
     progress = batch_progress(project, opened.sample_run.request.get("batch", ""))
-    if progress.is_complete or opened.reward_run is not None:
-        early = "" if progress.is_complete else "The reward model was started before all were in."
+    if progress.is_complete or opened.reward_run is not None or _needs_no_reward_model(opened):
+        early = "" if progress.is_complete else "Training was started before all were in."
         return Step("comparisons", TITLES["comparisons"], "done", _answered(progress), note=early)
     return Step(
         "comparisons",
@@ -409,7 +416,18 @@ def _comparisons(project: Project, opened: Round) -> Step:
     )
 
 
+def _needs_no_reward_model(opened: Round) -> bool:
+    """Return whether the round's policy learns, or has learnt, from the judgements themselves."""
+    run = opened.policy_run
+    hopeless = (Run.State.FAILED, Run.State.CANCELLED)
+    return run is not None and run.stage in LEARN_FROM_JUDGEMENTS and run.state not in hopeless
+
+
 def _reward(project: Project, opened: Round) -> Step:
+    if opened.reward_run is None and _needs_no_reward_model(opened):
+        assert opened.policy_run is not None
+        note = f"{opened.policy_run} learns from the judgements themselves and needs none."
+        return Step("reward", TITLES["reward"], "done", note=note)
     action = _train(project, opened, Content.PREFERENCES, "reward")
     numbers: dict[str, int | float | str] = {}
     if opened.reward_run is not None and "heldout_accuracy" in opened.reward_run.results:

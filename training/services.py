@@ -20,7 +20,15 @@ from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, snapshots, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
 from training.pipeline.checkpoints import has_files, is_whole
-from training.pipeline.config import AnyConfig, RewardConfig, SFTConfig, parse_config
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    KTOConfig,
+    RewardConfig,
+    SampleConfig,
+    SFTConfig,
+    parse_config,
+)
 from training.pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -32,19 +40,40 @@ CONTENT_OF = {
     Stage.SFT: Content.DEMONSTRATIONS,
     Stage.REWARD: Content.PREFERENCES,
     Stage.PPO: Content.PROMPTS,
+    Stage.DPO: Content.PREFERENCES,
+    Stage.KTO: Content.JUDGEMENTS,
+    Stage.GRPO: Content.PROMPTS,
+    Stage.RLOO: Content.PROMPTS,
+    Stage.REJECTION: Content.PROMPTS,
 }
+SCORED = (Stage.PPO, Stage.GRPO, Stage.RLOO, Stage.REJECTION)
+"""Stages that learn from what a reward model says."""
 CURES = {
     Content.DEMONSTRATIONS: "Collect more demonstrations, or lower “Min rows”.",
     Content.PREFERENCES: "Collect more comparisons or rankings, or lower “Min pairs”.",
+    Content.JUDGEMENTS: "Collect more comparisons or rankings, or lower “Min rows”.",
     Content.PROMPTS: "Add prompts to the project and freeze again.",
+}
+NAMES_OF_ROWS = {
+    Content.PREFERENCES: "preference pairs",
+    Content.JUDGEMENTS: "judged completions",
 }
 KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
 """What sampled completions can become."""
 KINDS_OF_ONE = ("rating", "rewrite")
 """Those that a single completion of a prompt is enough for."""
-ROUND_FIELDS = {Stage.SAMPLE: "sample_run", Stage.REWARD: "reward_run", Stage.PPO: "policy_run"}
+ROUND_FIELDS = {
+    Stage.SAMPLE: "sample_run",
+    Stage.REWARD: "reward_run",
+    Stage.PPO: "policy_run",
+    Stage.DPO: "policy_run",
+    Stage.KTO: "policy_run",
+    Stage.GRPO: "policy_run",
+    Stage.RLOO: "policy_run",
+    Stage.REJECTION: "policy_run",
+}
 LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(r"(sft|reward|ppo|sample|export)-\d+")
+NAMES_OF_RUNS = re.compile(rf"({'|'.join(Stage.values)})-\d+")
 
 
 class ServiceError(Exception):
@@ -86,12 +115,13 @@ def freeze_snapshot(
     seed: int = 0,
     filters: dict[str, Any] | None = None,
 ) -> DatasetSnapshot:
-    """Freeze demonstrations, preferences or prompts, as they are now, into an immutable snapshot.
+    """Freeze demonstrations, preferences, judgements or prompts into an immutable snapshot.
 
     `filters`: `limit` (most rows of each split, drawn by `seed`), `leave_out_annotators`
     (pseudonyms), `ties` (true keeps them as rows of their own). counts = {"rows": {"train",
     "validation", "test"}, "prompts": {the same}, "annotations", "annotators", "ties", "both_bad",
-    "left_out": {reason: rows}}, and "tie_rows" where ties were kept.
+    "left_out": {reason: rows}}, and "tie_rows" where ties were kept; of judgements "good", per
+    split, as well.
     """
     try:
         return snapshots.freeze(
@@ -117,21 +147,21 @@ def start_run(
     reward_checkpoint: Checkpoint | None = None,
     started_by: User,
 ) -> Run:
-    """Queue a training run (sft, reward, ppo) on a frozen snapshot."""
+    """Queue a training run, of any stage but sample, on a frozen snapshot."""
     if stage not in CONTENT_OF:
         raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
     parsed = _parse(stage, config)
     _check_checkpoint(project, parent, "start from")
     _check_snapshot(project, Stage(stage), parsed, snapshot)
-    if stage == Stage.PPO:
-        _check_reward_model(project, parent, reward_checkpoint)
+    if stage in SCORED:
+        _check_reward_model(project, Stage(stage), parent, reward_checkpoint)
     return _queue(
         project,
         stage,
         parsed,
         parent=parent,
         snapshot=snapshot,
-        reward_checkpoint=reward_checkpoint if stage == Stage.PPO else None,
+        reward_checkpoint=reward_checkpoint if stage in SCORED else None,
         started_by=started_by,
     )
 
@@ -146,10 +176,12 @@ def request_completions(
     kind: str,
     started_by: User,
     config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
 ) -> Run:
     """Queue a sample run: the checkpoint answers the prompts, the answers become items to label.
 
-    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK.
+    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK. With `best_of` above 1 in
+    the config the reward model chooses each completion among so many candidates.
     """
     if kind not in KINDS_OF_WORK:
         raise ServiceError(f"Completions can become a {', '.join(KINDS_OF_WORK)}, not {kind!r}.")
@@ -162,9 +194,16 @@ def request_completions(
             "questions first."
         )
     _check_checkpoint(project, checkpoint, "sample")
+    scorer = _scorer_of_best(project, parsed, checkpoint, reward_checkpoint)
     request = {"prompt_ids": _prompt_ids(project, prompts), "kind": kind, "purpose": "training"}
     return _queue(
-        project, Stage.SAMPLE, parsed, parent=checkpoint, request=request, started_by=started_by
+        project,
+        Stage.SAMPLE,
+        parsed,
+        parent=checkpoint,
+        reward_checkpoint=scorer,
+        request=request,
+        started_by=started_by,
     )
 
 
@@ -179,10 +218,12 @@ def start_evaluation(
     pairs_per_prompt: int = 1,
     started_by: User,
     config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
 ) -> Evaluation:
     """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
 
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
+    With `best_of` above 1 in the config both give the best of so many candidates.
     """
     if child.pk == parent.pk:
         raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
@@ -197,11 +238,13 @@ def start_evaluation(
     )[:limit]
     if not held_out:
         raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    parsed = _parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
     run = _queue(
         project,
         Stage.SAMPLE,
-        _parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt}),
+        parsed,
         parent=child,
+        reward_checkpoint=_scorer_of_best(project, parsed, child, reward_checkpoint),
         request={
             "prompt_ids": held_out,
             "kind": "comparison",
@@ -370,7 +413,8 @@ def _link_round(run: Run) -> None:
     What an engineer tries beside the loop must not push the loop on. So the sample run is one for
     training by the round's policy; the reward run learns from a snapshot that holds judgements of
     completions sampled in this round; the policy run starts from the round's policy. (A reward
-    run that fails steps back behind an earlier one: `selectors.open_round`.)
+    run that fails steps back behind an earlier one: `selectors.open_round`.) A policy run that
+    learns from the judgements themselves learns from some of this round's.
     """
     opened = selectors.open_round(run.project)
     field = ROUND_FIELDS.get(Stage(run.stage))
@@ -383,6 +427,9 @@ def _link_round(run: Run) -> None:
         case Stage.REWARD:
             assert run.snapshot is not None  # checked before it was queued
             belongs = selectors.judges_round(run.snapshot, opened)
+        case Stage.DPO | Stage.KTO:
+            assert run.snapshot is not None  # checked before it was queued
+            belongs = belongs and selectors.judges_round(run.snapshot, opened)
     if belongs:
         Round.objects.filter(id=opened.pk, ended_at=None).update(**{field: run})
 
@@ -436,7 +483,7 @@ def _check_snapshot(
     rows = snapshot.counts["rows"]["train"]
     least = _least_rows(config)
     if rows < least:
-        what = "preference pairs" if wanted == Content.PREFERENCES else wanted
+        what = NAMES_OF_ROWS.get(wanted, wanted)
         raise ServiceError(
             f"{snapshot} has {rows} {what} in its train split; {stage} needs at least {least}. "
             f"{CURES[wanted]}"
@@ -450,23 +497,40 @@ def _check_snapshot(
             f"{snapshot} holds no ties to learn from. Freeze one with “Keep ties”, or turn “Learn "
             "from ties” off."
         )
+    _check_both_kinds(snapshot, rows)
     if not artifacts.snapshot_rows(snapshot).is_file():
         raise ServiceError(f"The file of {snapshot} is missing. Restore it, or freeze a new one.")
 
 
+def _check_both_kinds(snapshot: DatasetSnapshot, rows: int) -> None:
+    """Refuse judgements that are all alike: there is nothing to tell apart."""
+    if snapshot.content != Content.JUDGEMENTS:
+        return
+    good = snapshot.counts["good"]["train"]
+    if good in (0, rows):
+        found, lacking = ("good", "bad") if good else ("bad", "good")
+        raise ServiceError(
+            f"All {rows} completions in the train split of {snapshot} were judged {found}; kto "
+            f"learns from {found} beside {lacking} ones. Collect judgements of {lacking} "
+            "completions and freeze again."
+        )
+
+
 def _least_rows(config: AnyConfig) -> int:
     match config:
-        case SFTConfig():
+        case SFTConfig() | KTOConfig():
             return config.min_rows
-        case RewardConfig():
+        case RewardConfig() | DPOConfig():
             return config.min_pairs
     return 1
 
 
-def _check_reward_model(project: Project, parent: Checkpoint, reward: Checkpoint | None) -> None:
+def _check_reward_model(
+    project: Project, stage: Stage, parent: Checkpoint, reward: Checkpoint | None
+) -> None:
     if reward is None:
         raise ServiceError(
-            "ppo needs a reward model to score with. Train one, then choose it here."
+            f"{stage} needs a reward model to score with. Train one, then choose it here."
         )
     if reward.project_id != project.pk:
         raise ServiceError(f"{reward} belongs to another project. Choose one of {project}.")
@@ -475,9 +539,24 @@ def _check_reward_model(project: Project, parent: Checkpoint, reward: Checkpoint
     if artifacts.base_of(reward).pk != artifacts.base_of(parent).pk:
         raise ServiceError(
             f"{reward} and {parent} stem from different base models, but share one copy of it in "
-            "ppo. Train the reward model on the policy's base."
+            f"{stage}. Train the reward model on the policy's base."
         )
     _check_files(reward)
+
+
+def _scorer_of_best(
+    project: Project, config: AnyConfig, policy: Checkpoint, reward: Checkpoint | None
+) -> Checkpoint | None:
+    """Return the reward model that chooses among candidates; None where there is no choice."""
+    if not isinstance(config, SampleConfig) or config.best_of == 1:
+        return None
+    if reward is None:
+        raise ServiceError(
+            f"The best of {config.best_of} is what a reward model scores highest. Choose a reward "
+            "model, or set best_of to 1."
+        )
+    _check_reward_model(project, Stage.SAMPLE, policy, reward)
+    return reward
 
 
 def _check_owner(project: Project, user: User) -> None:

@@ -41,6 +41,10 @@ WHAT_TO_COLLECT = {
     Content.PREFERENCES: (
         "no preference pairs yet. Let people compare or rank completions first; ties give no pairs"
     ),
+    Content.JUDGEMENTS: (
+        "no judged completions yet. Let people compare, rank or rewrite completions first; ties "
+        "say neither good nor bad"
+    ),
     Content.PROMPTS: "no prompts yet. Add prompts first",
 }
 
@@ -102,6 +106,7 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
     left_out |= _left_out_by_reviews(project_id, content)
+    left_out |= _left_out_of_rankings(project_id, content)
     if all(row.get("tie") for row in rows):
         raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
     return Frozen(
@@ -118,6 +123,8 @@ def _rows(project_id: int, content: str, *, with_ties: bool) -> Iterable[Row]:
         case Content.PREFERENCES:
             ties = exports.ties(project_id) if with_ties else ()
             return chain(exports.preferences(project_id), ties)
+        case Content.JUDGEMENTS:
+            return exports.judgements(project_id)
         case Content.PROMPTS:
             return exports.prompts(project_id)
     raise SnapshotError(f"Unknown content {content!r}; known: {', '.join(Content.values)}.")
@@ -163,18 +170,30 @@ def _counts(rows: list[Row]) -> dict[str, Any]:
     return {
         "rows": {split: of_split[split] for split in SPLITS},
         "prompts": {split: prompts_of_split[split] for split in SPLITS},
+        **_good(rows),
         "annotations": len({row["annotation_id"] for row in rows if "annotation_id" in row}),
         "annotators": len({row["annotator"] for row in rows if "annotator" in row}),
         **kept,
     }
 
 
+def _good(rows: list[Row]) -> dict[str, Any]:
+    """Return how many rows of each split were judged good, where rows are judged."""
+    if "label" not in rows[0]:
+        return {}
+    good = Counter(row["split"] for row in rows if row["label"])
+    return {"good": {split: good[split] for split in SPLITS}}
+
+
 def _undecided(project_id: int, content: str) -> dict[str, int]:
-    """Return how many judgements gave no pair because nothing was better."""
-    if content != Content.PREFERENCES:
-        return {"ties": 0, "both_bad": 0}
-    counts = exports.preference_counts(project_id)
-    return {"ties": counts.ties + counts.ranking_ties, "both_bad": counts.both_bad}
+    """Return how many judgements gave no row because nothing was better."""
+    match content:
+        case Content.PREFERENCES:
+            counts = exports.preference_counts(project_id)
+            return {"ties": counts.ties + counts.ranking_ties, "both_bad": counts.both_bad}
+        case Content.JUDGEMENTS:  # two that are both bad are two rows
+            return {"ties": exports.preference_counts(project_id).ties, "both_bad": 0}
+    return {"ties": 0, "both_bad": 0}
 
 
 def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:
@@ -182,12 +201,20 @@ def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:
     match content:
         case Content.DEMONSTRATIONS:
             counts = exports.review_counts(project_id)
-        case Content.PREFERENCES:
+        case Content.PREFERENCES | Content.JUDGEMENTS:
             counts = exports.review_counts(project_id, ["rewrite"])
         case _:
             return {}
     reasons = {"rejected in review": counts.rejected, "replaced by a reviewer": counts.fixed}
     return {reason: count for reason, count in reasons.items() if count}
+
+
+def _left_out_of_rankings(project_id: int, content: str) -> dict[str, int]:
+    """Return how many ranked completions nobody called good or bad."""
+    if content != Content.JUDGEMENTS:
+        return {}
+    between = exports.preference_counts(project_id).ranked_between
+    return {"ranked neither first nor last": between} if between else {}
 
 
 def _annotations_of(row: Row) -> Iterator[int]:

@@ -22,6 +22,21 @@ def pairs_from_ranking(ranking: Sequence[Sequence[T]]) -> Iterator[tuple[T, T]]:
         yield from product(better, worse)
 
 
+def ends_of_ranking(ranking: Sequence[Sequence[T]]) -> tuple[list[T], list[T]]:
+    """Return the first and the last tier: what a ranking says is good, and what is bad.
+
+    Of what lies between nobody said either. Where everything is tied nothing was said at all.
+
+    >>> ends_of_ranking([["a"], ["b", "c"], ["d"]])
+    (['a'], ['d'])
+    >>> ends_of_ranking([["a", "b"]])
+    ([], [])
+    """
+    if len(ranking) < 2:
+        return [], []
+    return list(ranking[0]), list(ranking[-1])
+
+
 def outcomes_from_ranking(ranking: Sequence[Sequence[int]]) -> Iterator[tuple[int, int, str]]:
     """Yield (first id, second id, "first", "second" or "tie") for every two completions.
 

@@ -64,6 +64,46 @@ def test_it_gives_no_pair_for_ties_but_counts_them(project, bob):
     assert counts.pairs == len(list(exports.preferences(project.pk))) == 2
 
 
+def judged(project, annotation) -> list[tuple[int, bool]]:
+    """Return (completion, whether it is good) of each row that the annotation gives."""
+    rows = exports.judgements(project.pk)
+    return sorted(
+        (row["completion_id"], row["label"]) for row in rows if row["annotation_id"] == annotation
+    )
+
+
+def test_it_judges_both_sides_of_a_comparison_and_two_bad_ones_bad(project, bob):
+    made = {
+        outcome: make_comparison(make_item(project), bob, outcome)
+        for outcome in ("left", "right", "tie", "both_bad")
+    }
+    expected = {"left": [True, False], "right": [False, True], "both_bad": [False, False]}
+    for outcome, comparison in made.items():
+        sides = [comparison.left_id, comparison.right_id]
+        labels = expected.get(outcome, [])
+        assert judged(project, comparison.pk) == sorted(zip(sides, labels, strict=False))
+    counts = exports.preference_counts(project.pk)
+    assert counts.judged == len(list(exports.judgements(project.pk))) == 6
+
+
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@given(tiers=st.lists(st.integers(1, 3), min_size=1, max_size=4).filter(lambda t: sum(t) > 1))
+def test_it_judges_the_ends_of_a_ranking(project, bob, tiers):
+    before = exports.preference_counts(project.pk)
+    prompt = make_prompt(project, f"judged {next(NUMBERS)}")
+    texts = [f"haiku {number}" for number in range(sum(tiers))]
+    item = make_item(project, Kind.RANKING, prompt=prompt, texts=texts)
+    ids = iter(item.completions.order_by("id").values_list("id", flat=True))
+    ranked = [[next(ids) for _ in range(size)] for size in tiers]
+    ranking = make_ranking(item, bob, ranked)
+    good, bad = (ranked[0], ranked[-1]) if len(ranked) > 1 else ([], [])
+    expected = [*((one, True) for one in good), *((one, False) for one in bad)]
+    assert judged(project, ranking.pk) == sorted(expected)
+    after = exports.preference_counts(project.pk)
+    assert after.judged == before.judged + len(expected)
+    assert after.ranked_between == before.ranked_between + sum(tiers[1:-1])
+
+
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(tiers=st.lists(st.integers(1, 3), min_size=1, max_size=4).filter(lambda t: sum(t) > 1))
 def test_it_gives_all_pairs_of_a_ranking_but_the_tied(project, bob, tiers):
@@ -272,6 +312,9 @@ def test_nothing_of_a_conversation_is_lost_or_made_up(project, bob, choices):
     assert counts.choices == before.choices + len(choices)
     assert (counts.ties, counts.both_bad) == (before.ties + ties, before.both_bad + both_bad)
     assert counts.pairs == before.pairs + len(rows) == len(list(exports.preferences(project.pk)))
+    labels = [label for _, label in judged(project, annotation.pk)]
+    assert (labels.count(True), labels.count(False)) == (len(rows), len(rows) + 2 * both_bad)
+    assert counts.judged == before.judged + len(labels)
 
 
 def test_a_conversation_that_goes_on_or_was_taken_back_is_in_no_row(project, bob):
@@ -314,7 +357,10 @@ def test_a_fix_takes_the_place_of_what_it_fixes(project, bob, carol):
         "before",
     )
     assert pair["annotation_id"] == fixed_rewrite.pk
+    sides = [(pair["chosen_id"], True), (pair["rejected_id"], False)]
+    assert judged(project, fixed_rewrite.pk) == sorted(sides)
     assert exports.preference_counts(project.pk).pairs == 1
+    assert exports.preference_counts(project.pk).judged == 2
     assert exports.review_counts(project.pk).fixed == 2
 
 

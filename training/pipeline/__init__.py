@@ -29,12 +29,17 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import export, ppo, reward, sample, sft
+    from training.pipeline import dpo, export, grpo, kto, ppo, rejection, reward, rloo, sample, sft
     from training.pipeline.checkpoints import is_whole, read_manifest
     from training.pipeline.config import (
+        DPOConfig,
         ExportConfig,
+        GRPOConfig,
+        KTOConfig,
         PPOConfig,
+        RejectionConfig,
         RewardConfig,
+        RLOOConfig,
         SampleConfig,
         SFTConfig,
     )
@@ -52,6 +57,16 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
             results = reward.train(job, job.config, reporter)
         case PPOConfig():
             results = ppo.train(job, job.config, reporter)
+        case DPOConfig():
+            results = dpo.train(job, job.config, reporter)
+        case KTOConfig():
+            results = kto.train(job, job.config, reporter)
+        case GRPOConfig():
+            results = grpo.train(job, job.config, reporter)
+        case RLOOConfig():
+            results = rloo.train(job, job.config, reporter)
+        case RejectionConfig():
+            results = rejection.train(job, job.config, reporter)
         case SampleConfig():
             results = sample.train(job, job.config, reporter)
         case ExportConfig():

@@ -147,6 +147,70 @@ class RewardConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DPOConfig(TrainConfig):
+    """Direct preference optimisation: a policy from preference pairs, without a reward model."""
+
+    stage: Literal["dpo"] = field(default="dpo", init=False)
+    learning_rate: float = 2e-5
+    """Peak learning rate of AdamW. DPO wants a tenth of what SFT does, or answers fall apart."""
+    batch_size: int = 8
+    """Preference pairs per optimiser update."""
+    epochs: float = 1.0
+    """Passes over the pairs. More than one or two overfits, as with a reward model."""
+    beta: float = 0.1
+    """How dearly moving away from the reference is paid: 0.1 as in the paper, 0.5 for small
+    steps (Rafailov et al. 2023)."""
+    sft_coef: float = 0.0
+    """Weight of the SFT loss on what was chosen, which keeps it from becoming less likely; Llama 3
+    used 0.2. 0 is plain DPO."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; pairs with a longer one are counted and left
+    out."""
+    min_pairs: int = 50
+    """Fewest preference pairs worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "epochs", 0.01, 100)
+        _between(self, "beta", 1e-4, 100)
+        _between(self, "sft_coef", 0, 100)
+        _between(self, "max_length", 16, 131_072)
+        _between(self, "min_pairs", 1, 10**9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KTOConfig(TrainConfig):
+    """Kahneman-Tversky optimisation: a policy from completions that were judged good or bad."""
+
+    stage: Literal["kto"] = field(default="kto", init=False)
+    learning_rate: float = 2e-5
+    """Peak learning rate of AdamW. KTO wants a tenth of what SFT does, or answers fall apart."""
+    batch_size: int = 16
+    """Judged completions per optimiser update. The KL is estimated within a batch: at least 2."""
+    epochs: float = 1.0
+    """Passes over the judged completions."""
+    beta: float = 0.1
+    """How dearly moving away from the reference is paid (Ethayarajh et al. 2024)."""
+    desirable_weight: float | None = None
+    """Weight of good completions where bad ones weigh 1. Empty: the rarer kind weighs as much in
+    all as the other."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    min_rows: int = 50
+    """Fewest judged completions worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "batch_size", 2, 4096)
+        _between(self, "epochs", 0.01, 100)
+        _between(self, "beta", 1e-4, 100)
+        if self.desirable_weight is not None:
+            _between(self, "desirable_weight", 0.01, 100)
+        _between(self, "max_length", 16, 131_072)
+        _between(self, "min_rows", 2, 10**9)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PPOConfig(TrainConfig):
     """PPO with LoRA on one copy of the weights."""
 
@@ -213,10 +277,75 @@ class PPOConfig(TrainConfig):
         _between(self, "missing_eos_penalty", 0, 1000)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupConfig(TrainConfig):
+    """What the stages have that compare several completions of one prompt with each other."""
+
+    learning_rate: float = 5e-5
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 32
+    """Completions per step; each step is one optimiser update on new ones."""
+    minibatch_size: int = 16
+    """Completions whose activations are in memory at a time; what is learned is the same."""
+    group_size: int = 8
+    """Completions of one prompt, each measured against the others. Two can tell little apart."""
+    steps: int = 40
+    """Steps, each of which draws batch_size completions and learns from them once."""
+    max_new_tokens: int = 32
+    """Longest completion in tokens."""
+    temperature: float = 1.0
+    """Sampling temperature. Learning is on-policy only at 1."""
+    beta: float
+    """Price of the KL to the reference model."""
+    missing_eos_penalty: float = 1.0
+    """Taken from the reward of a completion that never ended."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "group_size", 2, 1024)
+        for part in ("group_size", "minibatch_size"):
+            _between(self, part, 1, self.batch_size)
+            if self.batch_size % getattr(self, part):
+                raise PipelineError(
+                    f"batch_size {self.batch_size} is not a multiple of {part} "
+                    f"{getattr(self, part)}; make it one."
+                )
+        _between(self, "steps", 1, 1_000_000)
+        _between(self, "max_new_tokens", 1, 8192)
+        _between(self, "temperature", 0.01, 10)
+        _between(self, "beta", 0, 100)
+        _between(self, "missing_eos_penalty", 0, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(GroupConfig):
+    """Group relative policy optimisation against a reward model, without a value function."""
+
+    stage: Literal["grpo"] = field(default="grpo", init=False)
+    beta: float = 0.04
+    """Price of one nat of KL to the reference model, per token, in the loss (DeepSeekMath)."""
+    scale_rewards: bool = True
+    """Divide a group's advantages by its spread (DeepSeekMath); without, prompts whose completions
+    score alike count less (Dr. GRPO)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLOOConfig(GroupConfig):
+    """REINFORCE leave-one-out against a reward model, without a value function."""
+
+    stage: Literal["rloo"] = field(default="rloo", init=False)
+    beta: float = 0.05
+    """Price of one nat of KL to the reference model, taken from the reward (Ahmadian et al.)."""
+
+
 def _check_sampling(config: object) -> None:
     _between(config, "temperature", 0.01, 10)
     _between(config, "top_p", 0.01, 1)
     _between(config, "max_new_tokens", 1, 8192)
+
+
+MOST_CANDIDATES = 1024
+"""Candidates of one prompt; all of them are drawn side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,14 +361,73 @@ class SampleConfig(StageConfig):
     """Nucleus: keep the most likely tokens up to this probability."""
     max_new_tokens: int = 48
     """Longest completion in tokens."""
+    best_of: int = 1
+    """Candidates drawn for each completion, of which the one is kept that a reward model scores
+    highest. 1 keeps every one and needs no reward model."""
     batch_size: int = 64
     """Completions sampled side by side."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "completions_per_prompt", 1, 64)
+        _between(self, "best_of", 1, 256)
+        if self.completions_per_prompt * self.best_of > MOST_CANDIDATES:
+            raise PipelineError(
+                f"best_of {self.best_of} for each of {self.completions_per_prompt} completions is "
+                f"more than {MOST_CANDIDATES} candidates a prompt. Lower one of them."
+            )
         _check_sampling(self)
         _between(self, "batch_size", 1, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectionConfig(TrainConfig):
+    """Rejection sampling: supervised fine-tuning on the best of n completions of each prompt."""
+
+    stage: Literal["rejection"] = field(default="rejection", init=False)
+    learning_rate: float = 1e-4
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    batch_size: int = 8
+    """Completions per optimiser update."""
+    best_of: int = 8
+    """Candidates drawn for each prompt, of which the reward model keeps one. Twice as many moves
+    the policy by at most 0.7 nats more."""
+    temperature: float = 1.0
+    """Sampling temperature of the candidates."""
+    max_new_tokens: int = 48
+    """Longest completion in tokens."""
+    sampling_batch_size: int = 64
+    """Candidates sampled side by side."""
+    epochs: float = 1.0
+    """Passes over the completions that were kept."""
+    max_length: int = 256
+    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    min_rows: int = 8
+    """Fewest completions worth training on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sampling()
+        self.fine_tuning()
+
+    def sampling(self) -> SampleConfig:
+        """Return how the candidates are drawn. Raise PipelineError for what cannot work."""
+        if self.best_of == 1:
+            raise PipelineError("best_of is 1; choose a value from 2 to 256.")
+        _between(self, "sampling_batch_size", 1, 4096)
+        return SampleConfig(
+            seed=self.seed,
+            completions_per_prompt=1,
+            best_of=self.best_of,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.sampling_batch_size,
+        )
+
+    def fine_tuning(self) -> SFTConfig:
+        """Return how the policy learns from what was kept. Raise PipelineError as above."""
+        names = {f.name for f in dataclasses.fields(SFTConfig) if f.init}
+        return SFTConfig(**{n: v for n, v in vars(self).items() if n in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,19 +439,28 @@ class ExportConfig(StageConfig):
     """Write bfloat16: half the size, but small changes of the weights are rounded away."""
 
 
-AnyConfig = SFTConfig | RewardConfig | PPOConfig | SampleConfig | ExportConfig
+AnyConfig = (
+    SFTConfig
+    | RewardConfig
+    | PPOConfig
+    | DPOConfig
+    | KTOConfig
+    | GRPOConfig
+    | RLOOConfig
+    | RejectionConfig
+    | SampleConfig
+    | ExportConfig
+)
 
-CONFIGS: dict[
-    str,
-    type[SFTConfig]
-    | type[RewardConfig]
-    | type[PPOConfig]
-    | type[SampleConfig]
-    | type[ExportConfig],
-] = {
+CONFIGS: dict[str, type[AnyConfig]] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "ppo": PPOConfig,
+    "dpo": DPOConfig,
+    "kto": KTOConfig,
+    "grpo": GRPOConfig,
+    "rloo": RLOOConfig,
+    "rejection": RejectionConfig,
     "sample": SampleConfig,
     "export": ExportConfig,
 }
@@ -293,7 +490,7 @@ class Job:
     adapter_path: str | None = None
     """Folder of the parent's adapter; None when the parent is the base itself."""
     reward_path: str | None = None
-    """Of ppo: folder of the reward model's adapter."""
+    """Folder of the reward model's adapter, of a stage that needs one."""
     rival_path: str | None = None
     """Of sample for an evaluation: folder of the second checkpoint's adapter."""
     rival_base_path: str | None = None

@@ -231,6 +231,71 @@ def _is_full(group: PreferenceGroup, ids: list[list[int]], new: int) -> bool:
 
 
 @dataclass(frozen=True)
+class PairRow:
+    """A preference pair as token ids."""
+
+    prompt_id: int
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+    key: tuple[int, str, str]
+    """See `pair_key`."""
+
+
+def preference_pairs(
+    rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[list[PairRow], int]:
+    """Return the pairs that fit in `max_length` tokens, and how many did not."""
+    encoded = [
+        PairRow(
+            row["prompt_id"],
+            encode_prompt(tokenizer, row["prompt"]),
+            encode_completion(tokenizer, row["chosen"][0]["content"]),
+            encode_completion(tokenizer, row["rejected"][0]["content"]),
+            pair_key(row),
+        )
+        for row in rows
+    ]
+    kept = [
+        pair
+        for pair in encoded
+        if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= max_length
+    ]
+    return kept, len(encoded) - len(kept)
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """A completion that was judged good or bad, as token ids."""
+
+    prompt_id: int
+    prompt: list[int]
+    completion: list[int]
+    good: bool
+
+
+def judged(
+    rows: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    splits: tuple[str, ...],
+    max_length: int,
+) -> tuple[list[JudgedRow], int]:
+    """Return the rows of `splits` that fit in `max_length` tokens, and how many did not."""
+    encoded = [
+        JudgedRow(
+            row["prompt_id"],
+            encode_prompt(tokenizer, row["prompt"]),
+            encode_completion(tokenizer, row["completion"][0]["content"]),
+            row["label"],
+        )
+        for row in rows
+        if row["split"] in splits
+    ]
+    kept = [row for row in encoded if len(row.prompt) + len(row.completion) <= max_length]
+    return kept, len(encoded) - len(kept)
+
+
+@dataclass(frozen=True)
 class PromptRow:
     """A prompt ready to be answered."""
 

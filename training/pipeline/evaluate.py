@@ -1,8 +1,8 @@
-"""Measured properties of a reward model, with their intervals.
+"""Measured properties of models, with their intervals.
 
-Accuracy is that on single votes: how often the model prefers what a person preferred. Where two
-people disagree it is wrong for one of them, so no model can be better than people allow; their
-agreement stands beside it.
+The accuracy of a reward model is that on single votes: how often it prefers what a person
+preferred. Where two people disagree it is wrong for one of them, so no model can be better than
+people allow; their agreement stands beside it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,18 @@ class Share:
     low: float
     high: float
     n: int
+
+
+def kl_of_best_of(n: int) -> float:
+    """Return how far the best of `n` is from one drawn alone: log n − (n − 1)/n nats.
+
+    Exact where no two candidates score the same, an upper bound otherwise (Stiennon et al. 2020,
+    arXiv:2009.01325, G.3; Beirami et al. 2024, arXiv:2401.01879).
+
+    >>> kl_of_best_of(1), round(kl_of_best_of(16), 3)
+    (0.0, 1.835)
+    """
+    return math.log(n) - (n - 1) / n
 
 
 def accuracy_with_interval(

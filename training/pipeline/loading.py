@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -16,8 +18,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from training.pipeline.checkpoints import MANIFEST, check_model_folder, is_whole
-from training.pipeline.config import LORA_TARGETS, TrainConfig
+from training.pipeline.checkpoints import MANIFEST, check_model_folder, is_whole, read_manifest
+from training.pipeline.config import LORA_TARGETS, Job, TrainConfig
 from training.pipeline.errors import PipelineError
 
 CENTRE = "centre.json"
@@ -131,15 +133,17 @@ def _upper_layers(base: PreTrainedModel, wanted: int) -> list[int] | None:
     return list(range(layers - wanted, layers)) if wanted else None
 
 
-def add_policy(base: PreTrainedModel, adapter_path: str | None, config: TrainConfig) -> PeftModel:
-    """Return the base with the trainable adapter "policy": the parent's, or a new one.
+def add_policy(
+    base: PreTrainedModel, adapter_path: str | None, config: TrainConfig, name: str = "policy"
+) -> PeftModel:
+    """Return the base with the trainable adapter `name`: the parent's, or a new one.
 
     A new one starts as the base itself, since LoRA's B is zero.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(base, config), adapter_name="policy")
+        return get_peft_model(base, new_lora(base, config), adapter_name=name)
     check_adapter(adapter_path)
-    return PeftModel.from_pretrained(base, adapter_path, adapter_name="policy", is_trainable=True)
+    return PeftModel.from_pretrained(base, adapter_path, adapter_name=name, is_trainable=True)
 
 
 def add_reward_adapter(
@@ -177,6 +181,49 @@ def check_adapter(path: str) -> None:
             f"The checkpoint at {path} is missing or damaged: its manifest does not match. "
             "Choose another checkpoint or run its training again."
         )
+
+
+def check_reward_fits(tokenizer: PreTrainedTokenizerBase, job: Job) -> str:
+    """Return where the reward model lies; raise PipelineError unless it reads what policies write.
+
+    It must stem from the same base model, whose one copy it shares, and so have its tokenizer.
+    """
+    path = job.reward_path
+    if path is None:
+        raise PipelineError(
+            f"{job.config.stage} needs a reward model. Train one first and choose it in the form."
+        )
+    check_adapter(path)
+    cure = "Choose a reward model of the same base."
+    theirs = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    if theirs.get_vocab() != tokenizer.get_vocab():
+        raise PipelineError(
+            f"The reward model at {path} was trained with another tokenizer than the policy's: it "
+            f"would read other texts than the policy writes. {cure}"
+        )
+    known = read_manifest(Path(path)).get("provenance", {}).get("base")
+    asked = job.provenance.get("base")
+    if known and asked and known != asked:
+        raise PipelineError(
+            f"The reward model at {path} was trained on {known}, not {asked}. {cure}"
+        )
+    with safe_open(Path(path) / "adapter_model.safetensors", "pt") as weights:
+        names = list(weights.keys())  # it is no mapping
+        head = next((name for name in names if name.endswith("score.weight")), None)
+        width = weights.get_slice(head).get_shape()[1] if head else None
+    base = AutoConfig.from_pretrained(job.base_path, local_files_only=True)
+    if width != base.get_text_config().hidden_size:
+        raise PipelineError(
+            f"The reward model at {path} was trained on another base model: its head does not fit "
+            f"{job.base_path}. {cure}"
+        )
+    return path
+
+
+def load_scorer(job: Job, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    """Return the reward model alone, to score with."""
+    path = check_reward_fits(tokenizer, job)
+    return PeftModel.from_pretrained(load_reward_base(job.base_path, tokenizer), path).eval()
 
 
 def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:

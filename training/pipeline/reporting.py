@@ -102,7 +102,10 @@ class TrainerReporter(TrainerCallback):
         for name in ("loss", "grad_norm", "eval_loss"):
             if name in values:
                 check_finite(name, values[name], state.global_step, self.learning_rate)
-        skipped = ("epoch", "runtime", "per_second", "total_flos", "num_tokens")
+        skipped = (
+            *("epoch", "runtime", "per_second", "total_flos", "num_tokens"),
+            *("clip_ratio/", "terminated_length", "rewards/reward/"),  # always 0, or told already
+        )
         shown = {k: v for k, v in values.items() if not any(word in k for word in skipped)}
         if shown:
             self.reporter.metrics(state.global_step, shown)

@@ -1,4 +1,7 @@
-"""Completions of given prompts by a checkpoint, and by a rival where an evaluation asks for one."""
+"""Completions of given prompts by a checkpoint, and by a rival where an evaluation asks for one.
+
+Where the best of n is asked for, n candidates are drawn for each (`training.pipeline.best`).
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,57 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data
+from training.pipeline.best import gain, keep_best
 from training.pipeline.checkpoints import publish
 from training.pipeline.config import Job, SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
-from training.pipeline.loading import check_adapter, load_base, load_tokenizer
+from training.pipeline.loading import (
+    check_adapter,
+    check_reward_fits,
+    load_base,
+    load_scorer,
+    load_tokenizer,
+)
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import sample
 
 
 def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
     """Sample completions and publish them as completions.jsonl. Return how many there are."""
+
+    def tell(done: int, total: int) -> None:
+        if reporter.should_stop():
+            raise RunStopped
+        reporter.progress(done, total)
+
+    rows = answers(job, config, data.read_rows(job.data_path), reporter, tell)
+
+    def write(folder: Path) -> None:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / "completions.jsonl").write_text(lines, encoding="utf-8")
+
+    results = {"completions": len(rows), **(gain(rows) if config.best_of > 1 else {})}
+    publish(Path(job.output_dir), write, {"results": results})
+    return results
+
+
+def answers(
+    job: Job,
+    config: SampleConfig,
+    prompt_rows: list[dict[str, Any]],
+    reporter: Reporter,
+    tell: Callable[[int, int], None],
+) -> list[dict[str, Any]]:
+    """Return the completions of the prompts, by prompt and source.
+
+    `tell` hears how many tokens of how many were drawn, and stops the run if it is to stop.
+    """
     reporter.phase("loading the model")
     tokenizer = load_tokenizer(job.base_path)
-    prompts = data.prompts(data.read_rows(job.data_path), tokenizer, None)
+    if config.best_of > 1:
+        check_reward_fits(tokenizer, job)
+    prompts = data.prompts(prompt_rows, tokenizer, None)
     if not prompts:
         raise PipelineError("There are no prompts to answer. Add prompts to the project first.")
     # the prompts' length decides how much padding a batch has
@@ -33,7 +73,7 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
     sources = [("policy", job.base_path, job.adapter_path)]
     if job.rival:
         sources.append(("rival", job.rival_base_path or job.base_path, job.rival_path))
-    per_batch = max(1, config.batch_size // config.completions_per_prompt)
+    per_batch = max(1, config.batch_size // (config.completions_per_prompt * config.best_of))
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
     total = len(batches) * len(sources) * config.max_new_tokens
     rows: list[dict[str, Any]] = []
@@ -44,21 +84,20 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
             step = number * len(batches) + position
 
             def after_token(done: int, before: int = step * config.max_new_tokens) -> None:
-                if reporter.should_stop():
-                    raise RunStopped
-                reporter.progress(before + done, total)
+                tell(before + done, total)
 
             rows += _answer(model, tokenizer, batch, config, source, step, after_token)
             after_token(config.max_new_tokens)  # all may have ended early
         del model
+    if config.best_of > 1:
+        reporter.phase("scoring the candidates")
+        of_id = {prompt.prompt_id: prompt for prompt in prompts}
+        scorer, pad = load_scorer(job, tokenizer), tokenizer.pad_token_id
+        rows = keep_best(scorer, of_id, rows, config.best_of, pad, reporter)
+        for row in rows:
+            row["sampling"]["reward_model"] = job.provenance.get("reward_checkpoint")
     rows.sort(key=lambda row: (row["prompt_id"], row["source"]))
-
-    def write(folder: Path) -> None:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / "completions.jsonl").write_text(lines, encoding="utf-8")
-
-    publish(Path(job.output_dir), write, {"results": {"completions": len(rows)}})
-    return {"completions": len(rows)}
+    return rows
 
 
 def _load(base_path: str, adapter_path: str | None) -> torch.nn.Module:
@@ -80,24 +119,27 @@ def _answer(
     step: int,
     after_token: Callable[[int], None],
 ) -> list[dict[str, Any]]:
+    repeat = config.completions_per_prompt * config.best_of
     drawn = sample(
         model,
         [row.ids for row in batch],
         tokenizer,
         max_new_tokens=config.max_new_tokens,
         generator=torch.Generator().manual_seed(config.seed * 1_000_003 + step),
-        repeat=config.completions_per_prompt,
+        repeat=repeat,
         temperature=config.temperature,
         top_p=config.top_p,
         after_token=after_token,
     )
     rows = []
     for number, (tokens, mask) in enumerate(zip(drawn.tokens, drawn.mask, strict=True)):
+        ids = tokens[: int(mask.sum())].tolist()
         rows.append(
             {
-                "prompt_id": batch[number // config.completions_per_prompt].prompt_id,
+                "prompt_id": batch[number // repeat].prompt_id,
                 "source": source,
-                "text": data.decode(tokenizer, tokens[: int(mask.sum())].tolist()),
+                "text": data.decode(tokenizer, ids),
+                **({"tokens": ids} if config.best_of > 1 else {}),
                 "sampling": {
                     "temperature": config.temperature,
                     "top_p": config.top_p,

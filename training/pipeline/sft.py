@@ -44,8 +44,13 @@ PACKED_MAY_DIFFER = 0.02
 """By how much of the largest logit rounding may set a packed text apart from the same one alone."""
 
 
-def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
-    """Train an adapter on demonstrations and publish it. Return the run's results."""
+def train(
+    job: Job, config: SFTConfig, reporter: Reporter, known: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Train an adapter on demonstrations and publish it. Return the run's results.
+
+    `known` is what is known of the demonstrations beforehand; it stands among the results.
+    """
     reporter.phase("loading the model")
     tokenizer = load_tokenizer(job.base_path)
     rows = data.read_rows(job.data_path)
@@ -81,6 +86,7 @@ def train(job: Job, config: SFTConfig, reporter: Reporter) -> dict[str, Any]:
         raise RunStopped
     reporter.phase("evaluating")
     results: dict[str, Any] = {
+        **(known or {}),
         "rows": len(training.rows),
         "left_out_too_long": training.left_out_too_long,
     }

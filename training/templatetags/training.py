@@ -93,8 +93,12 @@ def split_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int, int]]:
 
 @register.filter
 def other_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int]]:
-    """Return what the rows come from: annotations and annotators. Prompts come from neither."""
+    """Return what the rows come from: annotations and annotators. Prompts come from neither.
+
+    Of judged completions also how many were judged good.
+    """
     found = [(name, snapshot.counts.get(name, 0)) for name in ("annotations", "annotators")]
+    found.append(("judged good", sum(snapshot.counts.get("good", {}).values())))
     return [(name, n) for name, n in found if n]
 
 
@@ -110,7 +114,7 @@ def left_out(snapshot: DatasetSnapshot) -> list[str]:
     if kept := counts.get("tie_rows"):
         reasons.append(f"{_of(kept, 'tie')}: kept as rows of their own, for reward models alone")
     elif ties := counts.get("ties"):
-        reasons.append(f"{_of(ties, 'tie')}: neither is better, so there is no pair to learn from")
+        reasons.append(f"{_of(ties, 'tie')}: neither is better, so there is nothing to learn from")
     if bad := counts.get("both_bad"):
         reasons.append(f"{_of(bad, 'judgement')} that both are bad: no pair to learn from")
     return reasons

@@ -10,8 +10,9 @@ from typing import Any
 from django.conf import settings
 
 from annotations.models import Project
-from training.models import Checkpoint, DatasetSnapshot, Run
+from training.models import Checkpoint, DatasetSnapshot, Run, Stage
 from training.pipeline.config import CONFIGS
+from training.services import CONTENT_OF
 
 
 def make_base_folder(folder: Path) -> Path:
@@ -55,7 +56,10 @@ def make_snapshot(
 ) -> DatasetSnapshot:
     """Record a snapshot with a hundred train rows and a file that is there."""
     values = {
-        "counts": {"rows": {"train": 100, "validation": 10, "test": 10}},
+        "counts": {
+            "rows": {"train": 100, "validation": 10, "test": 10},
+            **({"good": {"train": 50}} if content == "judgements" else {}),
+        },
         "annotation_ids": [],
         "sha256": "0" * 64,
         "created_by": project.created_by,
@@ -80,6 +84,5 @@ def make_run(project: Project, stage: str = "sft", **changes: Any) -> Run:
         bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE)
         values["parent"] = bases.order_by("id").first() or make_base(project)
     if "snapshot" not in values and stage not in ("sample", "export"):
-        content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
-        values["snapshot"] = make_snapshot(project, content)
+        values["snapshot"] = make_snapshot(project, CONTENT_OF[Stage(stage)])
     return Run.objects.create(project=project, stage=stage, **values)

@@ -11,6 +11,8 @@ from annotations.models import Project
 from training.forms import (
     MAIN_FIELDS,
     PRESETS,
+    SNAPSHOT_CONTENT,
+    TRAINED_STAGES,
     CompletionsForm,
     RunForm,
     config_fields,
@@ -18,6 +20,7 @@ from training.forms import (
 )
 from training.models import Checkpoint
 from training.pipeline.config import CONFIGS, parse_config
+from training.services import SCORED
 from training.tests.factories import make_base, make_checkpoint, make_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -25,13 +28,12 @@ pytestmark = pytest.mark.django_db
 
 def filled(project: Project, stage: str, **changes: Any) -> RunForm:
     """Return the form as the page sends it when nothing but `changes` was touched."""
-    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}[stage]
     base = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE).first()
     data: dict[str, Any] = {
         "parent": (base or make_base(project)).pk,
-        "snapshot": make_snapshot(project, content).pk,
+        "snapshot": make_snapshot(project, SNAPSHOT_CONTENT[stage]).pk,
     }
-    if stage == "ppo":
+    if stage in SCORED:
         data["reward_checkpoint"] = make_checkpoint(project, kind=Checkpoint.Kind.REWARD).pk
     values = CONFIGS[stage]().to_dict()
     unset = (None, False)  # an empty field and an unticked box are not sent
@@ -39,7 +41,7 @@ def filled(project: Project, stage: str, **changes: Any) -> RunForm:
     return RunForm(project, stage, data | changes)
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
+@pytest.mark.parametrize("stage", TRAINED_STAGES)
 def test_it_returns_the_defaults_when_nothing_is_touched(project: Project, stage: str) -> None:
     form = filled(project, stage)
     assert form.is_valid(), form.errors
@@ -117,6 +119,17 @@ def test_it_shows_every_setting_once(project: Project) -> None:
         shown = [field.name for field in [*form.main_settings(), *form.more_settings()]]
         assert sorted(shown) == sorted(field.name for field in config_fields(stage))
         assert set(MAIN_FIELDS[stage]) <= set(shown)
+
+
+def test_it_asks_by_what_the_best_is_chosen(project: Project) -> None:
+    form = CompletionsForm({"best_of": "4"}, project=project)
+    assert "chosen by" in str(form.errors["reward_checkpoint"])
+    reward = make_checkpoint(project, kind=Checkpoint.Kind.REWARD)
+    form = CompletionsForm({"best_of": "4", "reward_checkpoint": reward.pk}, project=project)
+    assert "reward_checkpoint" not in form.errors
+    policy = make_checkpoint(project)
+    form = CompletionsForm({"best_of": "4", "reward_checkpoint": policy.pk}, project=project)
+    assert "no reward model" in str(form.errors["reward_checkpoint"])
 
 
 def test_it_asks_for_two_completions_at_least() -> None:

@@ -47,7 +47,7 @@ def other_project(alice: User) -> Project:
 
 
 def start(project: Project, stage: str = "sft", **changes: Any) -> Run:
-    content = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts"}.get(stage, "")
+    content = {s.value: c for s, c in services.CONTENT_OF.items()}.get(stage)
     values: dict[str, Any] = {
         "config": {},
         "parent": Checkpoint.objects.filter(project=project).last(),
@@ -93,6 +93,16 @@ def test_it_refuses_too_little_data_with_the_count_and_the_cure(
     with pytest.raises(ServiceError, match=r"has 3 preference pairs .* at least 50.*Collect more"):
         start(project, "reward", snapshot=small)
     assert start(project, "reward", snapshot=small, config={"min_pairs": 3})
+
+
+@pytest.mark.parametrize(("good", "lacking"), [(100, "bad"), (0, "good")])
+def test_it_refuses_judgements_that_are_all_alike(
+    project: Project, base: Checkpoint, good: int, lacking: str
+) -> None:
+    counts = {"rows": {"train": 100}, "good": {"train": good}}
+    alike = make_snapshot(project, "judgements", counts=counts)
+    with pytest.raises(ServiceError, match=f"judgements of {lacking} completions"):
+        start(project, "kto", snapshot=alike)
 
 
 def test_it_refuses_a_snapshot_that_does_not_fit(
@@ -308,6 +318,24 @@ def test_it_queues_completions(project: Project, base: Checkpoint) -> None:
     assert again.config["completions_per_prompt"] == 4
 
 
+def test_the_best_of_n_needs_a_reward_model_to_choose(
+    project: Project, base: Checkpoint, contest: Evaluation
+) -> None:
+    policy, reward = contest.child, make_checkpoint(project, kind="reward")
+    best = {"best_of": 8}
+    for ask in (
+        lambda **more: request(project, checkpoint=policy, **more),
+        lambda **more: evaluate(project, policy, contest.parent, **more).run,
+    ):
+        with pytest.raises(ServiceError, match=r"best of 8.*Choose a reward model"):
+            ask(config=best)
+        with pytest.raises(ServiceError, match="not a reward model"):
+            ask(config=best, reward_checkpoint=policy)
+        run = ask(config=best, reward_checkpoint=reward)
+        assert (run.reward_checkpoint, run.config["best_of"]) == (reward, 8)
+        assert ask(reward_checkpoint=reward).reward_checkpoint is None
+
+
 def test_it_refuses_completions_that_nobody_could_judge(
     project: Project, base: Checkpoint, other_project: Project
 ) -> None:
@@ -503,6 +531,28 @@ def test_a_round_gathers_what_is_made_in_it(
     assert opened.ended_at is not None
     assert child.name in opened.decision
     assert services.open_round(project).number == 2
+
+
+def test_a_round_goes_on_with_a_policy_that_needs_no_reward_model(
+    contest: Evaluation, project: Project, eve: User, bob: User
+) -> None:
+    policy = contest.parent
+    opened = services.open_round(project)
+    sample = request(project, checkpoint=policy)
+    Run.objects.filter(id=sample.pk).update(state="succeeded", ended_at=Now())
+    judged = make_snapshot(project, "preferences", annotation_ids=[answer(sample, bob)])
+    start(project, "dpo", parent=policy)  # learns from what this round did not judge
+    opened.refresh_from_db()
+    assert opened.policy_run is None
+    run = start(project, "dpo", parent=policy, snapshot=judged)
+    opened.refresh_from_db()
+    assert opened.policy_run == run
+    steps = {step.name: step for step in selectors.loop_status(project, eve)}
+    assert steps["reward"].state == "done"
+    assert "needs none" in steps["reward"].note
+    Run.objects.filter(id=run.pk).update(state="failed", error="No.", ended_at=Now())
+    steps = {step.name: step for step in selectors.loop_status(project, eve)}
+    assert steps["comparisons"].state == "current"
 
 
 def answer(sample: Run, voter: User) -> int:

@@ -138,6 +138,22 @@ def review(subject: Annotation, reviewer: User, decision: str, text: str = "") -
     return annotation
 
 
+def test_it_freezes_judged_completions_with_how_many_are_good(
+    project: Project, prompts: list[Prompt], bob: User
+) -> None:
+    for prompt, outcome in zip(prompts, ["left", "right", "tie", "both_bad"] * 10, strict=True):
+        compare(prompt, bob, outcome)
+    snapshot = freeze(project, "judgements")
+    rows = [json.loads(line) for line in read(snapshot).decode().split("\n") if line]
+    counts = snapshot.counts
+    assert len(rows) == sum(counts["rows"].values()) == 60  # a tie gives none, the others two
+    assert sum(counts["good"].values()) == sum(row["label"] for row in rows) == 20
+    for split, good in counts["good"].items():
+        assert good == sum(row["label"] for row in rows if row["split"] == split)
+    assert (counts["ties"], counts["both_bad"]) == (10, 0)
+    assert freeze(project, "judgements").sha256 == snapshot.sha256
+
+
 def test_it_counts_what_reviews_left_out_and_knows_what_was_fixed(
     project: Project, demonstrations: list[Annotation], carol: User
 ) -> None:

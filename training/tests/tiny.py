@@ -16,8 +16,8 @@ CORPUS = [
 ]
 
 
-def build_tiny_model(folder: Path) -> Path:
-    """Write a two-layer Llama with 16 hidden units and its tokenizer to `folder`; return it."""
+def build_tiny_model(folder: Path, hidden_size: int = 16) -> Path:
+    """Write a two-layer Llama and its tokenizer to `folder`; return it."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -44,7 +44,7 @@ def build_tiny_model(folder: Path) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
-            hidden_size=16,
+            hidden_size=hidden_size,
             intermediate_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,

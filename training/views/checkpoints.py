@@ -80,7 +80,7 @@ def checkpoint(request: AuthenticatedRequest, checkpoint_id: int) -> HttpRespons
 @require_POST
 def request_completions(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
     checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
-    form = CompletionsForm(request.POST)
+    form = CompletionsForm(request.POST, project=checkpoint.project)
     if form.is_valid():
         config = form.config()
         try:
@@ -92,6 +92,7 @@ def request_completions(request: AuthenticatedRequest, checkpoint_id: int) -> Ht
                 kind=form.cleaned_data["kind"],
                 started_by=request.user,
                 config=config,
+                reward_checkpoint=form.cleaned_data["reward_checkpoint"],
             )
         except services.ServiceError as error:
             form.add_error(None, str(error))
@@ -204,7 +205,7 @@ def _checkpoint_page(
         "promotions": checkpoint.promotions.select_related("promoted_by"),
         "promoted": promoted,
         "is_promoted": promoted == checkpoint,
-        "completions_form": completions_form or CompletionsForm(),
+        "completions_form": completions_form or CompletionsForm(project=checkpoint.project),
         "evaluation_form": evaluation_form or EvaluationForm(checkpoint, promoted),
         "exports": checkpoint.runs_from.filter(stage=Stage.EXPORT)[:5],
         "export_form": export_form or ExportForm(),

@@ -56,7 +56,7 @@ def snapshot(request: AuthenticatedRequest, snapshot_id: int) -> HttpResponse:
     stages = [stage for stage, content in SNAPSHOT_CONTENT.items() if content == snapshot.content]
     context = {
         "snapshot": snapshot,
-        "stage": stages[0],
+        "stages": stages,
         "runs": snapshot.runs.select_related("checkpoint"),
         "annotation_count": len(snapshot.annotation_ids),
     }

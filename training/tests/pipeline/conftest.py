@@ -12,6 +12,7 @@ from training.pipeline import train
 from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
 from training.tests.pipeline.rows import (
     demonstration_rows,
+    judged_rows,
     preference_rows,
     prompt_rows,
     write_rows,
@@ -34,6 +35,7 @@ def rows_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rows")
     write_rows(folder / "demonstrations.jsonl", demonstration_rows())
     write_rows(folder / "preferences.jsonl", preference_rows())
+    write_rows(folder / "judgements.jsonl", judged_rows())
     write_rows(folder / "prompts.jsonl", prompt_rows())
     return folder
 

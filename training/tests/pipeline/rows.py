@@ -57,5 +57,14 @@ def preference_rows() -> list[dict[str, Any]]:
     ]
 
 
+def judged_rows() -> list[dict[str, Any]]:
+    """A good completion and two bad ones a prompt; only the good one has the word "pond"."""
+    return [
+        {**base_row(i), "completion": assistant(text), "label": "pond" in text}
+        for i in range(len(SUBJECTS))
+        for text in ("the old pond rain", "xx qq", "qq xx")
+    ]
+
+
 def prompt_rows() -> list[dict[str, Any]]:
     return [base_row(i) for i in range(len(SUBJECTS))]

@@ -16,14 +16,43 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.pipeline.config import AnyConfig, Job, PPOConfig, RewardConfig, SFTConfig
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    GRPOConfig,
+    Job,
+    KTOConfig,
+    PPOConfig,
+    RejectionConfig,
+    RewardConfig,
+    RLOOConfig,
+    SFTConfig,
+)
 from training.pipeline.errors import RunStopped
 from training.tests.pipeline.conftest import run_job
 
 MakeJob = Callable[..., Job]
+GROUPS: dict[str, Any] = {
+    "steps": 5,
+    "batch_size": 8,
+    "minibatch_size": 4,
+    "group_size": 4,
+    "max_new_tokens": 6,
+    "checkpoint_every": 2,
+}
 STAGES: dict[str, tuple[AnyConfig, str]] = {
     "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2), "demonstrations"),
     "reward": (RewardConfig(batch_size=5, epochs=1, checkpoint_every=2), "preferences"),
+    "dpo": (DPOConfig(batch_size=10, epochs=1, checkpoint_every=2), "preferences"),
+    "kto": (KTOConfig(batch_size=15, epochs=1, checkpoint_every=2), "judgements"),
+    "grpo": (GRPOConfig(**GROUPS), "prompts"),
+    "rloo": (RLOOConfig(**GROUPS), "prompts"),
+    "rejection": (
+        RejectionConfig(
+            best_of=4, max_new_tokens=24, batch_size=1, epochs=3, min_rows=1, checkpoint_every=2
+        ),
+        "prompts",
+    ),
     "ppo": (
         PPOConfig(steps=6, batch_size=8, minibatch_size=4, max_new_tokens=6, checkpoint_every=2),
         "prompts",
@@ -43,7 +72,7 @@ def evaluating(events: list[dict[str, Any]]) -> bool:
     return {"event": "phase", "phase": "evaluating"} in events
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward"])
+@pytest.mark.parametrize("stage", ["sft", "reward", "dpo", "kto"])
 def test_it_stops_while_it_evaluates_and_trains_nothing_again(
     make_job: MakeJob, tmp_path: Path, stage: str
 ) -> None:
@@ -60,7 +89,7 @@ def test_it_resumes_to_the_weights_of_an_uninterrupted_run(
     make_job: MakeJob, reward_adapter: str, tmp_path: Path, stage: str
 ) -> None:
     config, rows = STAGES[stage]
-    more = {"reward_path": reward_adapter} if stage == "ppo" else {}
+    more = {"reward_path": reward_adapter} if rows == "prompts" else {}
     expected = weights(run_job(make_job(tmp_path / "whole", config, rows, **more))[0])
 
     job = make_job(tmp_path / "halves", config, rows, **more)

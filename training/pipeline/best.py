@@ -1,0 +1,68 @@
+"""The best of n: of n candidates for each completion the reward model's favourite is kept.
+
+Nakano et al. 2021 (arXiv:2112.09332), Stiennon et al. 2020 (arXiv:2009.01325): as good as a trained
+policy for its KL, which is known beforehand, and paid for with n times the sampling.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from training.pipeline.data import PromptRow
+from training.pipeline.errors import PipelineError
+from training.pipeline.evaluate import kl_of_best_of
+from training.pipeline.reporting import Reporter
+from training.pipeline.reward import score_groups
+
+
+@torch.no_grad()
+def keep_best(
+    scorer: PeftModel,
+    prompts: dict[int, PromptRow],
+    candidates: list[dict[str, Any]],
+    best_of: int,
+    pad: int,
+    reporter: Reporter,
+) -> list[dict[str, Any]]:
+    """Return the best of each `best_of` candidates, which stand side by side.
+
+    One that never ended is kept only where none did: half a text cannot be judged. Of equal ones
+    the first is kept. What was chosen from stands in its `sampling`.
+    """
+    kept: list[dict[str, Any]] = []
+    for start in range(0, len(candidates), best_of):
+        group = candidates[start : start + best_of]
+        prompt = prompts[group[0]["prompt_id"]].ids
+        completions = [row.pop("tokens") for row in group]
+        scores = score_groups(
+            scorer, [{"prompt": prompt, "completions": completions}], pad
+        ).tolist()
+        if not all(map(math.isfinite, scores)):
+            raise PipelineError(
+                "The reward model gave a score that is not a number. Train it again with a lower "
+                "learning rate, or choose another."
+            )
+        best = max(range(len(group)), key=lambda n: (group[n]["sampling"]["ended"], scores[n], -n))
+        group[best]["sampling"] |= {
+            "best_of": best_of,
+            "score": scores[best],
+            "score_of_candidates": sum(scores) / len(scores),
+            "kl": kl_of_best_of(best_of),
+        }
+        kept.append(group[best])
+        reporter.count(start + len(group), len(candidates), "candidate")
+    return kept
+
+
+def gain(kept: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean score of what was kept, and of what it was chosen from."""
+    of = [row["sampling"] for row in kept]
+    return {
+        "score_before": sum(one["score_of_candidates"] for one in of) / len(of),
+        "score_after": sum(one["score"] for one in of) / len(of),
+        "kl_bound": of[0]["kl"],
+    }

@@ -1,0 +1,59 @@
+"""GRPO: advantages relative to a prompt's other completions, with TRL's GRPOTrainer and LoRA.
+
+Shao et al. 2024 (arXiv:2402.03300), DeepSeekMath: no value function; a completion's advantage is
+its reward less the mean of its group, over the group's spread, and the KL to the reference, the
+parent, is part of the loss. The loss is averaged over the tokens of the batch, as TRL does by
+default (DAPO, arXiv:2503.14476). See `training.pipeline.groups` for what it shares with RLOO. Left
+out: several passes over one rollout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOConfig as TRLConfig
+from trl import GRPOTrainer
+
+from training.pipeline import groups
+from training.pipeline.config import GRPOConfig, Job
+from training.pipeline.groups import Models, Rollouts
+from training.pipeline.reporting import Reporter, TrainerReporter
+
+
+def train(job: Job, config: GRPOConfig, reporter: Reporter) -> dict[str, Any]:
+    """Train a policy against a reward model and publish it. Return what changed."""
+    return groups.train(job, config, reporter, _trainer)
+
+
+class OwnRolloutsGRPOTrainer(GRPOTrainer):
+    """TRL's trainer on completions that this pipeline draws."""
+
+    rollouts: Rollouts
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.rollouts.prompts(prompts), None, {}
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], *_: Any, **__: Any
+    ) -> tuple[list[list[int]], None]:
+        return self.rollouts.complete(prompt_ids, self.state.global_step), None
+
+
+def _trainer(
+    job: Job, config: GRPOConfig, models: Models, prompts: Dataset, reporting: TrainerReporter
+) -> OwnRolloutsGRPOTrainer:
+    rollouts = Rollouts(models, config)
+    trainer = OwnRolloutsGRPOTrainer(
+        model=models.model,
+        reward_funcs=rollouts.reward,
+        args=TRLConfig(
+            **groups.trainer_settings(job, config),
+            scale_rewards="group" if config.scale_rewards else "none",
+        ),
+        train_dataset=prompts,
+        processing_class=models.tokenizer,
+        callbacks=[reporting],
+    )
+    trainer.rollouts = rollouts
+    return trainer

@@ -1,0 +1,169 @@
+"""GRPO and RLOO: what they learn from, what they move, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from training.pipeline import data, groups
+from training.pipeline.checkpoints import is_whole, read_manifest, seal
+from training.pipeline.config import GroupConfig, GRPOConfig, Job, RLOOConfig
+from training.pipeline.errors import PipelineError
+from training.pipeline.groups import Models, Rollouts, prompts_of_steps
+from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.rows import prompt_rows, write_rows
+from training.tests.tiny import build_tiny_model
+
+MakeJob = Callable[..., Job]
+SMALL: dict[str, Any] = {
+    "steps": 2,
+    "batch_size": 8,
+    "minibatch_size": 8,
+    "group_size": 4,
+    "max_new_tokens": 8,
+    "learning_rate": 5e-3,
+}
+STAGES: list[GroupConfig] = [GRPOConfig(**SMALL), RLOOConfig(**SMALL)]
+both = pytest.mark.parametrize("config", STAGES, ids=["grpo", "rloo"])
+
+
+def adapter(folder: str) -> dict[str, torch.Tensor]:
+    return load_file(Path(folder) / "adapter_model.safetensors")
+
+
+def steps(events: list[dict[str, Any]]) -> list[dict[str, float]]:
+    return [e["values"] for e in events if e["event"] == "metrics" and "reward" in e["values"]]
+
+
+@both
+def test_it_begins_at_the_reference_and_moves_the_policy(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path, config: GroupConfig
+) -> None:
+    paths = {"adapter_path": sft_adapter, "reward_path": reward_adapter}
+    output, results, events = run_job(make_job(tmp_path, config, "prompts", **paths))
+    assert is_whole(Path(output))
+    first, last = steps(events)
+    assert first["kl"] == pytest.approx(0, abs=1e-5)
+    assert last["kl"] != 0
+    assert results.keys() == {"kl", "score_before", "score_after", "score_prompts", "episodes"}
+    assert results["episodes"] == 16
+    before, after = adapter(sft_adapter), adapter(output)
+    assert before.keys() == after.keys()
+    assert all((before[name] != after[name]).any() for name in before)
+
+
+@both
+def test_it_learns_the_same_from_a_batch_in_parts(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path, config: GroupConfig
+) -> None:
+    found = []
+    for size in (8, 2):
+        job = make_job(
+            tmp_path / str(size),
+            replace(config, minibatch_size=size),
+            "prompts",
+            reward_path=reward_adapter,
+        )
+        found.append(adapter(run_job(job)[0]))
+    for name, weights in found[0].items():
+        torch.testing.assert_close(found[1][name], weights, atol=1e-4, rtol=1e-3)
+
+
+@both
+def test_it_learns_a_reward_that_can_be_reckoned(
+    make_job: MakeJob,
+    reward_adapter: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: GroupConfig,
+) -> None:
+    """The reward is four times the share of the upper half of the vocabulary: 2 by chance."""
+
+    def share(_: Models, prompts: object, completions: list[list[int]]) -> list[float]:
+        return [4 * sum(token >= 174 for token in ids) / len(ids) for ids in completions]
+
+    monkeypatch.setattr(Models, "score", share)
+    config = replace(
+        config, steps=12, batch_size=64, minibatch_size=64, group_size=8, beta=0.0,
+        max_new_tokens=6, missing_eos_penalty=0.0,
+    )  # fmt: skip
+    job = make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
+    rewards = [values["reward"] for values in steps(run_job(job)[2])]
+    assert sum(rewards[-3:]) / 3 > 2.2
+
+
+def test_it_gives_the_rewards_of_the_reward_model_and_takes_the_penalty_off(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    job = make_job(
+        tmp_path, STAGES[0], "prompts", adapter_path=sft_adapter, reward_path=reward_adapter
+    )
+    models = groups.load_models(job, STAGES[0])
+    base = AutoModelForSequenceClassification.from_pretrained(
+        tiny_model, num_labels=1, dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(reward_adapter)
+    base.config.pad_token_id = tokenizer.pad_token_id
+    outside = PeftModel.from_pretrained(base, reward_adapter).eval()
+    prompts = [row["prompt"] for row in prompt_rows()[:2]]
+    completions = [[60, 61, tokenizer.eos_token_id], [70, 71]]
+    with torch.no_grad():
+        expected = [
+            outside(input_ids=torch.tensor([data.encode_prompt(tokenizer, p) + c])).logits.item()
+            for p, c in zip(prompts, completions, strict=True)
+        ]
+    found = Rollouts(models, replace(STAGES[0], missing_eos_penalty=3.0)).reward(
+        prompts, [], completions
+    )
+    assert found == pytest.approx([expected[0], expected[1] - 3], abs=1e-5)
+
+
+def test_it_shuffles_the_prompts_without_end() -> None:
+    config = replace(STAGES[0], steps=25)
+    prompts = [json.dumps(prompt) for prompt in prompts_of_steps(prompt_rows(), config)["prompt"]]
+    assert len(prompts) == 25 * 2
+    assert set(Counter(prompts[:40]).values()) == {1}
+    assert prompts[40:] != prompts[:10]
+    assert prompts[:10] != [json.dumps(row["prompt"]) for row in prompt_rows()[:10]]
+
+
+def test_it_refuses_what_it_cannot_learn_from(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PipelineError, match="rloo needs a reward model"):
+        run_job(make_job(tmp_path, STAGES[1], "prompts"))
+    rows = [row for row in prompt_rows() if row["split"] != "train"]
+    job = make_job(tmp_path, STAGES[0], "prompts", reward_path=reward_adapter)
+    job = Job(**{**vars(job), "data_path": write_rows(tmp_path / "held-out.jsonl", rows)})
+    with pytest.raises(PipelineError, match="no prompts to train on"):
+        run_job(job)
+    with pytest.raises(PipelineError, match="batch_size 10 is not a multiple of group_size 4"):
+        RLOOConfig(batch_size=10, group_size=4, minibatch_size=10)
+
+
+def test_it_refuses_a_reward_model_of_another_base_or_tokenizer(
+    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(reward_adapter, tmp_path / "other"))
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 999, "content": "<x>"})
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    seal(other, read_manifest(other))
+    job = make_job(tmp_path, STAGES[0], "prompts", reward_path=str(other))
+    with pytest.raises(PipelineError, match="another tokenizer"):
+        run_job(job)
+    larger = build_tiny_model(tmp_path / "larger", hidden_size=32)
+    job = make_job(tmp_path, STAGES[0], "prompts", reward_path=reward_adapter)
+    with pytest.raises(PipelineError, match="trained on another base model"):
+        run_job(Job(**{**vars(job), "base_path": str(larger)}))
