@@ -4,10 +4,9 @@ import { drop } from "./ranking.js";
 
 const FAR_ENOUGH = 6; // pixels, so that a click stays a click
 const EDGE = 48; // pixels from the edge of the window where the page begins to scroll
-const STEP = 12; // pixels that it scrolls in a frame
 const BESIDE = 24; // pixels around the board that still belong to it
 
-let drag = null; // {item, x, y, at, ghost, target, frame}
+let drag = null; // {item, source, x, y, ghost, target}
 
 function tiersOfBoard() {
   return [...document.querySelectorAll("[data-tiers] .tier")];
@@ -47,32 +46,14 @@ function begin(event) {
 }
 
 function follow(event) {
-  drag.at = { x: event.clientX, y: event.clientY };
-  aim();
-  drag.frame ??= requestAnimationFrame(scrollAtEdge);
-}
-
-function aim() {
-  const { x, y } = drag.at;
-  drag.ghost.style.translate = `${x}px ${y}px`;
-  drag.target = targetAt(x, y);
+  drag.ghost.style.translate = `${event.clientX}px ${event.clientY}px`;
+  if (event.clientY < EDGE) scrollBy(0, -12);
+  if (event.clientY > innerHeight - EDGE) scrollBy(0, 12);
+  drag.target = targetAt(event.clientX, event.clientY);
   showTarget(drag.target);
 }
 
-/** Scroll for as long as the pointer rests at the edge: the board may lie far below a card. */
-function scrollAtEdge() {
-  drag.frame = null;
-  const { y } = drag.at;
-  const by = y < EDGE ? -STEP : y > innerHeight - EDGE ? STEP : 0;
-  const before = scrollY;
-  if (by) scrollBy(0, by);
-  if (scrollY === before) return;
-  aim();
-  drag.frame = requestAnimationFrame(scrollAtEdge);
-}
-
 function end() {
-  cancelAnimationFrame(drag?.frame);
   drag?.ghost?.remove();
   document.body.classList.remove("is-dragging");
   showTarget(null);
@@ -82,7 +63,7 @@ function end() {
 document.addEventListener("pointerdown", (event) => {
   const source = event.target.closest?.("[data-drag]");
   if (!source || event.button !== 0 || !event.isPrimary) return;
-  drag = { item: Number(source.dataset.drag), x: event.clientX, y: event.clientY, at: null, ghost: null, target: null, frame: null };
+  drag = { item: Number(source.dataset.drag), x: event.clientX, y: event.clientY, ghost: null, target: null };
 });
 
 document.addEventListener("pointermove", (event) => {
