@@ -221,9 +221,14 @@ def check_reward_fits(tokenizer: PreTrainedTokenizerBase, job: Job) -> str:
 
 
 def load_scorer(job: Job, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
-    """Return the reward model alone, to score with."""
+    """Return the reward model alone, to score with; its head takes off what scores centre on."""
     path = check_reward_fits(tokenizer, job)
-    return PeftModel.from_pretrained(load_reward_base(job.base_path, tokenizer), path).eval()
+    model = PeftModel.from_pretrained(load_reward_base(job.base_path, tokenizer), path).eval()
+    head = model.get_submodule("base_model.model.score.modules_to_save.default")
+    weight = head.get_parameter("weight")
+    centre = torch.full((1,), read_centre(path), dtype=weight.dtype, device=weight.device)
+    head.bias = torch.nn.Parameter(-centre, requires_grad=False)
+    return model
 
 
 def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:

@@ -21,6 +21,7 @@ from training.pipeline.config import Job, RejectionConfig, SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.evaluate import kl_of_best_of
+from training.pipeline.loading import read_centre
 from training.pipeline.reporting import Reporter
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import prompt_rows, write_rows
@@ -74,7 +75,9 @@ def test_it_keeps_what_the_reward_model_scores_highest(
     ids = data.encode_prompt(tokenizer, prompt) + data.encode_completion(tokenizer, whole["text"])
     with torch.no_grad():
         again = outside(input_ids=torch.tensor([ids])).logits.item()
-    assert whole["sampling"]["score"] == pytest.approx(again, abs=1e-4)
+    assert whole["sampling"]["score"] == pytest.approx(
+        again - read_centre(reward_adapter), abs=1e-4
+    )
 
 
 def test_it_keeps_half_a_text_only_where_none_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
