@@ -15,9 +15,9 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
-# A third process uses the time in which the others wait for a browser or a worker, and whoever is
-# done takes over what another has not begun.
-SPREAD := -n 3 --dist worksteal
+# More processes than cores: they wait for browsers and workers. Whoever is done takes over what
+# another has not begun.
+SPREAD := -n 4 --dist worksteal
 
 .PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:

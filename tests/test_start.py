@@ -93,27 +93,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert not processes_of(tmp_path)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
-def test_it_serves_and_leaves_no_process_behind(folder: Path, ending: signal.Signals) -> None:
+def test_a_closed_terminal_leaves_no_process_behind(folder: Path) -> None:
     port = free_port()
     platform = start(folder, port)
     try:
         wait_until_it_serves(port, platform, folder / "log")
         queues = ("-Q default", "-Q sampling", "-Q training")
         wait_for_processes(folder, "gunicorn", "valkey-server", *queues)
-        began = time.monotonic()
-        os.killpg(platform.pid, ending)
-        platform.wait(timeout=30)
-        assert time.monotonic() - began < 10
-        if ending == signal.SIGINT:
-            check_calm(folder / "log")
+        end(platform, signal.SIGHUP)
     finally:
         if platform.poll() is None:
             os.killpg(platform.pid, signal.SIGTERM)
             platform.wait(timeout=30)
 
 
-def test_a_run_saves_where_it_is_before_everything_stops(folder: Path) -> None:
+def test_ctrl_c_leaves_no_process_behind_and_a_run_that_has_saved_where_it_is(folder: Path) -> None:
     scripted = {
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "SCRIPTED_STEPS": "1000",
@@ -125,14 +119,21 @@ def test_a_run_saves_where_it_is_before_everything_stops(folder: Path) -> None:
         wait_until_it_serves(port, platform, folder / "log")
         in_shell(folder, START_A_RUN, **scripted)
         wait_for_steps(folder)
-        os.killpg(platform.pid, signal.SIGINT)
-        platform.wait(timeout=30)
+        end(platform, signal.SIGINT)
     finally:
         if platform.poll() is None:
             os.killpg(platform.pid, signal.SIGTERM)
             platform.wait(timeout=30)
     check_calm(folder / "log")
     assert in_shell(folder, SHOW_THE_RUN, **scripted).split()[-3:] == ["queued", "1", "0"]
+
+
+def end(platform: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send what a terminal sends, and expect that everything has ended within seconds."""
+    began = time.monotonic()
+    os.killpg(platform.pid, number)
+    platform.wait(timeout=30)
+    assert time.monotonic() - began < 10
 
 
 def check_calm(log: Path) -> None:

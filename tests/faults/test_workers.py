@@ -106,8 +106,10 @@ def test_a_hung_broker_does_not_hold_up_a_page(machine: Machine, project: Projec
 
 def test_the_scheduler_ends_with_a_worker_that_is_killed(machine: Machine) -> None:
     worker = machine.start_beat()
+    of_worker = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    # The scheduler and the one that carries out.
+    wait_until(lambda: len(of_worker.read_text().split()) == 2, 30)
     wait_until(lambda: (machine.folder / "schedule.dat").exists(), 30)
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    assert len(children) == 2  # the scheduler and the one that carries out
+    children = of_worker.read_text().split()
     worker.kill()
     wait_until(lambda: not any(is_alive(int(child)) for child in children), 10)
