@@ -29,6 +29,12 @@ hypothesis_settings.load_profile("unhurried")
 PASSWORD = "haiku-demo"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody waits for it alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_journey.py")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say once, in one line each, why tests were skipped."""
     reports = terminalreporter.stats.get("skipped", [])

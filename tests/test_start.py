@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,39 +94,37 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert not processes_of(tmp_path)
 
 
-def test_a_closed_terminal_leaves_no_process_behind(folder: Path) -> None:
-    port = free_port()
-    platform = start(folder, port)
-    try:
-        wait_until_it_serves(port, platform, folder / "log")
-        queues = ("-Q default", "-Q sampling", "-Q training")
-        wait_for_processes(folder, "gunicorn", "valkey-server", *queues)
-        end(platform, signal.SIGHUP)
-    finally:
-        if platform.poll() is None:
-            os.killpg(platform.pid, signal.SIGTERM)
-            platform.wait(timeout=30)
-
-
-def test_ctrl_c_leaves_no_process_behind_and_a_run_that_has_saved_where_it_is(folder: Path) -> None:
+def test_ctrl_c_and_a_closed_terminal_leave_no_process_behind(folder: Path) -> None:
     scripted = {
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "SCRIPTED_STEPS": "1000",
         "SCRIPTED_STEP_S": "0.2",
     }
-    port = free_port()
-    platform = start(folder, port, **scripted)
-    try:
-        wait_until_it_serves(port, platform, folder / "log")
+    with started(folder, **scripted) as platform:
         in_shell(folder, START_A_RUN, **scripted)
         wait_for_steps(folder)
         end(platform, signal.SIGINT)
+    check_calm(folder / "log")
+    assert in_shell(folder, SHOW_THE_RUN, **scripted).split()[-3:] == ["queued", "1", "0"]
+
+    with started(folder) as platform:
+        queues = ("-Q default", "-Q sampling", "-Q training")
+        wait_for_processes(folder, "gunicorn", "valkey-server", *queues)
+        end(platform, signal.SIGHUP)
+
+
+@contextmanager
+def started(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the platform and wait until it serves; it ends with the block whatever happens."""
+    port = free_port()
+    platform = start(folder, port, **more)
+    try:
+        wait_until_it_serves(port, platform, folder / "log")
+        yield platform
     finally:
         if platform.poll() is None:
             os.killpg(platform.pid, signal.SIGTERM)
             platform.wait(timeout=30)
-    check_calm(folder / "log")
-    assert in_shell(folder, SHOW_THE_RUN, **scripted).split()[-3:] == ["queued", "1", "0"]
 
 
 def end(platform: subprocess.Popen[str], number: signal.Signals) -> None:

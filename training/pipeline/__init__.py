@@ -6,6 +6,7 @@ No Django and no Celery here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,46 +30,16 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline import dpo, export, grpo, kto, ppo, rejection, reward, rloo, sample, sft
-    from training.pipeline.checkpoints import is_whole, read_manifest
-    from training.pipeline.config import (
-        DPOConfig,
-        ExportConfig,
-        GRPOConfig,
-        KTOConfig,
-        PPOConfig,
-        RejectionConfig,
-        RewardConfig,
-        RLOOConfig,
-        SampleConfig,
-        SFTConfig,
-    )
-    from training.pipeline.reporting import Reporter
+    from training.pipeline.checkpoints import check_model_folder, is_whole, read_manifest
 
     output = Path(job.output_dir)
     if is_whole(output):
         return TrainingResult(read_manifest(output).get("results", {}), output)
+    check_model_folder(Path(job.base_path))
     Path(job.work_dir).mkdir(parents=True, exist_ok=True)
-    reporter = Reporter(report, should_stop)
-    match job.config:
-        case SFTConfig():
-            results = sft.train(job, job.config, reporter)
-        case RewardConfig():
-            results = reward.train(job, job.config, reporter)
-        case PPOConfig():
-            results = ppo.train(job, job.config, reporter)
-        case DPOConfig():
-            results = dpo.train(job, job.config, reporter)
-        case KTOConfig():
-            results = kto.train(job, job.config, reporter)
-        case GRPOConfig():
-            results = grpo.train(job, job.config, reporter)
-        case RLOOConfig():
-            results = rloo.train(job, job.config, reporter)
-        case RejectionConfig():
-            results = rejection.train(job, job.config, reporter)
-        case SampleConfig():
-            results = sample.train(job, job.config, reporter)
-        case ExportConfig():
-            results = export.train(job, job.config, reporter)
+    # After what can be told at once, and this stage alone: the libraries take seconds to load.
+    from training.pipeline.reporting import Reporter
+
+    stage = import_module(f"training.pipeline.{job.config.stage}")
+    results = stage.train(job, job.config, Reporter(report, should_stop))
     return TrainingResult(results, output)

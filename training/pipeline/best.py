@@ -16,7 +16,7 @@ from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import kl_of_best_of
 from training.pipeline.reporting import Reporter
-from training.pipeline.reward import score_groups
+from training.pipeline.rollouts import score_groups
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ other warnings stay. Only the child process does this: a notebook or a test hear
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 
@@ -23,17 +24,13 @@ _REPORT_ROW = re.compile(r"^(\S+)\s*\|\s*([A-Z]+)\s*\|", re.MULTILINE)
 
 
 def keep_quiet() -> None:
-    """Silence what is known to mean nothing. Call it before a model is loaded."""
+    """Silence what is known to mean nothing. Call it before the libraries are imported."""
     for text in DEPRECATED_NAMES:
         warnings.filterwarnings("ignore", message=re.escape(text), category=FutureWarning)
 
-    import datasets
-    import transformers
-
     logging.getLogger("transformers.modeling_utils").addFilter(is_worth_saying)
     # A log has no cursor to move back: each state of a bar would stand there. The page has a bar.
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
+    os.environ |= {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def is_worth_saying(record: logging.LogRecord) -> bool:

@@ -38,12 +38,11 @@ from training.pipeline.loading import (
     load_reward_base,
     load_tokenizer,
     pick_device,
-    trunk_of,
 )
 from training.pipeline.losses import grouped_pairwise_loss
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.rollouts import pad_right, read_prompts, read_tokens
+from training.pipeline.rollouts import score_groups
 
 TOKENS_AT_ONCE = 4096
 """Tokens whose activations are in memory at a time. With 135M parameters in float32, three times as
@@ -196,26 +195,6 @@ def describe_scores(
         "length_correlation": correlation(flat, lengths),
         "length_completions": len(flat),
     }
-
-
-def score_groups(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
-    """Return the score of every completion of every group, in order, (N,) in float32."""
-    trunk, head = trunk_of(model), model.get_base_model().score
-    prompts = [group["prompt"] for group in groups]
-    tokens, mask = pad_right(
-        [c for group in groups for c in group["completions"]], pad, pick_device()
-    )
-    state = read_prompts(trunk, prompts, pad=pad)
-    owner = torch.tensor(
-        [i for i, group in enumerate(groups) for _ in group["completions"]], device=mask.device
-    )
-    state.cache.batch_select_indices(owner)
-    state.mask = state.mask[owner]
-    hidden = read_tokens(trunk, state, tokens, mask)
-    last = mask.sum(dim=1) - 1
-    at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
-    scores: Tensor = head(at_end).squeeze(-1).float()
-    return scores
 
 
 class GroupedRewardTrainer(RewardTrainer):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from training.pipeline.layers import LayerCache, Split
-from training.pipeline.loading import head_of, trunk_of
+from training.pipeline.loading import head_of, pick_device, trunk_of
 from training.pipeline.losses import masked_mean, token_entropy, token_log_probs
 
 MIN_SHARED = 8
@@ -382,3 +383,23 @@ def _draw(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor
 
 def _positions(mask: Tensor, width: int) -> Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
+
+
+def score_groups(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
+    """Return the score of every completion of every group, in order, (N,) in float32."""
+    trunk, head = trunk_of(model), model.get_base_model().score
+    prompts = [group["prompt"] for group in groups]
+    tokens, mask = pad_right(
+        [c for group in groups for c in group["completions"]], pad, pick_device()
+    )
+    state = read_prompts(trunk, prompts, pad=pad)
+    owner = torch.tensor(
+        [i for i, group in enumerate(groups) for _ in group["completions"]], device=mask.device
+    )
+    state.cache.batch_select_indices(owner)
+    state.mask = state.mask[owner]
+    hidden = read_tokens(trunk, state, tokens, mask)
+    last = mask.sum(dim=1) - 1
+    at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
+    scores: Tensor = head(at_end).squeeze(-1).float()
+    return scores

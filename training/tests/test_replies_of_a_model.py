@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -81,35 +82,12 @@ def in_the_background(act: Callable[[], Any]) -> None:
     threading.Thread(target=and_close, daemon=True).start()
 
 
-def test_a_conversation_is_answered_turn_after_turn(
-    project: Project, bob: User, bea: User, ben: User, policy: Checkpoint
+def test_it_answers_turn_after_turn_whatever_dies_and_whatever_is_broken(
+    project: Project, alice: User, bob: User, bea: User, ben: User, policy: Checkpoint
 ) -> None:
     turn = make_turn(project, bob, "Write a haiku about the moon.")
     other = make_turn(project, bea, "Write a haiku about the rain and a cat in the winter sea.")
     too_long = make_turn(project, ben, "the moon " * 600)
-    tasks.answer_turns()
-    for waiting in (turn, other):
-        waiting.refresh_from_db()
-        assert waiting.state == State.ANSWERED, waiting.error
-        shown = [waiting.first, waiting.second]
-        assert {c.checkpoint_id for c in shown if c} == {policy.pk}
-        assert len({c.sampling["seed"] for c in shown if c}) == 2
-        assert all(1 <= c.sampling["tokens"] <= replies.MAX_NEW_TOKENS for c in shown if c)
-    too_long.refresh_from_db()
-    assert too_long.state == State.FAILED
-    assert "too long" in too_long.error
-    services.pick(turn.assignment, 0, "left", "better")
-    second = services.say(turn.assignment, 1, "Another one about the sea.")
-    tasks.answer_turns()
-    second.refresh_from_db()
-    assert second.state == State.ANSWERED, second.error
-    assert [m["role"] for m in second.prompt.messages] == ["user", "assistant", "user"]
-
-
-def test_a_turn_survives_a_child_that_is_killed_and_a_broken_checkpoint_does_not_stop_it(
-    project: Project, bob: User, bea: User, policy: Checkpoint
-) -> None:
-    turn = make_turn(project, bob, "Write a haiku about the moon.")
     child = replies.service_folder() / "child.json"
 
     def kill() -> None:
@@ -119,14 +97,40 @@ def test_a_turn_survives_a_child_that_is_killed_and_a_broken_checkpoint_does_not
 
     in_the_background(kill)
     tasks.answer_turns()
-    turn.refresh_from_db()
     assert "the child died" in log()
-    assert (turn.state, turn.attempt) == (State.ANSWERED, 2), turn.error
+    for waiting in (turn, other):
+        waiting.refresh_from_db()
+        assert waiting.state == State.ANSWERED, waiting.error
+        shown = [waiting.first, waiting.second]
+        assert {c.checkpoint_id for c in shown if c} == {policy.pk}
+        assert len({c.sampling["seed"] for c in shown if c}) == 2
+        assert all(1 <= c.sampling["tokens"] <= replies.MAX_NEW_TOKENS for c in shown if c)
+    assert max(turn.attempt, other.attempt) == 2
+    too_long.refresh_from_db()
+    assert too_long.state == State.FAILED
+    assert "too long" in too_long.error
 
-    weights = Path(django_settings.ARTIFACTS_ROOT, policy.path, "adapter_model.safetensors")
-    weights.write_bytes(b"torn")
-    spoilt = make_turn(project, bea, "Write a haiku about the rain.")
+    services.pick(turn.assignment, 0, "left", "better")
+    second = services.say(turn.assignment, 1, "Another one about the sea.")
+    spoilt = make_turn(make_project_with_a_torn_checkpoint(alice, policy), bea, "Write.")
     tasks.answer_turns()
+    second.refresh_from_db()
+    assert second.state == State.ANSWERED, second.error
+    assert [m["role"] for m in second.prompt.messages] == ["user", "assistant", "user"]
     spoilt.refresh_from_db()
     assert (spoilt.state, spoilt.error) == (State.FAILED, replies.CANNOT_ANSWER)
     assert "manifest does not match" in log()
+
+
+def make_project_with_a_torn_checkpoint(owner: User, whole: Checkpoint) -> Project:
+    """Return a project whose promoted checkpoint is a copy of `whole` with other weights."""
+    project = Project.objects.create(name="Torn", created_by=owner)
+    root = Path(django_settings.ARTIFACTS_ROOT)
+    path = f"projects/{project.pk}/checkpoints/run-2"
+    shutil.copytree(root / whole.path, root / path)
+    (root / path / "adapter_model.safetensors").write_bytes(b"torn")
+    torn = Checkpoint.objects.create(
+        project=project, name="torn", kind=whole.kind, path=path, parent=whole.parent
+    )
+    Promotion.objects.create(project=project, checkpoint=torn, promoted_by=owner)
+    return project

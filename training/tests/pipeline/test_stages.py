@@ -18,8 +18,8 @@ from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.errors import PipelineError
-from training.pipeline.reward import groups_at_once, score_groups
-from training.pipeline.rollouts import Entered
+from training.pipeline.reward import groups_at_once
+from training.pipeline.rollouts import Entered, score_groups
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows
 
