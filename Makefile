@@ -29,7 +29,8 @@ run: $(RUNTIME) $(MODEL) $(STATIC)
 test: test-sqlite test-postgresql
 
 test-sqlite: $(DEVELOPMENT)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q $(SPREAD)
+	@# The migrations are gone through by test_start and on PostgreSQL.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD)
 
 # The same promises on the other database: what touches rows, not what touches tensors.
 test-postgresql: $(DEVELOPMENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -33,6 +34,12 @@ PASSWORD = "haiku-demo"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that nobody waits for it alone at the end."""
     items.sort(key=lambda item: item.path.name != "test_journey.py")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported out of the garbage collector's rounds: it is large, and it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -39,9 +39,6 @@ def test_it_has_people_prompts_haikus_and_a_first_sampler(demo: Project) -> None
     assert set(Prompt.objects.values_list("split", flat=True)) == {"train", "validation", "test"}
     assert Promotion.objects.get().checkpoint.kind == Checkpoint.Kind.BASE
     assert demo.guideline_versions.exclude(published_at=None).count() == len(Kind.values)
-
-
-def test_it_counts_syllables_and_has_questions_to_rate_by(demo: Project) -> None:
     assert (demo.counters, demo.line_syllables) == (["lines", "syllables"], [5, 7, 5])
     assert demo.own_prompts_allowed
     assert demo.own_conversations_allowed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from training.pipeline import train
+from training.pipeline import samples, train
 from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
 from training.tests.pipeline.rows import (
     demonstration_rows,
@@ -28,6 +28,12 @@ def run_job(
     events: list[dict[str, Any]] = []
     outcome = train(job, report=events.append, should_stop=lambda: should_stop(events))
     return str(outcome.output), outcome.results, events
+
+
+@pytest.fixture(autouse=True)
+def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show less of what the tiny model says: it never ends a text, and says it in most tests."""
+    monkeypatch.setattr(samples, "MAX_NEW_TOKENS", 6)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ GROUPS: dict[str, Any] = {
     "checkpoint_every": 2,
 }
 STAGES: dict[str, tuple[AnyConfig, str]] = {
-    "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2), "demonstrations"),
+    "sft": (SFTConfig(batch_size=5, epochs=1, checkpoint_every=2, looks=1), "demonstrations"),
     "reward": (RewardConfig(batch_size=5, epochs=1, checkpoint_every=2), "preferences"),
     "dpo": (DPOConfig(batch_size=10, epochs=1, checkpoint_every=2), "preferences"),
     "kto": (KTOConfig(batch_size=15, epochs=1, checkpoint_every=2), "judgements"),
@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[AnyConfig, str]] = {
     "rloo": (RLOOConfig(**GROUPS), "prompts"),
     "rejection": (
         RejectionConfig(
-            best_of=4, max_new_tokens=24, batch_size=1, epochs=3, min_rows=1, checkpoint_every=2
+            best_of=4, max_new_tokens=24, batch_size=1, epochs=3, min_rows=1, checkpoint_every=4
         ),
         "prompts",
     ),
