@@ -13,7 +13,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from training.pipeline import data, ppo, reward
+from training.pipeline import data, ppo, reward, samples
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.data import Pair, PreferenceGroup
@@ -239,7 +239,7 @@ def test_it_tells_how_far_it_is_before_and_after_the_steps(
 ) -> None:
     sft = SFTConfig(batch_size=4, epochs=0.2)
     counted = told(run_job(make_job(tmp_path / "sft", sft, "demonstrations"))[2])
-    assert counted["writing samples"][0] == ("token", 1, 48)
+    assert counted["writing samples"][0] == ("token", 1, samples.MAX_NEW_TOKENS)
     unit, done, total = counted["evaluating"][-1]
     assert (unit, done) == ("batch", total)
     assert not counted["training"]
