@@ -152,11 +152,12 @@ export function step(by) {
   announce(`${whereIs(current, readTiers())} Picked up.`);
 }
 
-/** Put a completion where it was dropped. */
-export function drop(item, { index, tie }) {
+/** Put a completion where it was dropped: before a tier, into one, or off the board. */
+export function drop(item, { index, tie, off }) {
   current = item;
   work().focus({ preventScroll: true }); // so that the keys go on from the page
-  change((tie ? putInto : putBefore)(readTiers(), item, index));
+  const tiers = readTiers();
+  change(off ? remove(tiers, item) : (tie ? putInto : putBefore)(tiers, item, index));
 }
 
 /** Say what keeps a ranking from being sent and go there. Return whether something does. */
