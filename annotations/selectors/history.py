@@ -21,7 +21,7 @@ from annotations.models import (
     User,
     in_force,
 )
-from annotations.selectors.answers import words_of
+from annotations.selectors.answers import correction_of, words_of
 from annotations.selectors.queue import recently_closed, submitted_since_midnight
 
 if TYPE_CHECKING:
@@ -139,6 +139,22 @@ def own_history(user: User, project: Project, kind: str = "") -> QuerySet[Assign
     if kind:
         closed = closed.filter(item__kind=kind)
     return closed.select_related("item__prompt").order_by("-closed_at", "-id")
+
+
+def begun_corrections(user: User, project: Project) -> list[Assignment]:
+    """Return what a person has begun to correct and not sent, the newest answers first."""
+    if not project.edits_allowed:
+        return []
+    drafted = Annotation.objects.filter(
+        in_force(),
+        correction_draft__isnull=False,
+        assignment__annotator=user,
+        item__project=project,
+    )
+    newest_first = drafted.select_related("assignment__item__prompt").order_by("-id")
+    return [
+        one.assignment for one in newest_first if one.assignment and correction_of(one).is_begun
+    ]
 
 
 def own_statistics(user: User, project: Project) -> OwnStatistics:

@@ -404,6 +404,26 @@ def test_a_correction_can_be_begun_anew(bobs: Client, writing: Assignment) -> No
     assert correct(bobs, writing, "three", 2).status_code == 200
 
 
+def test_my_work_shows_the_corrections_that_are_not_sent(
+    bobs: Client, project: Project, writing: Assignment
+) -> None:
+    pages = [reverse(f"annotations:{name}", args=[project.pk]) for name in ("history", "project")]
+    bobs.post(url("submit", writing), {"text": "one"})
+    assert "not sent" not in bobs.get(pages[0]).text
+    correct(bobs, writing, "two", 0)
+    page = bobs.get(pages[0]).text
+    assert "Begun and not sent" in page
+    assert page.count(url("correct", writing)) == 2  # above the list, and in its row
+    assert "Correction not sent" in page
+    assert "1 correction is begun and not sent" in bobs.get(pages[1]).text
+    bobs.post(url("discard_correction", writing))
+    assert "not sent" not in bobs.get(pages[0]).text + bobs.get(pages[1]).text
+    correct(bobs, writing, "three", 2)
+    project.edits_allowed = False
+    project.save()
+    assert "not sent" not in bobs.get(pages[0]).text
+
+
 def test_the_draft_of_a_correction_goes_with_what_it_corrects(
     bobs: Client, project: Project, writing: Assignment
 ) -> None:

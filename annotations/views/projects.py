@@ -67,6 +67,7 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "membership": access.get_membership_for(request.user, project_id),
         "progress": progress,
         "work": work_cards(progress.waiting),
+        "begun": selectors.begun_corrections(request.user, project),
         "kinds": _kinds(project, counts),
         "counts": counts,
         "has_items": any(count.items for count in counts.values()),
