@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from annotations import services
 from annotations.models import Annotation, Assignment, Kind, Project, Turn, User
 from annotations.tests.factories import make_replies
-from tests.browser.test_accessibility import SHIFTS, violations
+from tests.browser.test_accessibility import SHIFTS, in_light_and_dark
 from tests.browser.work import REPLIES, make_work, open_item, replier
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -267,36 +267,28 @@ def test_it_goes_round_without_scripts(
     context.close()
 
 
-def violations_by_day_and_night(page: Page) -> list[str]:
-    found = violations(page)
-    page.emulate_media(color_scheme="dark")
-    found += violations(page)
-    page.emulate_media(color_scheme="light")
-    return found
-
-
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_nothing_at_any_step(page: Page, conversation: Assignment, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     Turn.objects.update(asked_at=Now() - timedelta(seconds=25))
     expect(page.locator("#waiting").get_by_text("No sampling worker")).to_be_visible()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     (claimed,) = services.claim_waiting_turns(1)
     services.fail_turn(claimed.id, claimed.attempt, "Ask an engineer, then ask again.")
     expect(at(page, "failed")).to_be_visible()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     services.ask_again(conversation, 0)
     make_replies(conversation, "same", "same")
     page.reload()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     services.pick(conversation, 0, "tie")
     page.reload()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     box(page).fill(" ")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Your message is empty")).to_be_visible()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     services.submit_conversation(conversation)
     page.reload()
-    assert violations_by_day_and_night(page) == []
+    assert in_light_and_dark(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
