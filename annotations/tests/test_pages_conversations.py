@@ -179,6 +179,20 @@ def test_the_end_leads_to_the_next_item_and_can_be_undone(
     assert "Not sent yet</textarea>" in response.text
 
 
+def test_the_next_item_opens_at_its_beginning_and_a_conversation_where_it_is(
+    bobs: Client, project: Project, conversation: Assignment
+) -> None:
+    make_item(project)
+    bring_to(conversation, "say")
+    services.say(conversation, 1, "Again, please")
+    make_replies(conversation)
+    services.pick(conversation, 1, "tie")
+    response = submit(bobs, conversation, {"turn": "2", "end": "1"}, **HTMX)
+    assert response["HX-Reswap"] == "outerHTML show:window:top"
+    response = bobs.post(url_of(conversation, "undo"), **HTMX)
+    assert response["HX-Reswap"] == "outerHTML show:#prompt-name:top"
+
+
 def test_it_says_that_it_is_not_corrected_later(bobs: Client, conversation: Assignment) -> None:
     bring_to(conversation, "say")
     annotation = services.submit_conversation(conversation)

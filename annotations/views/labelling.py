@@ -148,7 +148,14 @@ def show_next(
     context["guideline_changed"] = guideline_changed
     response = render(request, "annotations/_next.html", context)
     response["HX-Push-Url"] = assignment_url(assignment)
+    # The form that asked scrolls to where its own kind goes on.
+    response["HX-Reswap"] = f"outerHTML show:{_opens_at(context)}:top"
     return response
+
+
+def _opens_at(context: Mapping[str, Any]) -> str:
+    """Return what a page scrolls to: its beginning, or what was said last in a conversation."""
+    return "#prompt-name" if "standing" in context and context["earlier_turns"] else "window"
 
 
 def assignment_url(assignment: Assignment) -> str:
