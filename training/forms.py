@@ -8,17 +8,17 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from django import forms
 
 from annotations import exports
-from training import artifacts
-from training.models import Checkpoint, DatasetSnapshot, Stage
+from training import artifacts, selectors
+from training.models import Checkpoint, DatasetSnapshot, Run, Stage
 from training.pipeline.config import CONFIGS, parse_config
 from training.pipeline.errors import PipelineError
+from training.pipeline.presets import find_preset
 from training.services import CONTENT_OF, SCORED
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_REASON_CHARS = 2_000
 MOST_PROMPTS = 5_000
 """Prompts that one request may sample: enough for a round, little enough to look at."""
+LONGEST_TEXT = 500
+"""Characters of a setting that is a text, such as the names of layers."""
 TRAINED_STAGES = tuple(CONTENT_OF)
 
 SNAPSHOT_CONTENT = {stage.value: content for stage, content in CONTENT_OF.items()}
@@ -42,97 +44,6 @@ MAIN_FIELDS = {
     "sample": ("temperature", "top_p", "max_new_tokens", "best_of"),
 }
 """The settings that matter first; the others wait under "More settings"."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Values that fill the form of a stage for one purpose."""
-
-    name: str
-    label: str
-    note: str
-    values: dict[str, Any]
-
-
-_OF_GROUPS = (
-    Preset(
-        "quick",
-        "Quick look",
-        "Ten small steps, to see where the reward goes.",
-        {"steps": 10, "batch_size": 16, "minibatch_size": 8, "group_size": 4},
-    ),
-    Preset("standard", "Standard", "Forty steps, four prompts with eight completions each.", {}),
-    Preset(
-        "careful",
-        "Careful",
-        "Smaller steps, and a dearer way from the reference.",
-        {"learning_rate": 1e-5, "beta": 0.1, "steps": 80},
-    ),
-)
-PRESETS = {
-    "rejection": (
-        Preset("quick", "Quick look", "The best of four.", {"best_of": 4}),
-        Preset("standard", "Standard", "The best of eight, learned from once.", {}),
-        Preset(
-            "greedy",
-            "Greedy",
-            "The best of 32, learned from twice.",
-            {"best_of": 32, "epochs": 2.0},
-        ),
-    ),
-    "grpo": _OF_GROUPS,
-    "rloo": _OF_GROUPS,
-    "sft": (
-        Preset("quick", "Quick look", "One pass, to see that it learns.", {"epochs": 1.0}),
-        Preset("standard", "Standard", "Three passes over the demonstrations.", {}),
-    ),
-    "reward": (
-        Preset(
-            "quick",
-            "Quick look",
-            "Half a pass on few pairs: does it beat a coin flip?",
-            {"epochs": 0.5, "min_pairs": 10},
-        ),
-        Preset("standard", "Standard", "One pass; more than two overfits.", {}),
-    ),
-    "ppo": (
-        Preset(
-            "quick",
-            "Quick look",
-            "Ten rollout steps, to see where score and KL go.",
-            {"steps": 10, "batch_size": 16, "minibatch_size": 8},
-        ),
-        Preset("standard", "Standard", "The defaults: a KL price that held in our trials.", {}),
-        Preset(
-            "careful",
-            "Careful",
-            "Smaller steps, steered towards 2 nats of KL.",
-            {"learning_rate": 2e-5, "target_kl": 2.0, "steps": 80, "max_kl": 8.0},
-        ),
-    ),
-    "dpo": (
-        Preset(
-            "quick", "Quick look", "Half a pass on few pairs.", {"epochs": 0.5, "min_pairs": 10}
-        ),
-        Preset("standard", "Standard", "One pass, as most recipes do.", {}),
-        Preset(
-            "careful",
-            "Careful",
-            "Close to the reference, and what was chosen stays likely.",
-            {"beta": 0.5, "learning_rate": 5e-6, "sft_coef": 0.2},
-        ),
-    ),
-    "kto": (
-        Preset("quick", "Quick look", "Half a pass on few rows.", {"epochs": 0.5, "min_rows": 10}),
-        Preset("standard", "Standard", "One pass; the rarer kind is weighted up.", {}),
-        Preset(
-            "careful",
-            "Careful",
-            "Close to the reference.",
-            {"beta": 0.5, "learning_rate": 5e-6},
-        ),
-    ),
-}
 
 
 class PlainForm(forms.Form):
@@ -244,6 +155,35 @@ class RunForm(ConfigForm):
     def sources(self) -> list[forms.BoundField]:
         names = ("parent", "snapshot", "reward_checkpoint")
         return [self[name] for name in names if name in self.fields]
+
+
+def run_defaults(
+    project: Project, stage: str, *, preset: str = "", earlier: Run | None = None
+) -> dict[str, Any]:
+    """Return what a new run's form starts with: the newest there is, an earlier run, a preset."""
+    policies = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD)
+    rewards = project.checkpoints.filter(kind=Checkpoint.Kind.REWARD)
+    snapshots = project.snapshots.filter(content=SNAPSHOT_CONTENT[stage])
+    values: dict[str, Any] = {
+        "parent": selectors.promoted_checkpoint(project) or policies.first(),
+        "snapshot": snapshots.first(),
+        "reward_checkpoint": rewards.first(),
+    }
+    values = {name: value and value.pk for name, value in values.items()}
+    if earlier is not None:
+        values |= earlier.config | {
+            "parent": earlier.parent_id,
+            "snapshot": earlier.snapshot_id,
+            "reward_checkpoint": earlier.reward_checkpoint_id,
+        }
+    found = find_preset(stage, preset)
+    return values | (found.values if found else {})
+
+
+def posted(stage: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` over the defaults of the stage as a browser would send the form."""
+    defaults = CONFIGS[stage]().to_dict()
+    return {name: v for name, v in (defaults | values).items() if v is not None and v is not False}
 
 
 PARENT_HELP = {
@@ -532,6 +472,8 @@ def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
     }
     if bool in kinds:
         return forms.BooleanField(**{**options, "required": False})
+    if str in kinds:
+        return forms.CharField(**options, max_length=LONGEST_TEXT)
     if float in kinds:
         number = forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"})
         return forms.FloatField(**options, widget=number)

@@ -8,6 +8,7 @@ with a message that names the cure.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -27,12 +28,20 @@ def _between(config: object, name: str, low: float, high: float) -> None:
         raise PipelineError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
 
 
+def _check_targets(names: object) -> None:
+    if not isinstance(names, str) or not names.split():
+        raise PipelineError(
+            f"lora_targets names no layer; write their names with spaces between, for example "
+            f"{' '.join(LORA_TARGETS[:4])}."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """What every stage has."""
 
     seed: int = 0
-    """Seed of every random choice in the run."""
+    """Seed of every random choice in the run: the same seed and machine give the same weights."""
 
     def __post_init__(self) -> None:
         _between(self, "seed", 0, 2**31 - 1)
@@ -61,22 +70,28 @@ class TrainConfig(StageConfig):
     """What every stage that changes weights has."""
 
     learning_rate: float
-    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning (Schulman et
+    al. 2025, LoRA Without Regret)."""
     batch_size: int
     """Rows (of ppo: episodes) per optimiser update."""
     lora_rank: int = 16
-    """Rank of a new LoRA adapter. One that goes on from a parent keeps the parent's."""
+    """Rank of a new LoRA adapter (Hu et al. 2021, arXiv:2106.09685); what a few thousand rows teach
+    fits into 16. One that goes on from a parent keeps the parent's."""
+    lora_targets: str = " ".join(LORA_TARGETS)
+    """Linear layers of the base that a new adapter is put on, by name, with spaces between: all of
+    them learn better than attention alone (Dettmers et al. 2023, arXiv:2305.14314, figure 2)."""
     lora_layers: int = 0
     """How many of the upper layers a new adapter has a part in; 0 means all. What lies below them
-    is not trained, and the backward pass ends there."""
+    is not trained, and the backward pass ends there: less time and memory (docs/training.md)."""
     checkpoint_every: int = 10
-    """Steps between resume points."""
+    """Steps between resume points: what a lost machine costs at most. Two are kept."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "learning_rate", 1e-8, 1e-2)
         _between(self, "batch_size", 1, 4096)
         _between(self, "lora_rank", 1, 512)
+        _check_targets(self.lora_targets)
         _between(self, "lora_layers", 0, 10_000)
         _between(self, "checkpoint_every", 1, 100_000)
 
@@ -87,15 +102,24 @@ class SFTConfig(TrainConfig):
 
     stage: Literal["sft"] = field(default="sft", init=False)
     learning_rate: float = 3e-4
-    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning (Schulman et
+    al. 2025, LoRA Without Regret)."""
     batch_size: int = 8
     """Demonstrations per optimiser update."""
+    micro_batch_size: int = 0
+    """Demonstrations in memory at a time, a divisor of the batch; the gradients of the others are
+    added up. 0 means the whole batch. Fewer need less memory and learn the same."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: a third more time
+    for a fraction of the memory (Chen et al. 2016, arXiv:1604.06174)."""
     epochs: float = 3.0
-    """Passes over the demonstrations."""
+    """Passes over the demonstrations. InstructGPT took 16: the held-out loss rises after the first,
+    what people think of the answers does too (arXiv:2203.02155, §3.5)."""
     max_length: int = 256
-    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    """Longest prompt plus completion in tokens; longer rows are counted and left out. Memory grows
+    with it."""
     min_rows: int = 8
-    """Fewest demonstrations worth training on."""
+    """Fewest demonstrations worth training on: our rule of thumb, no law."""
     packing: bool = False
     """Lay demonstrations end to end in rows of max_length tokens, none of which sees another; a
     batch then counts such rows. Worth it where lengths differ a lot."""
@@ -107,6 +131,12 @@ class SFTConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _between(self, "micro_batch_size", 0, self.batch_size)
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise PipelineError(
+                f"micro_batch_size {self.micro_batch_size} is no divisor of batch_size "
+                f"{self.batch_size}; make it one, or 0 for the whole batch."
+            )
         _between(self, "epochs", 0.01, 100)
         _between(self, "max_length", 16, 131_072)
         _between(self, "min_rows", 1, 10**9)
@@ -124,20 +154,25 @@ class RewardConfig(TrainConfig):
 
     stage: Literal["reward"] = field(default="reward", init=False)
     learning_rate: float = 4e-4
-    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning (Schulman et
+    al. 2025, LoRA Without Regret)."""
     batch_size: int = 4
-    """Prompts per optimiser update; all pairs of a prompt stay together."""
+    """Prompts per optimiser update; all pairs of a prompt stay together (InstructGPT: 64 prompts,
+    arXiv:2203.02155, appendix C.2)."""
     epochs: float = 1.0
-    """Passes over the pairs. More than one or two overfits (InstructGPT)."""
+    """Passes over the pairs. More than one or two overfits (InstructGPT, arXiv:2203.02155,
+    §3.5)."""
     max_length: int = 256
-    """Longest prompt plus completion in tokens; longer rows are counted and left out."""
+    """Longest prompt plus completion in tokens; longer rows are counted and left out. Memory grows
+    with it."""
     use_margin: bool = False
-    """Ask for a larger reward gap where people said so (Llama-2 small margins)."""
+    """Ask for a larger reward gap where people said so (Llama 2's small margins, arXiv:2307.09288,
+    §3.2.2)."""
     learn_from_ties: bool = False
     """Take a tie as half a vote for either side, so that the two score alike. The snapshot must
     keep its ties."""
     min_pairs: int = 50
-    """Fewest preference pairs worth training on."""
+    """Fewest preference pairs worth training on: our rule of thumb, no law."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,41 +251,46 @@ class PPOConfig(TrainConfig):
 
     stage: Literal["ppo"] = field(default="ppo", init=False)
     learning_rate: float = 1e-4
-    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
+    """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning (Schulman et
+    al. 2025, LoRA Without Regret)."""
     batch_size: int = 32
-    """Episodes per rollout step."""
+    """Episodes per rollout step. InstructGPT: 512 (arXiv:2203.02155, appendix C.4)."""
     minibatch_size: int = 16
-    """Episodes per optimiser update within a rollout step."""
+    """Episodes per optimiser update within a rollout step: what has to fit into memory at once."""
     steps: int = 20
-    """Rollout steps."""
+    """Rollout steps; each samples a batch and learns from it."""
     ppo_epochs: int = 2
-    """Passes over each rollout."""
+    """Passes over each rollout. Ziegler et al. 2019 (arXiv:1909.08593): 4, InstructGPT: 1."""
     max_new_tokens: int = 32
     """Longest completion in tokens."""
     temperature: float = 1.0
     """Sampling temperature. PPO is on-policy only at 1."""
     kl_coef: float = 0.05
-    """Price of one nat of KL to the reference model, per token."""
+    """Price of one nat of KL to the reference model, per token. InstructGPT: 0.02."""
     target_kl: float | None = None
     """Steer kl_coef towards this KL per completion (nats); empty keeps kl_coef fixed."""
     kl_horizon: int = 2000
-    """Episodes over which an adaptive kl_coef corrects itself (Ziegler et al. 2019)."""
+    """Episodes over which an adaptive kl_coef corrects itself (Ziegler et al. 2019, §2.2)."""
     max_kl: float = 20.0
-    """Stop the run when a rollout step's mean KL exceeds this many nats."""
+    """Stop the run when a rollout step's mean KL exceeds this many nats: far from the
+    reference, a rising score is the reward model's error (Gao et al. 2023, arXiv:2210.10760)."""
     clip_range: float = 0.2
-    """How far the probability ratio may move in one rollout step."""
+    """How far the probability ratio may move in one rollout step (Schulman et al. 2017,
+    arXiv:1707.06347)."""
     clip_range_value: float = 0.2
-    """How far a value may move in one rollout step."""
+    """How far a value may move in one rollout step; as InstructGPT's."""
     value_coef: float = 0.1
-    """Weight of the value loss."""
+    """Weight of the value loss (Ziegler et al. 2019: 0.1)."""
     gamma: float = 1.0
-    """Discount per token."""
+    """Discount per token; 1 takes none, since a completion is judged as a whole."""
     lam: float = 0.95
-    """GAE lambda."""
+    """GAE lambda: nearer 1 means less bias, more variance (Schulman et al. 2016,
+    arXiv:1506.02438)."""
     whiten_rewards: bool = False
-    """Scale the per-token rewards of a rollout to unit variance."""
+    """Scale the per-token rewards of a rollout to unit variance (Huang et al. 2024,
+    arXiv:2403.17031)."""
     missing_eos_penalty: float = 1.0
-    """Taken from the reward of a completion that never ended."""
+    """Taken from the reward of a completion that never ended (Huang et al. 2024)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -354,11 +394,12 @@ class SampleConfig(StageConfig):
 
     stage: Literal["sample"] = field(default="sample", init=False)
     completions_per_prompt: int = 2
-    """Completions for each prompt (K)."""
+    """Completions for each prompt (K). InstructGPT's rankings: 4 to 9."""
     temperature: float = 1.0
     """Sampling temperature."""
     top_p: float = 1.0
-    """Nucleus: keep the most likely tokens up to this probability."""
+    """Nucleus: keep the most likely tokens up to this probability (Holtzman et al. 2020,
+    arXiv:1904.09751)."""
     max_new_tokens: int = 48
     """Longest completion in tokens."""
     best_of: int = 1
@@ -471,6 +512,29 @@ def parse_config(stage: str, values: dict[str, Any]) -> AnyConfig:
     if stage not in CONFIGS:
         raise PipelineError(f"Unknown stage {stage!r}; known: {', '.join(CONFIGS)}.")
     return CONFIGS[stage].from_dict({k: v for k, v in values.items() if k != "stage"})
+
+
+def read_settings(text: str, stage: str) -> dict[str, Any]:
+    """Return the settings of `stage` in the text of a job file, or of its `config` alone.
+
+    Raise PipelineError where the text is of another stage or something else altogether.
+
+    >>> read_settings('{"config": {"stage": "sft", "epochs": 2.0}, "base_path": "/m"}', "sft")
+    {'epochs': 2.0}
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if isinstance(values, dict):
+        values = values.get("config", values)
+    if not isinstance(values, dict):
+        raise PipelineError("This is no file of settings. Export one from the page of a run.")
+    found = values.get("stage", stage)
+    if found != stage:
+        raise PipelineError(f"These are settings of {found}, not of {stage}. Choose another file.")
+    parse_config(stage, values)
+    return {name: value for name, value in values.items() if name != "stage"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from training.pipeline.checkpoints import MANIFEST, check_model_folder, is_whole, read_manifest
-from training.pipeline.config import LORA_TARGETS, Job, TrainConfig
+from training.pipeline.config import Job, TrainConfig
 from training.pipeline.errors import PipelineError
 
 CENTRE = "centre.json"
@@ -111,12 +111,12 @@ def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreT
 
 
 def new_lora(base: PreTrainedModel, config: TrainConfig, task: str = "CAUSAL_LM") -> LoraConfig:
-    """Return the configuration of a new adapter: every linear layer, alpha twice the rank."""
+    """Return the configuration of a new adapter: alpha is twice the rank."""
     return LoraConfig(
         r=config.lora_rank,
         lora_alpha=2 * config.lora_rank,
         lora_dropout=0.0,
-        target_modules=list(LORA_TARGETS),
+        target_modules=config.lora_targets.split(),
         layers_to_transform=_upper_layers(base, config.lora_layers),
         modules_to_save=["score"] if task == TaskType.SEQ_CLS else None,
         task_type=task,

@@ -168,13 +168,15 @@ def _trainer(
     held_out: list[dict[str, list[int]]],
     reporting: TrainerReporter,
 ) -> SFTTrainer:
+    at_once = config.micro_batch_size or config.batch_size
     return SFTTrainer(
         model=model,
         args=TRLConfig(
             output_dir=str(Path(job.work_dir) / "trainer"),
             learning_rate=config.learning_rate,
-            per_device_train_batch_size=config.batch_size,
-            per_device_eval_batch_size=config.batch_size,
+            per_device_train_batch_size=at_once,
+            per_device_eval_batch_size=at_once,
+            gradient_accumulation_steps=config.batch_size // at_once,
             num_train_epochs=config.epochs,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
@@ -188,7 +190,7 @@ def _trainer(
             logging_nan_inf_filter=False,  # the default hides a NaN step
             save_steps=config.checkpoint_every,
             save_total_limit=2,
-            gradient_checkpointing=False,
+            gradient_checkpointing=config.gradient_checkpointing,
             # An adapter's base already has the machine's type; all weights are held in float32.
             bf16=config.full and pick_dtype() == torch.bfloat16,
             use_cpu=pick_device().type == "cpu",

@@ -10,7 +10,6 @@ import pytest
 from annotations.models import Project
 from training.forms import (
     MAIN_FIELDS,
-    PRESETS,
     SNAPSHOT_CONTENT,
     TRAINED_STAGES,
     CompletionsForm,
@@ -20,6 +19,7 @@ from training.forms import (
 )
 from training.models import Checkpoint
 from training.pipeline.config import CONFIGS, parse_config
+from training.pipeline.presets import PRESETS
 from training.services import SCORED
 from training.tests.factories import make_base, make_checkpoint, make_snapshot
 
@@ -56,8 +56,8 @@ def test_it_explains_every_setting_with_its_docstring(stage: str) -> None:
 
 
 def test_it_takes_the_docstring_of_the_stage_over_that_of_its_base() -> None:
-    assert config_help("sft")["batch_size"] == "Demonstrations per optimiser update."
-    assert config_help("sft")["seed"] == "Seed of every random choice in the run."
+    assert config_help("sft")["batch_size"].startswith("Demonstrations per")
+    assert config_help("sft")["seed"].startswith("Seed of every random choice in the run")
 
 
 def test_it_refuses_a_learning_rate_that_cannot_work_beside_its_field(project: Project) -> None:
@@ -111,6 +111,28 @@ def test_it_names_what_ppo_lacks(project: Project) -> None:
 def test_its_presets_can_run(stage: str) -> None:
     for preset in PRESETS[stage]:
         parse_config(stage, preset.values)
+
+
+def test_presets_of_a_stage_have_names_of_their_own() -> None:
+    for stage, presets in PRESETS.items():
+        assert stage in CONFIGS
+        assert len({preset.name for preset in presets}) == len(presets)
+
+
+@pytest.mark.parametrize("stage", list(PRESETS))
+def test_a_preset_that_was_not_tried_here_says_so(stage: str) -> None:
+    (large,) = [preset for preset in PRESETS[stage] if preset.name == "7b"]
+    assert "not tried here" in large.note
+
+
+def test_it_refuses_layers_without_a_name(project: Project) -> None:
+    form = filled(project, "sft", lora_targets=" ")
+    assert "lora_targets" in form.errors
+
+
+def test_it_refuses_a_micro_batch_that_does_not_divide_the_batch(project: Project) -> None:
+    form = filled(project, "sft", batch_size="8", micro_batch_size="3")
+    assert "no divisor of batch_size 8" in str(form.errors["micro_batch_size"])
 
 
 def test_it_shows_every_setting_once(project: Project) -> None:

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from training import access, selectors, services
 from training.charts import PANELS, Panel, Series, line_chart
-from training.forms import PRESETS, SNAPSHOT_CONTENT, TRAINED_STAGES, RunForm
+from training.forms import SNAPSHOT_CONTENT, TRAINED_STAGES, RunForm, run_defaults
 from training.models import Checkpoint, Evaluation, Run, Stage
+from training.pipeline.presets import presets_of
 from training.reports import reward_report
 from training.views.shared import (
     LIST_SECONDS,
@@ -177,7 +178,7 @@ def _new_run_page(
         "form": form,
         "stage": Stage(form.stage),
         "stages": TRAINED_STAGES,
-        "presets": PRESETS[form.stage],
+        "presets": presets_of(form.stage),
         "preset": request.GET.get("preset", ""),
         "query": query.urlencode(),
         "content": SNAPSHOT_CONTENT[form.stage],
@@ -186,22 +187,13 @@ def _new_run_page(
 
 
 def _run_defaults(request: AuthenticatedRequest, project: Project, stage: str) -> dict[str, Any]:
-    """Return what the form starts with: an earlier run, a preset, or the newest there is."""
-    policies = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD)
-    rewards = project.checkpoints.filter(kind=Checkpoint.Kind.REWARD)
-    parent = selectors.promoted_checkpoint(project) or policies.first()
-    values: dict[str, Any] = {
-        "parent": parent and parent.pk,
-        "snapshot": project.snapshots.filter(content=SNAPSHOT_CONTENT[stage]).first(),
-        "reward_checkpoint": rewards.first(),
-    }
+    """Return what the form starts with, with what the address names in place of the newest."""
     earlier = request.GET.get("from", "")
-    if earlier.isdigit() and (run := project.runs.filter(id=earlier, stage=stage).first()):
-        values |= run.config | {
-            "parent": run.parent_id,
-            "snapshot": run.snapshot_id,
-            "reward_checkpoint": run.reward_checkpoint_id,
-        }
-    preset = next((p for p in PRESETS[stage] if p.name == request.GET.get("preset")), None)
-    chosen = {name: request.GET[name] for name in values if request.GET.get(name, "").isdigit()}
-    return values | (preset.values if preset else {}) | chosen
+    values = run_defaults(
+        project,
+        stage,
+        preset=request.GET.get("preset", ""),
+        earlier=project.runs.filter(id=earlier, stage=stage).first() if earlier.isdigit() else None,
+    )
+    sources = ("parent", "snapshot", "reward_checkpoint")
+    return values | {n: request.GET[n] for n in sources if request.GET.get(n, "").isdigit()}

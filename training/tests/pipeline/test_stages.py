@@ -57,6 +57,20 @@ def test_it_learns_the_demonstrations(make_job: MakeJob, tmp_path: Path) -> None
     assert samples[0].keys() == {"prompt", "before", "after", "steps"}
 
 
+def test_it_learns_the_same_in_micro_batches_with_activations_computed_again(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    whole = {"batch_size": 4, "epochs": 0.6, "learning_rate": 1e-3}
+    small = {**whole, "micro_batch_size": 2, "gradient_checkpointing": True}
+    losses = []
+    for name, values in (("whole", whole), ("small", small)):
+        job = make_job(tmp_path / name, SFTConfig(**values), "demonstrations")
+        _, results, events = run_job(job)
+        curve = [e["values"]["loss"] for e in events if "loss" in e.get("values", {})]
+        losses.append([*curve, results["eval_loss"]])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
 def test_it_scores_the_same_after_saving_and_reloading(
     tiny_model: Path, reward_adapter: str, tmp_path: Path
 ) -> None:
