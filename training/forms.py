@@ -158,9 +158,17 @@ class RunForm(ConfigForm):
 
 
 def run_defaults(
-    project: Project, stage: str, *, preset: str = "", earlier: Run | None = None
+    project: Project,
+    stage: str,
+    *,
+    preset: str = "",
+    earlier: Run | None = None,
+    mended: bool = False,
 ) -> dict[str, Any]:
-    """Return what a new run's form starts with: the newest there is, an earlier run, a preset."""
+    """Return what a new run's form starts with: the newest there is, an earlier run, a preset.
+
+    `mended` takes what the earlier run's failure asks to be changed.
+    """
     policies = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD)
     rewards = project.checkpoints.filter(kind=Checkpoint.Kind.REWARD)
     snapshots = project.snapshots.filter(content=SNAPSHOT_CONTENT[stage])
@@ -171,7 +179,8 @@ def run_defaults(
     }
     values = {name: value and value.pk for name, value in values.items()}
     if earlier is not None:
-        values |= earlier.config | {
+        values |= earlier.config | (earlier.remedy if mended else {})
+        values |= {
             "parent": earlier.parent_id,
             "snapshot": earlier.snapshot_id,
             "reward_checkpoint": earlier.reward_checkpoint_id,
@@ -472,6 +481,9 @@ def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
     }
     if bool in kinds:
         return forms.BooleanField(**{**options, "required": False})
+    if all(isinstance(kind, str) for kind in kinds):  # a Literal of words
+        options["required"] = "" not in kinds
+        return forms.ChoiceField(**options, choices=[(kind, kind or "none") for kind in kinds])
     if str in kinds:
         return forms.CharField(**options, max_length=LONGEST_TEXT)
     if float in kinds:

@@ -65,6 +65,8 @@ class Outcome:
     message: str = ""
     expected: bool = False
     detail: str = ""
+    change: dict[str, Any] = field(default_factory=dict)
+    """Settings that would mend it, as the child says."""
 
     @property
     def signal_name(self) -> str:
@@ -259,7 +261,9 @@ class Child:
             self.log.write(line[:10_000] + b"\n")
             self.log.flush()
             return
-        if event["event"] in ("done", "stopped", "error"):
+        # Of several processes one may stop because another failed: the failure counts.
+        failed = self.last_word.get("event") == "error"
+        if event["event"] in ("done", "stopped", "error") and not failed:
             self.last_word = event
         self.heard_at = time.monotonic()
         if event["event"] != "heartbeat":
@@ -308,10 +312,11 @@ class Child:
                 message=str(word.get("message", "")),
                 expected=word.get("expected") is True,
                 detail=str(word.get("detail", "")),
+                change=word["change"] if isinstance(word.get("change"), dict) else {},
             )
         if code < 0:
             return Outcome("killed", self.stop, code)
-        if code == STOPPED_ON_REQUEST:
+        if code == STOPPED_ON_REQUEST or kind == "stopped":  # a launcher has a status of its own
             return Outcome("stopped", self.stop, code)
         return Outcome("vanished", self.stop, code)
 

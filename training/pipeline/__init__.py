@@ -30,16 +30,19 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     Raise PipelineError for what the engineer can mend, RunStopped when `should_stop` said so.
     A job whose output is there already is done.
     """
-    from training.pipeline.checkpoints import check_model_folder, is_whole, read_manifest
+    from training.pipeline import preflight
+    from training.pipeline.checkpoints import is_whole, read_manifest
+    from training.pipeline.tracking import tracked
 
     output = Path(job.output_dir)
     if is_whole(output):
         return TrainingResult(read_manifest(output).get("results", {}), output)
-    check_model_folder(Path(job.base_path))
+    preflight.check(job)
     Path(job.work_dir).mkdir(parents=True, exist_ok=True)
     # After what can be told at once, and this stage alone: the libraries take seconds to load.
     from training.pipeline.reporting import Reporter
 
     stage = import_module(f"training.pipeline.{job.config.stage}")
-    results = stage.train(job, job.config, Reporter(report, should_stop))
+    with tracked(job, report) as report:
+        results = stage.train(job, job.config, Reporter(report, should_stop))
     return TrainingResult(results, output)

@@ -7,19 +7,25 @@ Exit status: 0 done, 75 stopped on request (resumable), 1 failed.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
 
+from training.pipeline import launch
+from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report, beating, events_to_stdout
 
 EXIT_STOPPED = 75
 
 
 def main(path: str) -> int:
-    report = events_to_stdout()
+    if command := launch.command_for(path):
+        os.execv(command[0], command)  # noqa: S606
+    launch.die_with_launcher()
+    report = launch.speaking(events_to_stdout())
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(
@@ -31,8 +37,10 @@ def main(path: str) -> int:
 
 
 def _run(path: str, report: Report, stop: threading.Event) -> int:
-    from training.pipeline.errors import PipelineError, RunStopped
+    from training.pipeline.errors import RunStopped
+    from training.pipeline.failures import explain
 
+    job = None
     try:
         from training.pipeline import train
         from training.pipeline.config import Job
@@ -44,31 +52,24 @@ def _run(path: str, report: Report, stop: threading.Event) -> int:
     except RunStopped:
         report({"event": "stopped"})
         return EXIT_STOPPED
-    except PipelineError as error:
-        return _fail(report, str(error), expected=True)
-    except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            return _fail(
-                report, "The disk is full. Free some space and start the run again.", expected=True
-            )
-        return _fail(report, f"{type(error).__name__}: {error}", expected=False)
     except Exception as error:  # the page shows it with the log's last lines
-        if "out of memory" in str(error).lower():
-            return _fail(
-                report,
-                "The device ran out of memory. Lower batch_size or the completion length and start "
-                "again.",
-                expected=True,
-            )
-        return _fail(report, f"{type(error).__name__}: {error}", expected=False)
+        return _fail(report, error, explain(error, job))
     report({"event": "done", "results": result.results, "output": str(result.output)})
     return 0
 
 
-def _fail(report: Report, message: str, *, expected: bool) -> int:
+def _fail(report: Report, error: Exception, known: PipelineError | None) -> int:
     detail = traceback.format_exc()
     print(detail, file=sys.stderr)
-    report({"event": "error", "message": message, "expected": expected, "detail": detail})
+    report(
+        {
+            "event": "error",
+            "message": str(known) if known else f"{type(error).__name__}: {error}",
+            "expected": known is not None,
+            "change": known.change if known else {},
+            "detail": detail,
+        }
+    )
     return 1
 
 

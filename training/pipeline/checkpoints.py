@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from training.pipeline.errors import PipelineError
+from training.pipeline.shapes import read_tensors
 
 MANIFEST = "manifest.json"
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")
@@ -123,6 +124,37 @@ def check_model_folder(path: Path) -> None:
                 f"{path / name} asks for code of its own (auto_map), which is never run here. "
                 "Choose a model of an architecture that transformers knows."
             )
+    read_tensors(path)  # a file that is cut off is told now, not after minutes of loading
+
+
+def check_adapter(path: str) -> None:
+    """Raise PipelineError unless a whole checkpoint in safetensors lies at `path`.
+
+    Without that file PEFT would look for a pickled one.
+    """
+    if not (Path(path) / "adapter_model.safetensors").is_file():
+        raise PipelineError(
+            f"The checkpoint at {path} has no adapter_model.safetensors. "
+            "Choose another checkpoint or run its training again."
+        )
+    if not is_whole(Path(path)):
+        raise PipelineError(
+            f"The checkpoint at {path} is missing or damaged: its manifest does not match. "
+            "Choose another checkpoint or run its training again."
+        )
+
+
+def check_base(path: str) -> None:
+    """Raise PipelineError unless a causal LM in safetensors lies at `path`, unchanged.
+
+    What a run made has a manifest to hold it against; a base from elsewhere has none.
+    """
+    check_model_folder(Path(path))
+    if (Path(path) / MANIFEST).exists() and not is_whole(Path(path)):
+        raise PipelineError(
+            f"The model at {path} is damaged: its manifest does not match. Choose another "
+            "checkpoint or run its training again."
+        )
 
 
 def file_sha256(path: Path) -> str:

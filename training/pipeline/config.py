@@ -83,6 +83,9 @@ class TrainConfig(StageConfig):
     lora_layers: int = 0
     """How many of the upper layers a new adapter has a part in; 0 means all. What lies below them
     is not trained, and the backward pass ends there: less time and memory (docs/training.md)."""
+    track_with: Literal["", "wandb", "mlflow", "trackio"] = ""
+    """Send the metrics to this tracker, too; it must be installed and signed in where runs are
+    carried out. TensorBoard files lie in the run's folder in any case."""
     checkpoint_every: int = 10
     """Steps between resume points: what a lost machine costs at most. Two are kept."""
 
@@ -92,6 +95,10 @@ class TrainConfig(StageConfig):
         _between(self, "batch_size", 1, 4096)
         _between(self, "lora_rank", 1, 512)
         _check_targets(self.lora_targets)
+        if self.track_with not in ("", "wandb", "mlflow", "trackio"):
+            raise PipelineError(
+                f"track_with is {self.track_with!r}; choose wandb, mlflow, trackio or nothing."
+            )
         _between(self, "lora_layers", 0, 10_000)
         _between(self, "checkpoint_every", 1, 100_000)
 
@@ -109,6 +116,13 @@ class SFTConfig(TrainConfig):
     micro_batch_size: int = 0
     """Demonstrations in memory at a time, a divisor of the batch; the gradients of the others are
     added up. 0 means the whole batch. Fewer need less memory and learn the same."""
+    processes: int = 1
+    """Processes that share each batch, one a GPU (without GPUs, of the processor), started by
+    `accelerate launch`. They learn what one would."""
+    sharding: Literal["", "fsdp", "deepspeed"] = ""
+    """How the processes share the weights: each has all of them (nothing chosen), or a part (FSDP:
+    Zhao et al. 2023, arXiv:2304.11277; DeepSpeed ZeRO-3: Rajbhandari et al. 2020,
+    arXiv:1910.02054). Sharding was not tried here, for want of GPUs."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: a third more time
     for a fraction of the memory (Chen et al. 2016, arXiv:1604.06174)."""
@@ -131,11 +145,31 @@ class SFTConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "micro_batch_size", 0, self.batch_size)
-        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+        _between(self, "processes", 1, 64)
+        if self.batch_size % self.processes:
             raise PipelineError(
-                f"micro_batch_size {self.micro_batch_size} is no divisor of batch_size "
-                f"{self.batch_size}; make it one, or 0 for the whole batch."
+                f"batch_size {self.batch_size} is not a multiple of processes {self.processes}; "
+                "make it one, so that each has as many rows."
+            )
+        if self.sharding not in ("", "fsdp", "deepspeed"):
+            raise PipelineError(
+                f"sharding is {self.sharding!r}; choose fsdp, deepspeed or nothing."
+            )
+        if self.sharding and self.processes < 2:
+            raise PipelineError(
+                "sharding needs several processes; raise processes, or leave it empty."
+            )
+        if self.sharding and self.packing:
+            raise PipelineError(
+                "packing is checked on the whole model, which no process has with sharding; turn "
+                "one of them off."
+            )
+        share = self.batch_size // self.processes
+        _between(self, "micro_batch_size", 0, share)
+        if self.micro_batch_size and share % self.micro_batch_size:
+            raise PipelineError(
+                f"micro_batch_size {self.micro_batch_size} is no divisor of the {share} rows of a "
+                "batch that each process has; make it one, or 0 for all of them."
             )
         _between(self, "epochs", 0.01, 100)
         _between(self, "max_length", 16, 131_072)

@@ -14,11 +14,11 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from training.pipeline.checkpoints import check_model_folder, publish
+from training.pipeline.checkpoints import check_adapter, check_model_folder, publish
 from training.pipeline.config import ExportConfig, Job
 from training.pipeline.data import encode_prompt
 from training.pipeline.errors import PipelineError, RunStopped
-from training.pipeline.loading import check_adapter, load_tokenizer
+from training.pipeline.loading import load_tokenizer
 from training.pipeline.reporting import Reporter
 
 CHECKED_PROMPT = [{"role": "user", "content": "Write a haiku about the old pond."}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -18,17 +19,25 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from training.pipeline.checkpoints import MANIFEST, check_model_folder, is_whole, read_manifest
+from training.pipeline.checkpoints import (
+    check_adapter,
+    check_base,
+    check_model_folder,
+    read_manifest,
+)
 from training.pipeline.config import Job, TrainConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.launch import is_sharded
 
 CENTRE = "centre.json"
 """In a reward model's folder: what is taken off every score, so that demonstrations average 0."""
 
 
 def pick_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the GPU where there is one, of several processes each its own, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def pick_dtype() -> torch.dtype:
@@ -72,7 +81,8 @@ def load_base(base_path: str, dtype: torch.dtype | None = None) -> PreTrainedMod
     model = AutoModelForCausalLM.from_pretrained(
         base_path, dtype=dtype or pick_dtype(), local_files_only=True, use_safetensors=True
     )
-    return model.requires_grad_(False).to(pick_device())
+    model = model.requires_grad_(False)
+    return model if is_sharded() else model.to(pick_device())  # else its share goes there later
 
 
 def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedModel:
@@ -85,19 +95,6 @@ def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedMode
         check_adapter(adapter_path)
         model = PeftModel.from_pretrained(model, adapter_path).merge_and_unload()
     return model.requires_grad_(True)
-
-
-def check_base(path: str) -> None:
-    """Raise PipelineError unless a causal LM in safetensors lies at `path`, unchanged.
-
-    What a run made has a manifest to hold it against; a base from elsewhere has none.
-    """
-    check_model_folder(Path(path))
-    if (Path(path) / MANIFEST).exists() and not is_whole(Path(path)):
-        raise PipelineError(
-            f"The model at {path} is damaged: its manifest does not match. Choose another "
-            "checkpoint or run its training again."
-        )
 
 
 def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -164,23 +161,6 @@ def add_reward_adapter(
     for name, value in load_file(Path(adapter_path) / "adapter_model.safetensors").items():
         own[name.replace(".weight", ".default.weight")].data.copy_(value)
     return model
-
-
-def check_adapter(path: str) -> None:
-    """Raise PipelineError unless a whole checkpoint in safetensors lies at `path`.
-
-    Without that file PEFT would look for a pickled one.
-    """
-    if not (Path(path) / "adapter_model.safetensors").is_file():
-        raise PipelineError(
-            f"The checkpoint at {path} has no adapter_model.safetensors. "
-            "Choose another checkpoint or run its training again."
-        )
-    if not is_whole(Path(path)):
-        raise PipelineError(
-            f"The checkpoint at {path} is missing or damaged: its manifest does not match. "
-            "Choose another checkpoint or run its training again."
-        )
 
 
 def check_reward_fits(tokenizer: PreTrainedTokenizerBase, job: Job) -> str:

@@ -74,6 +74,21 @@ PRESETS: dict[str, tuple[Preset, ...]] = {
                 "checkpoint_every": 50,
             },
         ),
+        Preset(
+            "70b-fsdp",
+            "70B FSDP",
+            "QLoRA's values for 65B, on eight 80 GB GPUs that share the weights. " + UNTRIED,
+            {
+                "learning_rate": 1e-4,
+                "batch_size": 16,
+                "micro_batch_size": 1,
+                "gradient_checkpointing": True,
+                "max_length": 2048,
+                "checkpoint_every": 50,
+                "processes": 8,
+                "sharding": "fsdp",
+            },
+        ),
     ),
     "reward": (
         Preset(
@@ -127,7 +142,7 @@ PRESETS: dict[str, tuple[Preset, ...]] = {
             f"{UNTRIED}",
             {
                 "learning_rate": 3e-5,
-                "batch_size": 128,
+                "batch_size": 64,
                 "minibatch_size": 8,
                 "steps": 200,
                 "ppo_epochs": 1,

@@ -21,14 +21,18 @@ def publish_adapter(
     results: dict[str, Any],
     *,
     files: Mapping[str, str] | None = None,
+    weights: dict[str, Any] | None = None,
 ) -> None:
     """Write one adapter, the tokenizer and the manifest to the output folder, whole or not.
 
-    `files` are texts that belong to the checkpoint, by their names.
+    `files` are texts that belong to the checkpoint, by their names. `weights` are those of the
+    whole model where the model itself has only a part of them.
     """
 
     def write(folder: Path) -> None:
-        model.save_pretrained(folder, selected_adapters=[adapter], safe_serialization=True)
+        model.save_pretrained(
+            folder, selected_adapters=[adapter], safe_serialization=True, state_dict=weights
+        )
         if adapter != "default":  # PEFT puts a named adapter into a folder of that name
             for path in (folder / adapter).iterdir():
                 path.rename(folder / path.name)
@@ -43,12 +47,20 @@ def publish_adapter(
 
 
 def publish_model(
-    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
+    job: Job,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    results: dict[str, Any],
+    *,
+    weights: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model of its own, with its tokenizer and the manifest, whole or not."""
+    """Write a model of its own, with its tokenizer and the manifest, whole or not.
+
+    `weights` as above.
+    """
 
     def write(folder: Path) -> None:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
 
     manifest = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.pipeline.checkpoints import seal
@@ -52,8 +53,19 @@ def check_finite(name: str, value: float, step: int, learning_rate: float) -> No
     if not math.isfinite(value):
         raise PipelineError(
             f"{name} became {value} at step {step}. Nothing was published. Start again with a "
-            f"lower learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g})."
+            f"lower learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g}).",
+            change={"learning_rate": float(f"{learning_rate / 5:.1g}")},
         )
+
+
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is up in any of the run's processes; all of them wait here."""
+    if not torch.distributed.is_initialized():
+        return flag
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    raised = torch.tensor(float(flag), device=device)
+    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
+    return bool(raised.item())
 
 
 class TrainerReporter(TrainerCallback):
@@ -75,7 +87,7 @@ class TrainerReporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self.reporter.progress(state.global_step, state.max_steps)
-        if self.reporter.should_stop() and state.global_step < state.max_steps:
+        if any_process(self.reporter.should_stop()) and state.global_step < state.max_steps:
             self.stopped = True
             control.should_save = control.should_training_stop = True
 
@@ -114,7 +126,10 @@ class TrainerReporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         # transformers saves in place: without this manifest a torn save would look like a whole one
-        seal(
-            Path(str(args.output_dir)) / f"checkpoint-{state.global_step}",
-            {"step": state.global_step},
-        )
+        any_process(False)  # every process has written its part
+        if state.is_world_process_zero:
+            seal(
+                Path(str(args.output_dir)) / f"checkpoint-{state.global_step}",
+                {"step": state.global_step},
+            )
+        any_process(False)

@@ -16,8 +16,9 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from training.pipeline.checkpoints import check_adapter
 from training.pipeline.events import Report
-from training.pipeline.loading import check_adapter, load_base, load_tokenizer
+from training.pipeline.loading import load_base, load_tokenizer
 
 MOST_ADAPTERS = 4
 UNLIMITED_CONTEXT = 1_000_000

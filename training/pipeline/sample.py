@@ -16,12 +16,11 @@ from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data
 from training.pipeline.best import gain, keep_best
-from training.pipeline.checkpoints import publish
+from training.pipeline.checkpoints import check_adapter, publish
 from training.pipeline.config import Job, SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.loading import (
-    check_adapter,
     check_reward_fits,
     load_base,
     load_scorer,

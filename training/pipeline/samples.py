@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline.data import PromptRow, decode
+from training.pipeline.launch import is_first
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import sample
 
@@ -57,7 +58,7 @@ class FixedPrompts:
     """What a model answers to the same few prompts at several steps of its training.
 
     The answers are kept in a file of the run's work folder, so that a resumed run shows what was
-    answered before it.
+    answered before it. Of a run's processes the first one answers.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class FixedPrompts:
 
     def answer(self, model: nn.Module, step: int) -> None:
         """Let the model answer, and show all answers until now; those after `step` are void."""
+        if not is_first():
+            return
         texts = write_samples(model, self.tokenizer, self.shown, self.seed, self.reporter)
         self.answers = {at: kept for at, kept in self.answers.items() if at < step} | {step: texts}
         aside = self.path.with_suffix(".tmp")

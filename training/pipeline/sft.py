@@ -28,6 +28,7 @@ from training.pipeline import data
 from training.pipeline.checkpoints import newest_whole
 from training.pipeline.config import Job, SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.launch import is_first
 from training.pipeline.loading import (
     add_policy,
     load_all_weights,
@@ -37,7 +38,7 @@ from training.pipeline.loading import (
     pick_dtype,
 )
 from training.pipeline.publishing import publish_adapter, publish_model
-from training.pipeline.reporting import Reporter, TrainerReporter
+from training.pipeline.reporting import Reporter, TrainerReporter, any_process
 from training.pipeline.samples import FixedPrompts
 
 PACKED_MAY_DIFFER = 0.02
@@ -68,6 +69,8 @@ def train(
     else:
         model = add_policy(load_base(job.base_path), job.adapter_path, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
+    if config.sharding:
+        shown = []  # no process has the weights to write with
     if config.packing:
         check_packing(model)
     answers = FixedPrompts(
@@ -95,10 +98,13 @@ def train(
         results["eval_rows"] = len(held_out.rows)
     answers.answer(model, trainer.state.global_step)
     reporter.phase("publishing the checkpoint")
-    if isinstance(model, PeftModel):
-        publish_adapter(job, model, tokenizer, "policy", results)
-    else:
-        publish_model(job, model, tokenizer, results)
+    # Of several processes each may have a part of the weights, and one publishes the whole.
+    weights = trainer.accelerator.get_state_dict(trainer.model) if config.sharding else None
+    if is_first() and isinstance(model, PeftModel):
+        publish_adapter(job, model, tokenizer, "policy", results, weights=weights)
+    elif is_first():
+        publish_model(job, model, tokenizer, results, weights=weights)
+    any_process(False)
     return results
 
 
@@ -168,7 +174,8 @@ def _trainer(
     held_out: list[dict[str, list[int]]],
     reporting: TrainerReporter,
 ) -> SFTTrainer:
-    at_once = config.micro_batch_size or config.batch_size
+    share = config.batch_size // config.processes
+    at_once = config.micro_batch_size or share
     return SFTTrainer(
         model=model,
         args=TRLConfig(
@@ -176,7 +183,7 @@ def _trainer(
             learning_rate=config.learning_rate,
             per_device_train_batch_size=at_once,
             per_device_eval_batch_size=at_once,
-            gradient_accumulation_steps=config.batch_size // at_once,
+            gradient_accumulation_steps=share // at_once,
             num_train_epochs=config.epochs,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,

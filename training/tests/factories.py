@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,22 @@ from training.services import CONTENT_OF
 def make_base_folder(folder: Path) -> Path:
     """Write a folder that passes for a base model without being one."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer_config.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer_config.json"):
         (folder / name).write_text("{}")
+    write_safetensors(folder / "model.safetensors", {})
     return folder
+
+
+def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """Write a file of tensors in float32 that are all zero; return it."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    return path
 
 
 def make_base(project: Project, **changes: Any) -> Checkpoint:
@@ -69,7 +83,8 @@ def make_snapshot(
     root = Path(settings.ARTIFACTS_ROOT) / "projects" / str(project.pk)
     folder = root / "snapshots" / str(snapshot.pk)
     folder.mkdir(parents=True)
-    (folder / "rows.jsonl").write_text("{}\n")
+    row: dict[str, Any] = {"split": "train", "prompt": [{"role": "user", "content": "A frog."}]}
+    (folder / "rows.jsonl").write_text(json.dumps(row | {"completion": [], "chosen": []}) + "\n")
     return snapshot
 
 

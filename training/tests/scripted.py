@@ -92,7 +92,9 @@ def main(behaviour: str, path: str) -> None:
             say("done", results={"kl": float("nan"), "rows": 3}, output=publish(job))
             return
         case "expected":
-            say("error", message="The loss is NaN. Lower it.", expected=True, detail="trace")
+            change = {"learning_rate": 1e-5}
+            words = "The loss is NaN. Lower it."
+            say("error", message=words, expected=True, detail="trace", change=change)
             sys.exit(1)
         case "unexpected":
             say("error", message="KeyError: 'x'", expected=False, detail="Traceback \0 x")

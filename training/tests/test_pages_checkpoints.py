@@ -22,6 +22,7 @@ from annotations.models import (
     User,
 )
 from annotations.tests.factories import make_demonstration
+from training import artifacts
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run
 from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
 
@@ -246,7 +247,8 @@ def test_ties_are_among_what_was_left_out(engineer: Client, project: Project) ->
 def test_it_downloads_the_rows(engineer: Client, project: Project) -> None:
     snapshot = make_snapshot(project)
     response: Any = engineer.get(url("download_snapshot", snapshot.pk))
-    assert b"".join(response.streaming_content) == b"{}\n"
+    rows = artifacts.snapshot_rows(snapshot).read_bytes()
+    assert b"".join(response.streaming_content) == rows
     assert "attachment" in response.headers["Content-Disposition"]
 
 

@@ -132,7 +132,7 @@ def test_it_refuses_layers_without_a_name(project: Project) -> None:
 
 def test_it_refuses_a_micro_batch_that_does_not_divide_the_batch(project: Project) -> None:
     form = filled(project, "sft", batch_size="8", micro_batch_size="3")
-    assert "no divisor of batch_size 8" in str(form.errors["micro_batch_size"])
+    assert "no divisor of the 8 rows" in str(form.errors["micro_batch_size"])
 
 
 def test_it_shows_every_setting_once(project: Project) -> None:

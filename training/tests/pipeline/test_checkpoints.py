@@ -9,7 +9,6 @@ import pytest
 
 from training.pipeline import checkpoints
 from training.pipeline.errors import PipelineError
-from training.pipeline.loading import check_adapter
 
 
 def write_two_files(folder: Path) -> None:
@@ -94,4 +93,4 @@ def test_it_refuses_an_adapter_that_is_pickled(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.bin").write_bytes(b"PEFT would load this")
     checkpoints.seal(tmp_path, {})
     with pytest.raises(PipelineError, match="safetensors"):
-        check_adapter(str(tmp_path))
+        checkpoints.check_adapter(str(tmp_path))

@@ -149,7 +149,7 @@ def test_it_refuses_what_it_cannot_learn_from(
     rows = [row for row in prompt_rows() if row["split"] != "train"]
     job = make_job(tmp_path, STAGES[0], "prompts", reward_path=reward_adapter)
     job = Job(**{**vars(job), "data_path": write_rows(tmp_path / "held-out.jsonl", rows)})
-    with pytest.raises(PipelineError, match="no prompts to train on"):
+    with pytest.raises(PipelineError, match="no rows in its train split"):
         run_job(job)
     with pytest.raises(PipelineError, match="batch_size 10 is not a multiple of group_size 4"):
         RLOOConfig(batch_size=10, group_size=4, minibatch_size=10)
@@ -168,5 +168,5 @@ def test_it_refuses_a_reward_model_of_another_base_or_tokenizer(
         run_job(job)
     larger = build_tiny_model(tmp_path / "larger", hidden_size=32)
     job = make_job(tmp_path, STAGES[0], "prompts", reward_path=reward_adapter)
-    with pytest.raises(PipelineError, match="trained on another base model"):
+    with pytest.raises(PipelineError, match="made on another base model"):
         run_job(Job(**{**vars(job), "base_path": str(larger)}))

@@ -1,0 +1,232 @@
+"""How much memory and disk a run will need, reckoned before a weight is loaded. No torch here.
+
+    peak = weights + adapters + activations + logits + cache + what the libraries take
+
+- *weights*: parameters × bytes of the number type (2 in bfloat16, 4 in float32), once: every
+  adapter stands on the same frozen copy.
+  With every weight trained: 16 bytes for each, as for an adapter's.
+- *adapters*: 16 bytes for each trained parameter (float32 weight, gradient and Adam's two moments),
+  4 for each of a frozen adapter (the reference and the reward model, where there are such).
+- *activations*: tokens in memory at a time × layers × (12 hidden + 2 keys-values + 4 intermediate)
+  numbers: what the backward pass of a gated transformer layer with LoRA on all of its linear layers
+  keeps (counted as Korthikanti et al. 2022, arXiv:2205.05198, §4.1). A GPU never writes the
+  attention matrix; a CPU does: 3 heads × length more. With gradient checkpointing: one layer of
+  that, and `hidden` for each of the others. Layers below the lowest adapted one keep nothing.
+- *logits*: positions whose loss is computed × vocabulary × (number type + 12 bytes): the logits,
+  their float32 copy, its log-softmax and its gradient. Twice with gradient checkpointing: that is
+  what was measured, why was not found out.
+- *cache*: keys and values of the completions that are drawn side by side.
+
+It is an upper figure: it takes every row to be as long as `max_length` allows. docs/training.md has
+it beside what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    ExportConfig,
+    GroupConfig,
+    KTOConfig,
+    PPOConfig,
+    RejectionConfig,
+    RewardConfig,
+    SampleConfig,
+    SFTConfig,
+    TrainConfig,
+)
+from training.pipeline.shapes import Shape
+
+TRAINED_BYTES = 16
+FROZEN_ADAPTER_BYTES = 4
+LOSS_BYTES = 12
+LIBRARIES_BYTES = 600 * 2**20
+"""A Python process with torch, transformers and their buffers."""
+TOKENS_AT_ONCE = 4096
+"""As `reward` and `trainers` have it, which stand where torch is imported."""
+CHARS_PER_TOKEN = 3
+"""Of a prompt whose tokens nobody has counted yet; few on purpose."""
+TEMPLATE_TOKENS = 40
+ROWS_LOOKED_AT = 200
+RESUME_POINTS = 2
+LOG_BYTES = 50 * 2**20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a run needs at its peak, by what they are for."""
+
+    weights: int
+    adapters: int
+    activations: int
+    logits: int
+    cache: int
+    disk: int
+    """What the run writes: resume points, checkpoint, log."""
+    in_bfloat16: bool
+
+    @property
+    def fixed(self) -> int:
+        """Return what is needed whatever the batch is."""
+        return self.weights + self.adapters + LIBRARIES_BYTES
+
+    @property
+    def peak(self) -> int:
+        return self.fixed + self.activations + self.logits + self.cache
+
+
+@dataclass(frozen=True)
+class _Load:
+    """How much a stage has in memory at a time."""
+
+    tokens: int
+    """Tokens of a backward pass."""
+    loss_positions: int
+    length: int = 0
+    """Of one of its rows."""
+    cached_tokens: int = 0
+    frozen_adapters: int = 0
+    checkpointing: bool = False
+
+
+def estimate(
+    config: AnyConfig, shape: Shape, *, in_bfloat16: bool, prompt_tokens: int = 64
+) -> Estimate | None:
+    """Return what a run with this config needs; None for a stage that nobody has reckoned."""
+    if isinstance(config, RejectionConfig):
+        return _of_two(
+            estimate(part, shape, in_bfloat16=in_bfloat16, prompt_tokens=prompt_tokens)
+            for part in (config.sampling(), config.fine_tuning())
+        )
+    if isinstance(config, ExportConfig):
+        return _of_export(config, shape)
+    load = _load_of(config, prompt_tokens)
+    if load is None:
+        return None
+    size = 2 if in_bfloat16 else 4
+    full = bool(getattr(config, "full", False))
+    trained = shape.parameters if full else _adapter_parameters(config, shape)
+    per_token = 12 * shape.hidden + 2 * shape.key_values + 4 * shape.intermediate
+    if not in_bfloat16:  # a CPU, which has no fused attention for padded rows
+        per_token += 3 * shape.heads * load.length
+    kept = per_token * _adapted_layers(config, shape)
+    if load.checkpointing:
+        kept = per_token + shape.hidden * _adapted_layers(config, shape)
+    cached = load.cached_tokens * 2 * shape.key_values * shape.layers * size
+    shares = config.processes if isinstance(config, SFTConfig) and config.sharding else 1
+    return Estimate(
+        weights=shape.parameters * (TRAINED_BYTES if full else size) // shares,
+        adapters=0
+        if full
+        else trained * (TRAINED_BYTES + FROZEN_ADAPTER_BYTES * load.frozen_adapters),
+        activations=load.tokens * kept * size,
+        logits=load.loss_positions
+        * shape.vocabulary
+        * (size + LOSS_BYTES)
+        * (1 + load.checkpointing),
+        cache=cached,
+        disk=RESUME_POINTS * trained * 12 + trained * 4 + LOG_BYTES,
+        in_bfloat16=in_bfloat16,
+    )
+
+
+def _of_two(parts: Iterable[Estimate | None]) -> Estimate:
+    """Return what a run needs that does one part after the other."""
+    found = [part for part in parts if part is not None]
+    largest = max(found, key=lambda part: part.peak)
+    return replace(largest, disk=max(part.disk for part in found))
+
+
+def _of_export(config: ExportConfig, shape: Shape) -> Estimate:
+    """Return what merging needs: the weights in float32, and a file of them."""
+    written = shape.parameters * (2 if config.half_precision else 4)
+    return Estimate(
+        weights=4 * shape.parameters,
+        adapters=0,
+        activations=0,
+        logits=0,
+        cache=0,
+        disk=written + LOG_BYTES,
+        in_bfloat16=False,
+    )
+
+
+def longest_prompt(path: Path) -> int:
+    """Return about how many tokens the longest of the first prompts in a snapshot has."""
+    longest = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in islice(file, ROWS_LOOKED_AT):
+                messages = json.loads(line).get("prompt", [])
+                longest = max(longest, sum(len(message["content"]) for message in messages))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return TEMPLATE_TOKENS
+    return longest // CHARS_PER_TOKEN + TEMPLATE_TOKENS
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes as people write it.
+
+    >>> in_words(850 * 2**20), in_words(9.63 * 2**30), in_words(140 * 2**30)
+    ('0.8 GB', '9.6 GB', '140 GB')
+    """
+    gigabytes = size / 2**30
+    return f"{gigabytes:.0f} GB" if gigabytes >= 100 else f"{gigabytes:.1f} GB"
+
+
+def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
+    match config:
+        case SFTConfig():
+            rows = _micro_batch(config) or config.batch_size // config.processes
+            tokens = rows * config.max_length
+            return _Load(tokens, tokens, config.max_length, checkpointing=_computes_again(config))
+        case RewardConfig():
+            return _Load(max(TOKENS_AT_ONCE, config.max_length), 0, config.max_length)
+        case DPOConfig() | KTOConfig():  # two sequences at least: a pair, a row and a stranger's
+            tokens = max(TOKENS_AT_ONCE, 2 * config.max_length)
+            return _Load(tokens, tokens, config.max_length, frozen_adapters=1)
+        case PPOConfig() | GroupConfig():
+            length = prompt_tokens + config.max_new_tokens
+            rows = _micro_batch(config) or config.minibatch_size
+            return _Load(
+                tokens=rows * length,
+                loss_positions=rows * config.max_new_tokens,
+                length=length,
+                cached_tokens=config.batch_size * length,
+                frozen_adapters=2,
+                checkpointing=_computes_again(config),
+            )
+        case SampleConfig():
+            cached = config.batch_size * (prompt_tokens + config.max_new_tokens)
+            return _Load(0, config.batch_size, cached_tokens=cached)
+    return None
+
+
+def _micro_batch(config: object) -> int:
+    """Return how many rows are in memory at a time; 0 where the stage has no such setting."""
+    return int(getattr(config, "micro_batch_size", 0))
+
+
+def _computes_again(config: object) -> bool:
+    return bool(getattr(config, "gradient_checkpointing", False))
+
+
+def _adapter_parameters(config: AnyConfig, shape: Shape) -> int:
+    if not isinstance(config, TrainConfig):
+        return 0
+    targets = config.lora_targets.split()
+    return shape.adapter_parameters(targets, config.lora_rank, config.lora_layers)
+
+
+def _adapted_layers(config: AnyConfig, shape: Shape) -> int:
+    if getattr(config, "full", False) or not isinstance(config, TrainConfig):
+        return shape.layers
+    upper = config.lora_layers
+    return min(upper, shape.layers) if upper else shape.layers

@@ -1,0 +1,111 @@
+"""One run in several processes, through `accelerate launch`. No torch here.
+
+The process that was started becomes the launcher (exec, so that its supervisor keeps the process
+that it knows) and starts one process a GPU. The first of them speaks; all of them may fail.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from training.pipeline.config import Job, SFTConfig
+from training.pipeline.errors import PipelineError
+from training.pipeline.events import Report
+
+_PR_SET_PDEATHSIG = 1
+ACCELERATE: dict[str, dict[str, Any]] = {
+    "": {"distributed_type": "MULTI_GPU"},
+    "fsdp": {
+        "distributed_type": "FSDP",
+        "fsdp_config": {
+            "fsdp_version": 2,
+            "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+            "fsdp_reshard_after_forward": True,
+            "fsdp_state_dict_type": "FULL_STATE_DICT",
+            "fsdp_cpu_ram_efficient_loading": True,
+        },
+    },
+    "deepspeed": {
+        "distributed_type": "DEEPSPEED",
+        "deepspeed_config": {
+            "zero_stage": 3,
+            "zero3_init_flag": True,
+            "zero3_save_16bit_model": True,
+        },
+    },
+}
+"""What accelerate is told for each way of spreading the weights."""
+
+
+def command_for(path: str) -> list[str] | None:
+    """Return what starts the job's processes, or None for a job of one process.
+
+    The processes themselves come by here, too: those are told by the launcher which they are.
+    """
+    try:
+        job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, PipelineError):
+        return None  # the run itself says what is wrong with it
+    if processes_of(job.config) < 2 or "LOCAL_RANK" in os.environ:
+        return None
+    work = Path(job.work_dir)
+    work.mkdir(parents=True, exist_ok=True)
+    settings = work / "accelerate.json"
+    settings.write_text(json.dumps(accelerate_settings(job.config), indent=1), encoding="utf-8")
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(settings)]
+    return [*launcher, "-m", "training.pipeline", path]
+
+
+def accelerate_settings(config: Any) -> dict[str, Any]:
+    """Return accelerate's own settings for a run of several processes on this machine."""
+    return {
+        "compute_environment": "LOCAL_MACHINE",
+        "num_machines": 1,
+        "machine_rank": 0,
+        "num_processes": processes_of(config),
+        "main_process_port": 0,
+        "mixed_precision": "no",
+        "use_cpu": False,
+        "debug": False,
+        **ACCELERATE[config.sharding],
+    }
+
+
+def processes_of(config: object) -> int:
+    """Return how many processes the run has."""
+    return config.processes if isinstance(config, SFTConfig) else 1
+
+
+def is_first() -> bool:
+    """Return whether this process is the run's only or first one: who speaks and publishes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def is_sharded() -> bool:
+    """Return whether no process has all the weights."""
+    names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    return any(os.environ.get(name, "").lower() == "true" for name in names)
+
+
+def speaking(report: Report) -> Report:
+    """Return what reports for this process: of the others only why they failed."""
+    if is_first():
+        return report
+
+    def report_failure(event: dict[str, Any]) -> None:
+        if event["event"] == "error":
+            report(event)
+
+    return report_failure
+
+
+def die_with_launcher() -> None:
+    """Have this process killed when its launcher is: it lives in a session of its own."""
+    if "LOCAL_RANK" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

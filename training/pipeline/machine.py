@@ -1,0 +1,77 @@
+"""What this machine has: memory, disk, a GPU. No torch here; the web process asks, too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
+MIB = 2**20
+MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory that a run would use: a GPU's where there is one, else the machine's."""
+
+    where: str
+    """`GPU` or `memory`, as a sentence names it."""
+    total: int
+    """Bytes."""
+    free: int
+    """Bytes, now."""
+
+
+def memory_here() -> Memory | None:
+    """Return the memory of the first GPU, else of the machine; None where nobody can tell."""
+    return _gpu_memory() or _main_memory()
+
+
+def disk_free(folder: Path) -> int:
+    """Return the bytes that are free where `folder` lies or will lie."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def computes_in_bfloat16() -> bool:
+    """Return whether runs use bfloat16 here (`loading.pick_dtype` decides, with torch's help)."""
+    if _gpu_memory() is not None:
+        return True
+    try:
+        return "avx512_bf16" in CPUINFO.read_text()
+    except OSError:
+        return False
+
+
+def _gpu_memory() -> Memory | None:
+    if shutil.which(NVIDIA_SMI[0]) is None:
+        return None
+    try:
+        done = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=5, check=True)
+        total, free = done.stdout.splitlines()[0].split(",")
+        return Memory("GPU", int(total) * MIB, int(free) * MIB)
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None  # a driver without a device: the run will use the machine's memory
+
+
+def _main_memory() -> Memory | None:
+    try:
+        fields = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        total, free = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+    limit, used = _bytes_in(CGROUP / "memory.max"), _bytes_in(CGROUP / "memory.current")
+    if limit is not None and limit < total:
+        total, free = limit, min(free, max(0, limit - (used or 0)))
+    return Memory("memory", total, free)
+
+
+def _bytes_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return None

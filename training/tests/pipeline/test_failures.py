@@ -1,0 +1,77 @@
+"""A failure that has a known cause says what happened and which settings mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.pipeline.config import (
+    CONFIGS,
+    AnyConfig,
+    Job,
+    PPOConfig,
+    RewardConfig,
+    SFTConfig,
+    parse_config,
+)
+from training.pipeline.errors import PipelineError
+from training.pipeline.failures import explain, for_memory
+from training.pipeline.reporting import check_finite
+
+
+def job(tmp_path: Path, config: AnyConfig) -> Job:
+    place = str(tmp_path)
+    return Job(config=config, base_path=place, work_dir=place, output_dir=place)
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory.", "DefaultCPUAllocator: can't allocate memory"]
+)
+def test_out_of_memory_names_smaller_settings(tmp_path: Path, words: str) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    known = explain(RuntimeError(words), job(tmp_path, SFTConfig(batch_size=8)))
+    assert known is not None
+    assert known.change == {"micro_batch_size": 4, "gradient_checkpointing": True}
+    assert "micro_batch_size 4 and gradient_checkpointing on" in str(known)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "x"), RuntimeError("I/O error: No space left on device (os error 28)")]
+)
+def test_a_full_disk_is_told_whoever_found_it(tmp_path: Path, error: Exception) -> None:
+    wrapped = RuntimeError("could not save")
+    wrapped.__cause__ = error
+    known = explain(wrapped, job(tmp_path, SFTConfig()))
+    assert known is not None
+    assert "The disk is full" in str(known)
+    assert str(tmp_path) in str(known)
+
+
+def test_what_nobody_foresaw_has_no_remedy(tmp_path: Path) -> None:
+    assert explain(KeyError("x"), job(tmp_path, SFTConfig())) is None
+
+
+def test_a_loss_that_is_no_number_asks_for_a_lower_learning_rate() -> None:
+    with pytest.raises(PipelineError) as caught:
+        check_finite("loss", float("nan"), 3, 3e-4)
+    assert caught.value.change == {"learning_rate": 6e-5}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SFTConfig(batch_size=6),
+        SFTConfig(batch_size=1),
+        RewardConfig(batch_size=1),
+        PPOConfig(batch_size=12, minibatch_size=6),
+        PPOConfig(batch_size=4, minibatch_size=1),
+        CONFIGS["sample"](),
+    ],
+)
+def test_every_cure_is_a_setting_that_can_run(config: Any) -> None:
+    for _ in range(12):
+        values = config.to_dict() | for_memory(config)
+        assert values != config.to_dict() or values.get("max_length", 16) == 16
+        config = parse_config(config.stage, values)

@@ -1,0 +1,127 @@
+"""A run in several processes: started by `accelerate launch`, with the loss of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.pipeline import launch
+from training.pipeline.config import Job, SFTConfig, parse_config
+from training.pipeline.errors import PipelineError
+from training.tests.pipeline.conftest import run_job
+
+MakeJob = Callable[..., Job]
+TWO = {"batch_size": 4, "epochs": 0.4, "learning_rate": 1e-3}
+
+
+def written(job: Job, folder: Path) -> str:
+    path = folder / "job.json"
+    path.write_text(json.dumps(job.to_dict()))
+    return str(path)
+
+
+def losses(events: list[dict[str, Any]]) -> list[float]:
+    metrics = [e["values"] for e in events if e["event"] == "metrics"]
+    return [values["loss"] for values in metrics if "loss" in values]
+
+
+def started(job: Job, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("LOCAL_RANK", None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.pipeline", written(job, folder)],
+        stdout=subprocess.PIPE,
+        stderr=(folder / "log.txt").open("w"),
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    assert process.stdout is not None
+    lines = process.stdout.read().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> None:
+    one, results, events = run_job(make_job(tmp_path / "one", SFTConfig(**TWO), "demonstrations"))
+    (tmp_path / "two").mkdir()
+    job = make_job(tmp_path / "two", SFTConfig(**TWO, processes=2), "demonstrations")
+    process = started(job, tmp_path)
+    together = said(process)
+    assert process.wait() == 0, (tmp_path / "log.txt").read_text()[-3000:]
+    assert losses(together) == pytest.approx(losses(events), abs=1e-4)
+    assert len(losses(together)) == len(losses(events)) == 3
+    (done,) = [event for event in together if event["event"] == "done"]
+    # Each process averages over batches of its own: the weights are equal, the means nearly so.
+    assert done["results"]["eval_loss"] == pytest.approx(results["eval_loss"], abs=1e-2)
+    ours = load_file(Path(done["output"]) / "adapter_model.safetensors")
+    for name, value in load_file(Path(one) / "adapter_model.safetensors").items():
+        assert torch.allclose(ours[name], value, atol=1e-5), name
+
+
+def test_a_job_of_one_process_needs_no_launcher(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(tmp_path, SFTConfig(), "demonstrations")
+    assert launch.command_for(written(job, tmp_path)) is None
+    assert launch.command_for(str(tmp_path / "nowhere.json")) is None
+
+
+def test_a_launched_process_launches_nothing(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, SFTConfig(processes=2), "demonstrations")
+    path = written(job, tmp_path)
+    command = launch.command_for(path)
+    assert command is not None
+    assert command[1:3] == ["-m", "accelerate.commands.launch"]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert launch.command_for(path) is None
+
+
+@pytest.mark.parametrize("sharding", ["", "fsdp", "deepspeed"])
+def test_accelerate_understands_what_it_is_told(tmp_path: Path, sharding: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = SFTConfig(processes=2, sharding=sharding)  # type: ignore[arg-type]
+    file = tmp_path / "accelerate.json"
+    file.write_text(json.dumps(launch.accelerate_settings(config)))
+    read = load_config_from_file(str(file))
+    kinds = {"": "MULTI_GPU", "fsdp": "FSDP", "deepspeed": "DEEPSPEED"}
+    assert (read.num_processes, read.distributed_type.value) == (2, kinds[sharding])
+
+
+def test_only_the_first_process_speaks_and_any_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[dict[str, Any]] = []
+    monkeypatch.setenv("RANK", "1")
+    report = launch.speaking(heard.append)
+    for event in ("phase", "metrics", "error", "done"):
+        report({"event": event})
+    assert [event["event"] for event in heard] == ["error"]
+    monkeypatch.setenv("RANK", "0")
+    launch.speaking(heard.append)({"event": "done"})
+    assert heard[-1] == {"event": "done"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"processes": 3}, "not a multiple of processes 3"),
+        ({"sharding": "fsdp"}, "sharding needs several processes"),
+        ({"processes": 2, "sharding": "x"}, "choose fsdp, deepspeed or nothing"),
+        ({"processes": 2, "micro_batch_size": 3}, "no divisor of the 4 rows"),
+    ],
+)
+def test_it_refuses_processes_that_cannot_share(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(PipelineError, match=words):
+        parse_config("sft", {"batch_size": 8, **values})
