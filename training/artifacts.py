@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ from django.conf import settings
 from annotations import exports
 from training.models import Checkpoint, DatasetSnapshot, Run, Stage
 from training.pipeline.checkpoints import check_model_folder
-from training.pipeline.config import ExportConfig, Job, parse_config
+from training.pipeline.config import AnyConfig, ExportConfig, Job, parse_config
 from training.pipeline.errors import PipelineError
 
 
@@ -96,10 +97,45 @@ def check_base(path: Path) -> None:
         ) from None
 
 
+def job_to_be(
+    project_id: int,
+    config: AnyConfig,
+    *,
+    parent: Checkpoint,
+    snapshot: DatasetSnapshot | None = None,
+    reward_checkpoint: Checkpoint | None = None,
+) -> Job:
+    """Return the job of a run that nobody has started: enough to tell whether it could work."""
+    return Job(
+        config=config,
+        base_path=str(checkpoint_folder(base_of(parent))),
+        work_dir=str(project_folder(project_id) / "runs"),
+        output_dir=str(project_folder(project_id) / "checkpoints"),
+        adapter_path=adapter_folder(parent),
+        reward_path=adapter_folder(reward_checkpoint),
+        data_path=None if snapshot is None else str(snapshot_rows(snapshot)),
+    )
+
+
 def job_for(run: Run) -> Job:
     """Return what the child process is told; write the prompts of a sample run beside it."""
+    check_base(checkpoint_folder(base_of(run.parent)))
+    return _job(run, _rows_file(run, write=True))
+
+
+def job_outside(run: Run) -> Job:
+    """Return the run's job for a place of its own: `python -m training.pipeline JOB.json` there.
+
+    It reads the same files and writes below the folder that it is started in, so that it neither
+    finds this run's checkpoint nor touches it.
+    """
+    place = f"run-{run.pk}"
+    job = _job(run, _rows_file(run, write=False))
+    return replace(job, work_dir=f"{place}/work", output_dir=f"{place}/checkpoint")
+
+
+def _job(run: Run, data: Path | None) -> Job:
     base = base_of(run.parent)
-    check_base(checkpoint_folder(base))
     rival_id = run.request.get("rival_checkpoint_id")
     rival = Checkpoint.objects.get(id=rival_id) if rival_id else None
     return Job(
@@ -113,7 +149,7 @@ def job_for(run: Run) -> Job:
         rival_path=adapter_folder(rival),
         rival_base_path=str(checkpoint_folder(base_of(rival))) if rival else None,
         demonstrations_path=_demonstrations_file(run),
-        data_path=_rows_file(run),
+        data_path=None if data is None else str(data),
         provenance={
             "run": run.pk,
             "stage": run.stage,
@@ -217,10 +253,17 @@ def _demonstrations_file(run: Run) -> str | None:
     return str(path) if path and path.is_file() else None
 
 
-def _rows_file(run: Run) -> str | None:
+def _rows_file(run: Run, *, write: bool) -> Path | None:
+    """Return the rows that a run reads, if it reads any; `write` the prompts of a sample run."""
+    if run.snapshot is not None:
+        return snapshot_rows(run.snapshot)
     if run.stage == Stage.EXPORT:
         return None
-    return str(_prompts_file(run) if run.snapshot is None else snapshot_rows(run.snapshot))
+    return _prompts_file(run) if write else _prompts_path(run)
+
+
+def _prompts_path(run: Run) -> Path:
+    return work_folder(run) / "prompts.jsonl"
 
 
 def _prompts_file(run: Run) -> Path:
@@ -232,9 +275,8 @@ def _prompts_file(run: Run) -> Path:
     )
     if not rows:
         raise PipelineError("None of the prompts to answer is there any more. Choose others.")
-    folder = work_folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "prompts.jsonl"
+    path = _prompts_path(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_synced(path.with_suffix(".tmp"), "".join(map(to_line, rows)))
     path.with_suffix(".tmp").rename(path)
     return path

@@ -45,6 +45,8 @@ QUEUES = {
     Stage.EXPORT: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)
+STUCK_AFTER = timedelta(seconds=60)
+"""A run whose turn has come and that nobody has taken for so long waits for a missing worker."""
 
 
 def silence_allowed() -> timedelta:
@@ -60,6 +62,36 @@ def device_of(stage: str) -> str:
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     name = f"{socket.gethostname()}/{QUEUES[Stage(stage)]}"
     return f"{name}/{gpus}"[:120] if gpus else name[:120]
+
+
+def in_line(queue: str) -> QuerySet[Run]:
+    """Return the runs that wait for the workers of a queue, in the order in which they go."""
+    stages = [stage for stage, name in QUEUES.items() if name == queue]
+    waiting = Run.objects.filter(state=State.QUEUED, stage__in=stages)
+    return waiting.order_by("-priority", "id")
+
+
+def first_in_line(run_id: int) -> int | None:
+    """Return which run goes first where a hint names this one.
+
+    Return None where that one is not queued any more: such a hint was delivered before.
+    """
+    queued = Run.objects.filter(id=run_id, state=State.QUEUED)
+    stage = queued.values_list("stage", flat=True).first()
+    if stage is None:
+        return None
+    return in_line(QUEUES[Stage(stage)]).values_list("id", flat=True).first()
+
+
+def has_waited(run_id: int) -> bool:
+    """Return whether a queued run was hinted at, long ago, and nobody came."""
+    long_ago = Now() - STUCK_AFTER
+    return Run.objects.filter(id=run_id, state=State.QUEUED, created_at__lt=long_ago).exists()
+
+
+def set_priority(run_id: int, priority: int) -> bool:
+    """Change the place of a queued run. Return False if it does not wait any more."""
+    return Run.objects.filter(id=run_id, state=State.QUEUED).update(priority=priority) == 1
 
 
 def claim(run_id: int, *, device: str | None = None) -> int | None:
@@ -164,10 +196,19 @@ def succeed(
     return ended
 
 
-def fail(run_id: int, attempt: int, error: str, *, detail: str = "") -> bool:
+def fail(
+    run_id: int,
+    attempt: int,
+    error: str,
+    *,
+    detail: str = "",
+    remedy: dict[str, Any] | None = None,
+) -> bool:
     """Move the attempt to failed, with what happened in words. Return False if superseded."""
     error = error.strip() or f"Run {run_id} ended without saying why. Its log is below."
-    return _end(run_id, attempt, State.FAILED, error=error, error_detail=detail)
+    return _end(
+        run_id, attempt, State.FAILED, error=error, error_detail=detail, remedy=remedy or {}
+    )
 
 
 def cancelled(run_id: int, attempt: int) -> bool:
@@ -183,9 +224,9 @@ def requeue(run_id: int, attempt: int) -> bool:
     return _give_back(_running(run_id, attempt)) == 1
 
 
-def lost(run_id: int, attempt: int, *, why: str) -> bool:
+def lost(run_id: int, attempt: int, *, why: str, remedy: dict[str, Any] | None = None) -> bool:
     """Count a loss; give the run back, or fail it at the last. `why` completes "…3 times"."""
-    return _give_back(_running(run_id, attempt), why=why) == 1
+    return _give_back(_running(run_id, attempt), why=why, remedy=remedy) == 1
 
 
 def cancel(run_id: int) -> None:
@@ -233,7 +274,7 @@ def due_for_hint(*, at_once: bool = False) -> list[tuple[int, str]]:
     queued = Run.objects.filter(state=State.QUEUED)
     if not at_once:
         queued = queued.filter(Q(hinted_at=None) | Q(hinted_at__lt=Now() - HINT_AGAIN_AFTER))
-    rows = queued.order_by("id").values_list("id", "stage")
+    rows = queued.order_by("-priority", "id").values_list("id", "stage")
     return [(run_id, QUEUES[Stage(stage)]) for run_id, stage in rows]
 
 
@@ -266,7 +307,9 @@ def _end(run_id: int, attempt: int, state: Run.State, **changes: Any) -> bool:
     return ended == 1
 
 
-def _give_back(running: QuerySet[Run], *, why: str | None = None) -> int:
+def _give_back(
+    running: QuerySet[Run], *, why: str | None = None, remedy: dict[str, Any] | None = None
+) -> int:
     """Move to queued, or cancelled if asked for, or (with `why`) failed at the last loss.
 
     One statement, so that a cancel or a late heartbeat can't slip in between.
@@ -290,4 +333,5 @@ def _give_back(running: QuerySet[Run], *, why: str | None = None) -> int:
         ended_at=Case(When(ends, then=Now()), default=None),
         hinted_at=None,
         phase="",
+        remedy=remedy or {},
     )

@@ -132,6 +132,13 @@ class Run(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
+    class Priority(models.IntegerChoices):
+        """Who goes first among those that wait; of equal ones, who came first."""
+
+        LOW = -1
+        NORMAL = 0
+        HIGH = 1
+
     TERMINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
     MAX_TIMES_LOST = 3
 
@@ -153,6 +160,7 @@ class Run(models.Model):
     request: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     """Of a sample run: prompt ids and what to make of the completions."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
     attempt = models.PositiveIntegerField(default=0)
     """Rises with every claim and fences the writes of earlier ones; no measure of trouble."""
     times_lost = models.PositiveIntegerField(default=0)
@@ -177,12 +185,15 @@ class Run(models.Model):
     samples: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(
         default=list
     )
-    """`[{prompt, before, after}]`, on a few held-out prompts."""
+    """`[{prompt, before, after}]`, on a few held-out prompts; a stage that writes at the same
+    prompts while it learns adds `steps`, `[{step, text}]`."""
     results: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     """What the child reported when it was done: final metrics with intervals and counts."""
     error = models.TextField(blank=True)
     """What happened and what to do, in words an engineer can act on."""
     error_detail = models.TextField(blank=True)
+    remedy: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    """Of a failed run: settings that would mend it, where the cure lies in settings."""
     cancel_requested_at = models.DateTimeField(null=True)
     hinted_at = models.DateTimeField(null=True)
     """When a Celery hint was last sent for this row while it was queued."""
@@ -204,6 +215,7 @@ class Run(models.Model):
                 name="run_state_known",
                 condition=Q(state__in=["queued", "running", "succeeded", "failed", "cancelled"]),
             ),
+            models.CheckConstraint(name="run_priority_known", condition=Q(priority__in=[-1, 0, 1])),
             models.CheckConstraint(
                 name="run_terminal_has_end",
                 condition=Q(state__in=["queued", "running"]) | Q(ended_at__isnull=False),

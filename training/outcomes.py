@@ -14,7 +14,9 @@ from django.conf import settings
 from annotations import services as annotation_services
 from training import artifacts, lifecycle, recording
 from training.models import Checkpoint, Run, Stage
+from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
+from training.pipeline.config import parse_config
 from training.supervisor import LOG, Outcome
 
 Publish = Callable[[], dict[str, Any]]
@@ -41,7 +43,8 @@ def record(run: Run, attempt: int, outcome: Outcome) -> bool:
     if outcome.stop == "shutdown" or outcome.ending == "stopped":
         return lifecycle.requeue(run.pk, attempt)
     if outcome.ending == "killed":
-        return lifecycle.lost(run.pk, attempt, why=_killed(outcome))
+        remedy = failures.for_memory(parse_config(run.stage, run.config))
+        return lifecycle.lost(run.pk, attempt, why=_killed(outcome, remedy), remedy=remedy)
     return fail_unexpectedly(run, attempt, f"exit status {outcome.exit_code}, no last word")
 
 
@@ -76,7 +79,9 @@ def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
 def _fail(run: Run, attempt: int, outcome: Outcome) -> bool:
     message = outcome.message.strip()
     if outcome.expected and message:
-        return lifecycle.fail(run.pk, attempt, message, detail=outcome.detail)
+        return lifecycle.fail(
+            run.pk, attempt, message, detail=outcome.detail, remedy=outcome.change
+        )
     return fail_unexpectedly(run, attempt, message or "no message.", outcome.detail)
 
 
@@ -156,10 +161,10 @@ def _answers(run: Run, path: Path) -> Iterator[annotation_services.Answer]:
         )
 
 
-def _killed(outcome: Outcome) -> str:
+def _killed(outcome: Outcome, remedy: dict[str, Any]) -> str:
     return (
         f"The training process was killed ({outcome.signal_name}). Most often the machine ran out "
-        "of memory: choose a smaller batch size or shorter texts. It happened"
+        f"of memory: start again with {failures.in_words(remedy)}. It happened"
     )
 
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from annotations import exports
 from annotations.algorithms.winrate import WinRate, win_rate
+from training import lifecycle
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
 
 if TYPE_CHECKING:
@@ -205,6 +206,52 @@ def _time_left(run: Run) -> float | None:
         return None
     took = (run.heartbeat_at - run.first_step_at).total_seconds()
     return max(0.0, took / done * (run.total_steps - run.step))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run's place in line, and why it has not begun."""
+
+    run: Run
+    place: int
+    why: str
+    is_stuck: bool
+    """Nobody has taken it although its turn has come."""
+
+
+def waiting_runs(project: Project) -> list[Waiting]:
+    """Return the project's queued runs in the order in which they will go, each with its reason.
+
+    The workers serve all projects, so a run may wait for one that its people do not see.
+    """
+    found = []
+    for queue in sorted(set(lifecycle.QUEUES.values())):
+        before: Run | None = None
+        for place, run in enumerate(lifecycle.in_line(queue), 1):
+            if run.project_id == project.pk:
+                found.append(_waiting_run(run, place, before, queue))
+            before = run
+    return found
+
+
+def _waiting_run(run: Run, place: int, before: Run | None, queue: str) -> Waiting:
+    if before is not None:
+        reason = "has a higher priority" if before.priority > run.priority else "came first"
+        return Waiting(run, place, f"{_as_seen(before, run)} goes before it: it {reason}", False)
+    stages = [stage for stage, name in lifecycle.QUEUES.items() if name == queue]
+    busy = Run.objects.filter(state=Run.State.RUNNING, stage__in=stages).order_by("id").first()
+    if busy is not None:
+        device = f" on {busy.device}" if busy.device else ""
+        why = f"{_as_seen(busy, run)} runs{device}: one run at a time on each device"
+        return Waiting(run, place, why, False)
+    if lifecycle.has_waited(run.pk):
+        why = f"No worker has taken it: see that a worker of the queue “{queue}” is running"
+        return Waiting(run, place, why, True)
+    return Waiting(run, place, "next in line for a free worker", False)
+
+
+def _as_seen(other: Run, run: Run) -> str:
+    return str(other) if other.project_id == run.project_id else "a run of another project"
 
 
 def evaluation_result(evaluation: Evaluation) -> WinRate:

@@ -19,10 +19,12 @@ from annotations import access, exports
 from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, snapshots, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
+from training.pipeline import preflight
 from training.pipeline.checkpoints import has_files, is_whole
 from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
+    Job,
     KTOConfig,
     RewardConfig,
     SampleConfig,
@@ -155,13 +157,19 @@ def start_run(
     _check_snapshot(project, Stage(stage), parsed, snapshot)
     if stage in SCORED:
         _check_reward_model(project, Stage(stage), parent, reward_checkpoint)
+    else:
+        reward_checkpoint = None
+    job = artifacts.job_to_be(
+        project.pk, parsed, parent=parent, snapshot=snapshot, reward_checkpoint=reward_checkpoint
+    )
+    _check_job(job)
     return _queue(
         project,
         stage,
         parsed,
         parent=parent,
         snapshot=snapshot,
-        reward_checkpoint=reward_checkpoint if stage in SCORED else None,
+        reward_checkpoint=reward_checkpoint,
         started_by=started_by,
     )
 
@@ -267,10 +275,12 @@ def request_export(
 ) -> Run:
     """Queue a run that merges a policy's adapter into its base and leaves a plain model."""
     check_exportable(checkpoint)
+    config = _parse(Stage.EXPORT, {"half_precision": half_precision})
+    _check_job(artifacts.job_to_be(checkpoint.project_id, config, parent=checkpoint))
     return _queue(
         checkpoint.project,
         Stage.EXPORT,
-        _parse(Stage.EXPORT, {"half_precision": half_precision}),
+        config,
         parent=checkpoint,
         started_by=started_by,
     )
@@ -287,6 +297,15 @@ def check_exportable(checkpoint: Checkpoint) -> None:
 def request_cancel(run: Run, user: User) -> None:
     """Cancel a queued run at once; ask a running one to stop. An ended run stays as it ended."""
     lifecycle.cancel(run.pk)
+    run.refresh_from_db()
+
+
+def set_priority(run: Run, priority: int, user: User) -> None:
+    """Give a waiting run another place in line."""
+    if priority not in Run.Priority.values:
+        raise ServiceError("A priority is low, normal or high.")
+    if not lifecycle.set_priority(run.pk, priority):
+        raise ServiceError(f"{run} does not wait any more, so it has no place in line.")
     run.refresh_from_db()
 
 
@@ -557,6 +576,17 @@ def _scorer_of_best(
         )
     _check_reward_model(project, Stage.SAMPLE, policy, reward)
     return reward
+
+
+def _check_job(job: Job) -> None:
+    """Refuse what the child would refuse before it loads anything.
+
+    Its memory is known where it runs on this machine, which the broker of one's own tells.
+    """
+    _or_service_error(partial(preflight.check_files, job))
+    _or_service_error(partial(preflight.check_disk, job))
+    if settings.EMBEDDED_BROKER:
+        _or_service_error(partial(preflight.check_memory, job))
 
 
 def _check_owner(project: Project, user: User) -> None:

@@ -59,18 +59,22 @@ def _announce_soft_shutdown(**_signal: Any) -> None:
     soft_time_limit=UNLIMITED_S,
 )
 def execute_run(run_id: int, **_later: Any) -> None:
-    """Carry out one queued run. Delivering the same message twice is harmless.
+    """Carry out the run that is first in line. Delivering the same message twice is harmless.
 
+    The message names a run that waits; another may have a higher priority by now.
     Celery's time limits are out of reach: they would kill this process and leave the run behind.
     An attempt has a wall clock of its own, RUN_LIMIT_HOURS.
     """
     if supervisor.is_shutting_down():
         return
-    attempt = lifecycle.claim(run_id)
+    first = lifecycle.first_in_line(run_id)
+    if first is None:
+        return
+    attempt = lifecycle.claim(first)
     if attempt is None:
         return
     run = Run.objects.select_related("project", "parent", "snapshot", "reward_checkpoint").get(
-        id=run_id
+        id=first
     )
     try:
         outcome = _run_child(run, attempt)

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from training.pipeline import tracking
-from training.pipeline.checkpoints import check_adapter, check_base, read_manifest
+from training.pipeline.checkpoints import (
+    check_adapter,
+    check_base,
+    check_model_folder,
+    read_manifest,
+)
 from training.pipeline.config import AnyConfig, ExportConfig, Job, TrainConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import Estimate, estimate, in_words, longest_prompt
@@ -42,15 +47,19 @@ COLUMNS = {
 
 def check(job: Job) -> None:
     """Raise PipelineError with the cure if the job cannot work on this machine."""
+    check_base(job.base_path)
     check_files(job)
     check_disk(job)
     check_memory(job)
 
 
 def check_files(job: Job) -> None:
-    """Raise PipelineError where the job's files or settings do not fit each other."""
+    """Raise PipelineError where the job's files or settings do not fit each other.
+
+    It reads no more of a model than what its files say of themselves: the platform asks, too.
+    """
     base = Path(job.base_path)
-    check_base(job.base_path)
+    check_model_folder(base)
     tracking.check(job.config)
     shape = read_shape(base)
     for path in (job.adapter_path, job.reward_path, job.rival_path):
@@ -122,7 +131,7 @@ def check_disk(job: Job) -> None:
     if needed is not None and needed.disk > free:
         raise PipelineError(
             f"The run will write about {in_words(needed.disk)}, and {in_words(free)} are free "
-            f"where {job.work_dir} lies. Free some space first, or choose a smaller lora_rank."
+            f"where {job.work_dir} lies. Free some space first."
         )
 
 

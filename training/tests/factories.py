@@ -15,6 +15,14 @@ from training.models import Checkpoint, DatasetSnapshot, Run, Stage
 from training.pipeline.config import CONFIGS
 from training.services import CONTENT_OF
 
+COLUMNS_OF: dict[str, tuple[dict[str, Any], ...]] = {
+    "demonstrations": ({"completion": []},),
+    "preferences": ({"chosen": [], "rejected": []},),
+    "judgements": ({"completion": [], "label": True}, {"completion": [], "label": False}),
+    "prompts": ({},),
+}
+"""What the rows of a snapshot have beside a prompt."""
+
 
 def make_base_folder(folder: Path) -> Path:
     """Write a folder that passes for a base model without being one."""
@@ -50,8 +58,8 @@ def make_checkpoint(project: Project, **changes: Any) -> Checkpoint:
     path = f"projects/{project.pk}/checkpoints/made-{number}"
     folder = Path(settings.ARTIFACTS_ROOT) / path
     folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    files = {"adapter_model.safetensors": hashlib.sha256(b"weights").hexdigest()}
+    weights = write_safetensors(folder / "adapter_model.safetensors", {})
+    files = {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "manifest.json").write_text(json.dumps({"files": files}))
     values = {
         "name": f"checkpoint-{number}",
@@ -84,7 +92,8 @@ def make_snapshot(
     folder = root / "snapshots" / str(snapshot.pk)
     folder.mkdir(parents=True)
     row: dict[str, Any] = {"split": "train", "prompt": [{"role": "user", "content": "A frog."}]}
-    (folder / "rows.jsonl").write_text(json.dumps(row | {"completion": [], "chosen": []}) + "\n")
+    lines = [json.dumps(row | columns) + "\n" for columns in COLUMNS_OF[content]]
+    (folder / "rows.jsonl").write_text("".join(lines))
     return snapshot
 
 

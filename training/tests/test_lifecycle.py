@@ -92,6 +92,30 @@ def test_it_runs_one_training_run_at_a_time_on_a_device(project: Project) -> Non
     assert Run.objects.filter(state=State.QUEUED, attempt=0).count() == 5
 
 
+def test_a_higher_priority_goes_first_then_who_came_first(project: Project) -> None:
+    runs = [make_run(project, priority=priority) for priority in (0, -1, 1, 0)]
+    sampling = make_run(project, "sample", priority=1)
+    order = [run.pk for run in lifecycle.in_line("training")]
+    assert order == [runs[2].pk, runs[0].pk, runs[3].pk, runs[1].pk]
+    assert lifecycle.first_in_line(runs[1].pk) == runs[2].pk
+    assert lifecycle.first_in_line(sampling.pk) == sampling.pk
+    hinted = [run_id for run_id, queue in lifecycle.due_for_hint() if queue == "training"]
+    assert hinted == order
+
+
+def test_a_hint_for_a_run_that_has_been_claimed_is_for_no_other(project: Project) -> None:
+    run, _ = claimed(project)
+    make_run(project)
+    assert lifecycle.first_in_line(run.pk) is None
+
+
+def test_only_what_waits_has_a_place_in_line(project: Project) -> None:
+    run = make_run(project)
+    assert lifecycle.set_priority(run.pk, 1)
+    assert lifecycle.claim(run.pk) == 1
+    assert not lifecycle.set_priority(run.pk, 0)
+
+
 def test_it_samples_while_another_run_trains(project: Project) -> None:
     claimed(project)
     assert lifecycle.claim(make_run(project, "sample").pk) == 1

@@ -95,6 +95,36 @@ def test_it_carries_out_a_run(project: Project, behave: Callable[[str], None]) -
     assert artifacts.checkpoint_folder(checkpoint) == artifacts.output_folder(run)
 
 
+def test_it_carries_out_the_first_in_line_whichever_was_hinted_at(
+    project: Project, behave: Callable[[str], None]
+) -> None:
+    behave("works")
+    early, urgent = make_run(project), make_run(project, priority=1)
+    tasks.execute_run(early.pk)
+    urgent.refresh_from_db()
+    assert (carried_out(urgent).state, early.state) == (State.SUCCEEDED, State.QUEUED)
+    assert carried_out(early).state == State.SUCCEEDED
+
+
+def test_a_failed_run_keeps_the_settings_that_would_mend_it(
+    project: Project, behave: Callable[[str], None]
+) -> None:
+    behave("expected")
+    assert carried_out(make_run(project)).remedy == {"learning_rate": 1e-5}
+
+
+def test_a_run_that_was_killed_again_and_again_asks_for_less_memory(
+    project: Project, behave: Callable[[str], None]
+) -> None:
+    behave("killed")
+    run = make_run(project)
+    for _ in range(3):
+        carried_out(run)
+    assert run.state == State.FAILED
+    assert run.remedy == {"micro_batch_size": 4, "gradient_checkpointing": True}
+    assert "start again with micro_batch_size 4" in run.error
+
+
 def test_it_makes_a_reward_model_of_a_reward_run(
     project: Project, behave: Callable[[str], None]
 ) -> None:
