@@ -16,6 +16,8 @@ Point = tuple[float, float]
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 62, 8, 20
 DOT_RADIUS = 4
 """Of a point without a neighbour; a smaller one is overlooked on an otherwise empty chart."""
+STEP = "step"
+"""What the lines of a run run over, unless it is said otherwise."""
 MOST_POINTS = 240
 """Points drawn per series; more would not be seen on a small chart."""
 SERIES_CLASSES = 4
@@ -142,8 +144,15 @@ PANELS: dict[str, tuple[Panel, ...]] = {
 }
 
 
-def line_chart(title: str, series: Sequence[Series], *, width: int = 320, height: int = 150) -> str:
-    """Return an SVG of one or several lines over steps.
+def line_chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x_name: str = STEP,
+    width: int = 320,
+    height: int = 150,
+) -> str:
+    """Return an SVG of one or several lines over steps, or over what `x_name` says.
 
     The last value of each line stands beside it. Without a finite point the chart says so.
     """
@@ -152,11 +161,13 @@ def line_chart(title: str, series: Sequence[Series], *, width: int = 320, height
     if not finite:
         return _svg(title, f"{title}: no values yet", width, height, _empty(width, height))
     frame = _Frame.around(finite, width, height)
-    parts = [*_x_axis(frame), *_y_axis(frame)]
+    parts = [*_x_axis(frame, x_name), *_y_axis(frame)]
     for number, one in enumerate(drawn):
         parts += _line(frame, one, number)
+        if x_name != STEP:
+            parts += _end_dot(frame, one, number)
     parts += _last_labels(frame, drawn)
-    return _svg(title, describe(title, series), width, height, parts)
+    return _svg(title, describe(title, series, x_name), width, height, parts)
 
 
 def interval_chart(
@@ -310,7 +321,7 @@ def short(value: float) -> str:
     return f"{sign}{size:.3g}" if size < 1000 else f"{sign}{size:.0f}"
 
 
-def describe(title: str, series: Sequence[Series]) -> str:
+def describe(title: str, series: Sequence[Series], x_name: str = STEP) -> str:
     """Return the chart's numbers in words, for those who do not see it.
 
     >>> describe("Loss", [Series("loss", [(1, 2.0), (2, float("nan")), (3, 1.0)])])
@@ -323,13 +334,14 @@ def describe(title: str, series: Sequence[Series]) -> str:
             words.append(f"{one.name}: no values")
             continue
         (first_x, first_y), (last_x, last_y) = finite[0], finite[-1]
+        first, last = (f"{x_name} {_place(x)}" for x in (first_x, last_x))
         values = [y for _, y in finite]
         if len(finite) == 1:
-            text = f"{one.name}: one point, {short(first_y)} at step {first_x:g}"
+            text = f"{one.name}: one point, {short(first_y)} at {first}"
         else:
             text = (
-                f"{one.name}: {len(finite)} points, from {short(first_y)} at step {first_x:g} "
-                f"to {short(last_y)} at step {last_x:g}, lowest {short(min(values))}, "
+                f"{one.name}: {len(finite)} points, from {short(first_y)} at {first} "
+                f"to {short(last_y)} at {last}, lowest {short(min(values))}, "
                 f"highest {short(max(values))}"
             )
         gaps = len(one.points) - len(finite)
@@ -385,14 +397,17 @@ def _y_axis(frame: _Frame) -> list[str]:
     return parts
 
 
-def _x_axis(frame: _Frame) -> list[str]:
+def _x_axis(frame: _Frame, x_name: str) -> list[str]:
     bottom = frame.height - MARGIN_BOTTOM
     right = frame.width - MARGIN_RIGHT
     parts = [
         f'<line class="chart__axis" x1="{MARGIN_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'
     ]
-    whole = [t for t in ticks(*frame.steps) if t == int(t)]
-    for tick in whole:
+    wanted = [t for t in ticks(*frame.steps) if t == int(t) or x_name != STEP]
+    if x_name != STEP:
+        name = f'x="{right + 5}" y="{frame.height - 5}">{escape(x_name)}'
+        parts.append(f'<text class="chart__tick" {name}</text>')
+    for tick in wanted:
         parts.append(
             f'<text class="chart__tick" x="{_number(frame.x(tick))}" y="{frame.height - 5}" '
             f'text-anchor="middle">{short(tick)}</text>'
@@ -411,6 +426,16 @@ def _line(frame: _Frame, series: Series, number: int) -> list[str]:
         else:
             parts.append(f'<polyline class="{css}" points="{" ".join(places)}"/>')
     return parts
+
+
+def _end_dot(frame: _Frame, series: Series, number: int) -> list[str]:
+    """Return a dot where the line ends: over anything but steps it may turn back."""
+    finite = [p for p in series.points if _is_finite(p)]
+    if not finite:
+        return []
+    x, y = (_number(place) for place in (frame.x(finite[-1][0]), frame.y(finite[-1][1])))
+    css = f"chart__line chart__line--{number % SERIES_CLASSES + 1} chart__dot"
+    return [f'<circle class="{css}" cx="{x}" cy="{y}" r="{DOT_RADIUS}"/>']
 
 
 def _last_labels(frame: _Frame, series: Sequence[Series]) -> list[str]:
@@ -463,6 +488,10 @@ def _svg(title: str, label: str, width: int, height: int, parts: Sequence[str]) 
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(label)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
+
+
+def _place(x: float) -> str:
+    return f"{x:g}" if x == int(x) else short(x)
 
 
 def _is_finite(point: Point) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from training.views import checkpoints, loop, runs, snapshots
+from training.views import checkpoints, compare, loop, runs, snapshots
 
 app_name = "training"
 
@@ -20,7 +20,13 @@ urlpatterns = [
     path("projects/<int:project_id>/runs/", runs.runs, name="runs"),
     path("projects/<int:project_id>/runs/status/", runs.runs_status, name="runs_status"),
     path("projects/<int:project_id>/runs/new/", runs.new_run, name="new_run"),
+    path("projects/<int:project_id>/runs/priority/", runs.set_priority, name="set_priority"),
+    path("projects/<int:project_id>/runs/estimate/", runs.estimate_run, name="estimate_run"),
+    path("projects/<int:project_id>/runs/compare/", compare.compare, name="compare_runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
+    path("runs/<int:run_id>/log.txt", runs.download_log, name="download_log"),
+    path("runs/<int:run_id>/tensorboard.zip", runs.download_events, name="download_events"),
+    path("runs/<int:run_id>/job.json", runs.export_job, name="export_job"),
     path("runs/<int:run_id>/status/", runs.run_status, name="run_status"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="cancel_run"),
     path("projects/<int:project_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page
 
 from annotations.models import Project, User
 from training.models import Metric, Run
-from training.tests.factories import make_run
+from training.tests.factories import make_run, make_snapshot
+from training.tests.test_pages_runs import of_known_size
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +60,21 @@ def test_it_follows_the_run_without_a_reload(page: Page, run: Run) -> None:
     page.get_by_role("heading", name="Results").wait_for(timeout=8000)
     assert page.locator("#live[hx-trigger]").count() == 0
     assert page.evaluate("window.stayed") is True
+
+
+def test_the_estimate_follows_the_settings_before_the_start(page: Page, project: Project) -> None:
+    of_known_size(project)
+    make_snapshot(project)
+    page.goto(reverse("training:new_run", args=[project.pk]) + "?stage=sft")
+    estimate = page.locator("#estimate")
+    estimate.get_by_text("At its peak about").wait_for()
+    page.get_by_label("Learning rate").fill("9")
+    page.get_by_label("Learning rate").blur()
+    estimate.get_by_text("as soon as everything above has a value").wait_for()
+    page.get_by_label("Learning rate").fill("1e-4")
+    page.get_by_label("Learning rate").blur()
+    estimate.get_by_text("At its peak about").wait_for()
+    assert not Run.objects.exists()
 
 
 def test_it_keeps_focus_and_scroll_while_it_follows(page: Page, run: Run) -> None:

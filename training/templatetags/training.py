@@ -44,7 +44,9 @@ def badge(state: str) -> str:
 @register.filter
 def number(value: Any) -> str:
     """Return a number in few characters; anything else as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if not isinstance(value, int | float):
         return "–" if value is None else str(value)
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else short(value)
 

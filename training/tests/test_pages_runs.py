@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Project, User
 from training.models import Checkpoint, Evaluation, Metric, Run
-from training.pipeline.config import SFTConfig
-from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
+from training.pipeline.config import LORA_TARGETS, SFTConfig
+from training.tests.factories import (
+    make_base,
+    make_base_folder,
+    make_checkpoint,
+    make_run,
+    make_snapshot,
+    write_safetensors,
+)
 
 
 @pytest.fixture
@@ -70,6 +81,60 @@ def test_it_shows_why_a_snapshot_is_too_small(engineer: Client, project: Project
     assert response.status_code == 422
     assert "needs at least 8" in text_of(response)
     assert not Run.objects.exists()
+
+
+def of_known_size(project: Project) -> Checkpoint:
+    """Return a base model whose files say how large it is."""
+    folder = make_base_folder(Path(settings.ARTIFACTS_ROOT) / "sized")
+    base = make_base(project, name="sized", path=str(folder))
+    config = {
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 32,
+        "max_position_embeddings": 512,
+    }
+    Path(base.path, "config.json").write_text(json.dumps(config))
+    names = [f"model.layers.0.x.{name}.weight" for name in LORA_TARGETS]
+    write_safetensors(Path(base.path, "model.safetensors"), dict.fromkeys(names, (8, 8)))
+    return base
+
+
+def test_it_tells_what_a_run_needs_before_it_starts(engineer: Client, project: Project) -> None:
+    data = sft_data(project, parent=of_known_size(project).pk)
+    form = engineer.get(url("new_run", project.pk) + "?stage=sft")
+    asked = engineer.post(url("estimate_run", project.pk) + "?stage=sft", data)
+    again = engineer.post(url("new_run", project.pk) + "?stage=sft", data | {"estimate": "1"})
+    for page in map(text_of, (form, asked, again)):
+        assert "At its peak about <strong>0.6 GB</strong>" in page
+        assert "are free on the disk" in page
+    assert not Run.objects.exists()
+
+
+def test_it_refuses_before_the_start_what_could_not_work(
+    engineer: Client, project: Project
+) -> None:
+    data = sft_data(project, parent=of_known_size(project).pk, lora_targets="c_attn")
+    words = "c_attn matches nothing"
+    estimate = engineer.post(url("estimate_run", project.pk) + "?stage=sft", data)
+    assert words in text_of(estimate)
+    response = engineer.post(url("new_run", project.pk) + "?stage=sft", data)
+    assert response.status_code == 422
+    assert words in text_of(response)
+    assert not Run.objects.exists()
+
+
+def test_it_reckons_nothing_for_a_form_that_cannot_work(engineer: Client, project: Project) -> None:
+    data = sft_data(project, epochs="x")
+    page = text_of(engineer.post(url("estimate_run", project.pk) + "?stage=sft", data))
+    assert "as soon as everything above has a value" in page
+
+
+def test_it_estimates_only_for_who_trains(client: Client, project: Project, bob: User) -> None:
+    address = url("estimate_run", project.pk) + "?stage=sft"
+    client.force_login(bob)
+    assert client.post(address, sft_data(project)).status_code == 404
+    assert client.get(address).status_code == 405
 
 
 def test_it_knows_no_form_for_sampling(engineer: Client, project: Project) -> None:
@@ -214,6 +279,19 @@ def test_it_says_what_happened_and_what_to_do(engineer: Client, project: Project
     assert f"?stage=sft&amp;from={run.pk}" in page
 
 
+def test_a_failed_run_offers_the_form_with_the_cure(engineer: Client, project: Project) -> None:
+    remedy = {"micro_batch_size": 4, "gradient_checkpointing": True}
+    run = make_run(project, **ended("failed", error="Out of memory.", remedy=remedy))
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert "Start again with micro batch size 4 and gradient checkpointing on" in page
+    form = engineer.get(url("new_run", project.pk) + f"?stage=sft&from={run.pk}&mended=1")
+    assert form.context["form"]["micro_batch_size"].value() == 4
+    assert form.context["form"]["gradient_checkpointing"].value() is True
+    assert "changed so that it does not fail again" in text_of(form)
+    plain = engineer.get(url("new_run", project.pk) + f"?stage=sft&from={run.pk}")
+    assert plain.context["form"]["micro_batch_size"].value() == 0
+
+
 def test_it_shows_samples_and_log_as_text(engineer: Client, project: Project) -> None:
     nasty = "<script>alert(1)</script>"
     samples = [{"prompt": nasty, "before": nasty, "after": nasty}]
@@ -221,6 +299,17 @@ def test_it_shows_samples_and_log_as_text(engineer: Client, project: Project) ->
     page = text_of(engineer.get(url("run", run.pk)))
     assert nasty not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+
+
+def test_it_shows_samples_at_the_same_prompts_over_the_steps(
+    engineer: Client, project: Project
+) -> None:
+    steps = [{"step": 5, "text": "early <b>"}, {"step": 10, "text": "late"}]
+    samples = [{"prompt": "p", "before": "b", "after": "a", "steps": steps}]
+    run = make_run(project, state="running", started_at=timezone.now(), samples=samples)
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert "While it trained" in page
+    assert page.index("early &lt;b&gt;") < page.index("late")
 
 
 def test_it_shows_the_held_out_accuracy_with_its_interval_and_n(
@@ -270,6 +359,62 @@ def test_it_tells_how_many_runs_are_ahead(engineer: Client, project: Project) ->
     make_run(project)
     last = make_run(project)
     assert "2 runs ahead" in text_of(engineer.get(url("run", last.pk)))
+
+
+def test_it_shows_the_line_and_why_each_waits(
+    engineer: Client, project: Project, charlie: User
+) -> None:
+    other = Project.objects.create(name="Other", created_by=charlie)
+    first, second = make_run(project), make_run(project)
+    foreign = make_run(other, priority=1)
+    page = text_of(engineer.get(url("runs", project.pk)))
+    assert page.index(f'id="line-{first.pk}"') < page.index(f'id="line-{second.pk}"')
+    assert "a run of another project goes before it: it has a higher priority" in page
+    assert f"Run {first.pk} (sft) goes before it: it came first" in page
+    assert f'id="line-{foreign.pk}"' not in page
+
+
+def test_it_says_which_run_holds_the_device(engineer: Client, project: Project) -> None:
+    make_run(project)
+    busy = make_run(project, state="running", device="box/training", started_at=timezone.now())
+    page = text_of(engineer.get(url("runs", project.pk)))
+    assert f"Run {busy.pk} (sft) runs on box/training: one run at a time" in page
+
+
+def test_it_says_when_no_worker_comes(engineer: Client, project: Project) -> None:
+    run = make_run(project)
+    assert "next in line" in text_of(engineer.get(url("runs", project.pk)))
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Run.objects.filter(id=run.pk).update(created_at=long_ago)
+    page = text_of(engineer.get(url("runs", project.pk)))
+    assert "see that a worker of the queue “training” is running" in page
+
+
+def test_a_run_is_moved_up_and_down_the_line(engineer: Client, project: Project) -> None:
+    run = make_run(project)
+    address = url("set_priority", project.pk)
+    for verb, priority in (("raise", 1), ("raise", 1), ("lower", 0), ("lower", -1)):
+        response = engineer.post(address, {verb: str(run.pk)})
+        assert response.headers["Location"] == url("runs", project.pk)
+        run.refresh_from_db()
+        assert run.priority == priority
+
+
+def test_a_run_that_goes_already_keeps_its_place(engineer: Client, project: Project) -> None:
+    run = make_run(project, state="running", started_at=timezone.now())
+    page = engineer.post(url("set_priority", project.pk), {"raise": str(run.pk)}, follow=True)
+    assert "does not wait any more" in text_of(page)
+
+
+def test_only_engineers_of_its_project_move_a_run(
+    client: Client, engineer: Client, project: Project, bob: User, charlie: User
+) -> None:
+    other = make_run(Project.objects.create(name="Other", created_by=charlie))
+    address = url("set_priority", project.pk)
+    assert engineer.post(address, {"raise": str(other.pk)}).status_code == 404
+    assert engineer.get(address).status_code == 405
+    client.force_login(bob)
+    assert client.post(address, {"raise": str(make_run(project).pk)}).status_code == 404
 
 
 def test_it_lists_only_this_projects_runs(

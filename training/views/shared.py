@@ -45,6 +45,16 @@ class Live:
     seconds: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A small chart with its heading and how to read it."""
+
+    title: str
+    note: str
+    svg: str
+    names: list[str]
+
+
 def show_page(
     request: AuthenticatedRequest,
     project: Project,
@@ -93,7 +103,8 @@ def _ahead(run: Run) -> int:
         return 0
     queue = lifecycle.QUEUES[Stage(run.stage)]
     stages = [stage for stage, name in lifecycle.QUEUES.items() if name == queue]
-    before = Q(state=Run.State.RUNNING) | Q(state=Run.State.QUEUED, id__lt=run.pk)
+    sooner = Q(priority__gt=run.priority) | Q(priority=run.priority, id__lt=run.pk)
+    before = Q(state=Run.State.RUNNING) | Q(state=Run.State.QUEUED) & sooner
     # It may have been taken since it was read; it is never ahead of itself.
     return Run.objects.filter(before, stage__in=stages).exclude(id=run.pk).count()
 
