@@ -12,8 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from annotations.models import Project, User
 from training.models import Metric, Run
-from training.tests.factories import make_run, make_snapshot
-from training.tests.test_pages_runs import of_known_size
+from training.tests.factories import make_run, make_snapshot, of_known_size
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

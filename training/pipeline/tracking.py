@@ -77,13 +77,12 @@ def tracked(job: Job, report: Report) -> Iterator[Report]:
 
 def open_trackers(job: Job) -> list[Tracker]:
     """Return the run's trackers, TensorBoard's files first; of several processes one has them."""
-    if not is_first():
+    if not is_first() or not isinstance(job.config, TrainConfig):
         return []
     events = EventFile(Path(job.work_dir) / FOLDER)
     trackers = [Tracker(events.add, lambda: None)]
-    name = job.config.track_with if isinstance(job.config, TrainConfig) else ""
-    if name:
-        trackers.append(OPENERS[name](job))
+    if job.config.track_with:
+        trackers.append(OPENERS[job.config.track_with](job))
     return trackers
 
 

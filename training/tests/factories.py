@@ -12,7 +12,7 @@ from django.conf import settings
 
 from annotations.models import Project
 from training.models import Checkpoint, DatasetSnapshot, Run, Stage
-from training.pipeline.config import CONFIGS
+from training.pipeline.config import CONFIGS, LORA_TARGETS
 from training.services import CONTENT_OF
 
 COLUMNS_OF: dict[str, tuple[dict[str, Any], ...]] = {
@@ -31,6 +31,23 @@ def make_base_folder(folder: Path) -> Path:
         (folder / name).write_text("{}")
     write_safetensors(folder / "model.safetensors", {})
     return folder
+
+
+def of_known_size(project: Project) -> Checkpoint:
+    """Return a base model whose files say how large it is."""
+    folder = make_base_folder(Path(settings.ARTIFACTS_ROOT) / "sized")
+    base = make_base(project, name="sized", path=str(folder))
+    config = {
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 32,
+        "max_position_embeddings": 512,
+    }
+    Path(base.path, "config.json").write_text(json.dumps(config))
+    names = [f"model.layers.0.x.{name}.weight" for name in LORA_TARGETS]
+    write_safetensors(Path(base.path, "model.safetensors"), dict.fromkeys(names, (8, 8)))
+    return base
 
 
 def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:

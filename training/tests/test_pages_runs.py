@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Project, User
 from training.models import Checkpoint, Evaluation, Metric, Run
-from training.pipeline.config import LORA_TARGETS, SFTConfig
+from training.pipeline.config import SFTConfig
 from training.tests.factories import (
     make_base,
-    make_base_folder,
     make_checkpoint,
     make_run,
     make_snapshot,
-    write_safetensors,
+    of_known_size,
 )
 
 
@@ -83,26 +79,10 @@ def test_it_shows_why_a_snapshot_is_too_small(engineer: Client, project: Project
     assert not Run.objects.exists()
 
 
-def of_known_size(project: Project) -> Checkpoint:
-    """Return a base model whose files say how large it is."""
-    folder = make_base_folder(Path(settings.ARTIFACTS_ROOT) / "sized")
-    base = make_base(project, name="sized", path=str(folder))
-    config = {
-        "hidden_size": 8,
-        "num_attention_heads": 2,
-        "num_hidden_layers": 1,
-        "vocab_size": 32,
-        "max_position_embeddings": 512,
-    }
-    Path(base.path, "config.json").write_text(json.dumps(config))
-    names = [f"model.layers.0.x.{name}.weight" for name in LORA_TARGETS]
-    write_safetensors(Path(base.path, "model.safetensors"), dict.fromkeys(names, (8, 8)))
-    return base
-
-
 def test_it_tells_what_a_run_needs_before_it_starts(engineer: Client, project: Project) -> None:
-    data = sft_data(project, parent=of_known_size(project).pk)
-    form = engineer.get(url("new_run", project.pk) + "?stage=sft")
+    sized = of_known_size(project)
+    data = sft_data(project, parent=sized.pk)
+    form = engineer.get(url("new_run", project.pk) + f"?stage=sft&parent={sized.pk}")
     asked = engineer.post(url("estimate_run", project.pk) + "?stage=sft", data)
     again = engineer.post(url("new_run", project.pk) + "?stage=sft", data | {"estimate": "1"})
     for page in map(text_of, (form, asked, again)):

@@ -16,7 +16,7 @@ from annotations.models import Project
 from training import lifecycle, tasks
 from training.models import Run
 from training.tests import scripted
-from training.tests.factories import make_base, make_checkpoint, make_snapshot
+from training.tests.factories import make_base, make_checkpoint, make_snapshot, of_known_size
 
 Train = Callable[..., str]
 
@@ -63,6 +63,12 @@ def test_it_starts_a_run_and_tells_its_steps_and_its_end(train: Train) -> None:
     assert "waits for a free training worker" in told
     assert "step 6: loss 0.167" in told
     assert f"checkpoint sft-{run.pk}" in told
+
+
+def test_it_tells_what_the_run_needs(train: Train, ready: Project) -> None:
+    of_known_size(ready)
+    told = train("--parent", "sized", "--detach")
+    assert "At its peak it needs about 0.6 GB" in told
 
 
 def test_overrides_beat_the_preset(train: Train) -> None:

@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.http import Http404
 
 from annotations import access as collecting
-from training import access, figures, selectors, services
+from training import access, artifacts, figures, selectors, services
 from training.charts import short
+from training.forecast import forecast
 from training.forms import TRAINED_STAGES, RunForm, config_fields, posted, run_defaults
 from training.models import Checkpoint, Run
 from training.pipeline.config import read_settings
@@ -52,6 +53,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         run = self.start(options)
         self.stdout.write(f"{run} is queued.")
+        self.tell_needs(run)
         if options["detach"]:
             return
         try:
@@ -93,6 +95,17 @@ class Command(BaseCommand):
             )
         except services.ServiceError as error:
             raise _refusal(str(error)) from None
+
+    def tell_needs(self, run: Run) -> None:
+        """Print what the run is reckoned to need, beside what is free here."""
+        found = forecast(artifacts.job_for(run))
+        if found.peak:
+            self.stdout.write(
+                f"At its peak it needs about {found.peak} in {found.number_type}; {found.free} of "
+                f"{found.total} of this machine's {found.where} are free now."
+            )
+        if found.warning:
+            self.stdout.write(self.style.WARNING(found.warning))
 
     def watch(self, run: Run) -> None:
         """Print what changes until the run has ended."""

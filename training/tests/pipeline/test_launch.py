@@ -62,7 +62,7 @@ def test_two_processes_learn_what_one_does(make_job: MakeJob, tmp_path: Path) ->
     together = said(process)
     assert process.wait() == 0, (tmp_path / "log.txt").read_text()[-3000:]
     assert losses(together) == pytest.approx(losses(events), abs=1e-4)
-    assert len(losses(together)) == len(losses(events)) == 3
+    assert len(losses(together)) == len(losses(events)) == 4
     (done,) = [event for event in together if event["event"] == "done"]
     # Each process averages over batches of its own: the weights are equal, the means nearly so.
     assert done["results"]["eval_loss"] == pytest.approx(results["eval_loss"], abs=1e-2)
