@@ -164,7 +164,7 @@ def _answers(run: Run, path: Path) -> Iterator[annotation_services.Answer]:
 def _killed(outcome: Outcome, remedy: dict[str, Any]) -> str:
     return (
         f"The training process was killed ({outcome.signal_name}). Most often the machine ran out "
-        f"of memory: start again with {failures.in_words(remedy)}. It happened"
+        f"of memory. {failures.cure(remedy)} It happened"
     )
 
 

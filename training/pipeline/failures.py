@@ -17,6 +17,10 @@ from training.pipeline.preflight import estimate_of
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 DISK_FULL = ("no space left on device", "os error 28", "disk quota exceeded")
 """How libraries that are not written in Python say so."""
+SHORTEST = 16
+"""Tokens below which texts are not shortened any more."""
+LEAST_OF_KTO = 2
+"""Rows: its KL is estimated within a batch."""
 
 
 def explain(error: BaseException, job: Job | None) -> PipelineError | None:
@@ -43,35 +47,56 @@ def for_memory(config: AnyConfig) -> dict[str, Any]:
     {'max_length': 128}
     """
     has = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    change: dict[str, Any] = {}
-    if "micro_batch_size" in has:
-        whole = has.get("minibatch_size", has["batch_size"])
-        if smaller := _half(has["micro_batch_size"] or whole, whole):
-            change["micro_batch_size"] = smaller
-    elif "minibatch_size" in has:
-        if smaller := _half(has["minibatch_size"], has["batch_size"]):
-            change["minibatch_size"] = smaller
-    elif smaller := _half(has["batch_size"], has["batch_size"]):
-        change["batch_size"] = smaller
+    change = _fewer_rows(has)
     if has.get("gradient_checkpointing") is False:
         change["gradient_checkpointing"] = True
     if not change:
-        name = next(name for name in ("max_length", "max_new_tokens") if name in has)
-        change[name] = max(16, has[name] // 2)
+        change = _shorter_texts(has)
     return change
 
 
-def in_words(change: dict[str, Any]) -> str:
-    """Return the change as a sentence asks for it.
+def _fewer_rows(has: dict[str, Any]) -> dict[str, Any]:
+    """Return half as many rows at a time, by a setting that learns the same if there is one."""
+    whole = has.get("batch_size", 1) // has.get("processes", 1)
+    change: dict[str, Any] = {}
+    if "micro_batch_size" in has:
+        whole = has.get("minibatch_size", whole)
+        if smaller := _half(has["micro_batch_size"] or whole, whole):
+            change["micro_batch_size"] = smaller
+    elif "minibatch_size" in has:
+        if smaller := _half(has["minibatch_size"], whole):
+            change["minibatch_size"] = smaller
+    elif (smaller := _half(whole, whole)) and not (
+        has["stage"] == "kto" and smaller < LEAST_OF_KTO
+    ):
+        change["batch_size"] = smaller
+    if smaller := has.get("sampling_batch_size", 0) // 2:
+        change["sampling_batch_size"] = smaller
+    return change
 
-    >>> in_words({"micro_batch_size": 4, "gradient_checkpointing": True})
-    'micro_batch_size 4 and gradient_checkpointing on'
+
+def _shorter_texts(has: dict[str, Any]) -> dict[str, Any]:
+    for name in ("max_length", "max_new_tokens"):
+        if has.get(name, 0) > SHORTEST:
+            return {name: max(SHORTEST, has[name] // 2)}
+    return {}
+
+
+def cure(change: dict[str, Any]) -> str:
+    """Return the change as a sentence asks for it, or another cure where no setting is left.
+
+    >>> cure({"micro_batch_size": 4, "gradient_checkpointing": True})
+    'Start again with micro_batch_size 4 and gradient_checkpointing on.'
+    >>> cure({})
+    'Free some memory on that machine, or choose a larger one, and start again.'
     """
+    if not change:
+        return "Free some memory on that machine, or choose a larger one, and start again."
     words = [
         f"{name} {'on' if value is True else 'off' if value is False else value}"
         for name, value in change.items()
     ]
-    return " and ".join(words)
+    return f"Start again with {' and '.join(words)}."
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -99,7 +124,7 @@ def _disk_full(job: Job | None) -> PipelineError:
         where += f": {left} are left where {job.work_dir} lies"
     return PipelineError(
         f"{where}. Nothing half-written counts as a checkpoint. Free some space and start the run "
-        "again; a larger checkpoint_every or a smaller lora_rank writes less."
+        "again."
     )
 
 
@@ -108,9 +133,7 @@ def _out_of_memory(job: Job | None) -> PipelineError:
         return PipelineError("The machine ran out of memory. Free some and start the run again.")
     needed, change = _estimate_of(job), for_memory(job.config)
     about = f" It was reckoned to need up to {needed}." if needed else ""
-    return PipelineError(
-        f"The device ran out of memory.{about} Start again with {in_words(change)}.", change=change
-    )
+    return PipelineError(f"The device ran out of memory.{about} {cure(change)}", change=change)
 
 
 def _estimate_of(job: Job) -> str:

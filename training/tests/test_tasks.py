@@ -122,7 +122,7 @@ def test_a_run_that_was_killed_again_and_again_asks_for_less_memory(
         carried_out(run)
     assert run.state == State.FAILED
     assert run.remedy == {"micro_batch_size": 4, "gradient_checkpointing": True}
-    assert "start again with micro_batch_size 4" in run.error
+    assert "Start again with micro_batch_size 4" in run.error
 
 
 def test_it_makes_a_reward_model_of_a_reward_run(

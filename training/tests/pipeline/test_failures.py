@@ -62,16 +62,18 @@ def test_a_loss_that_is_no_number_asks_for_a_lower_learning_rate() -> None:
 @pytest.mark.parametrize(
     "config",
     [
+        *(config() for config in CONFIGS.values()),
+        SFTConfig(batch_size=8, processes=4),
+        CONFIGS["kto"](batch_size=2),
         SFTConfig(batch_size=6),
         SFTConfig(batch_size=1),
         RewardConfig(batch_size=1),
         PPOConfig(batch_size=12, minibatch_size=6),
         PPOConfig(batch_size=4, minibatch_size=1),
-        CONFIGS["sample"](),
     ],
 )
 def test_every_cure_is_a_setting_that_can_run(config: Any) -> None:
     for _ in range(12):
         values = config.to_dict() | for_memory(config)
-        assert values != config.to_dict() or values.get("max_length", 16) == 16
+        assert values != config.to_dict() or values.get("max_length", 16) <= 16
         config = parse_config(config.stage, values)
