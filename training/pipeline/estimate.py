@@ -27,6 +27,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from math import ceil
 from pathlib import Path
 
 from training.pipeline.config import (
@@ -174,10 +175,12 @@ def longest_prompt(path: Path) -> int:
 def in_words(size: float) -> str:
     """Return a number of bytes as people write it.
 
-    >>> in_words(850 * 2**20), in_words(9.63 * 2**30), in_words(140 * 2**30)
-    ('0.8 GB', '9.6 GB', '140 GB')
+    >>> in_words(50 * 2**20), in_words(850 * 2**20), in_words(9.63 * 2**30), in_words(140 * 2**30)
+    ('50 MB', '0.8 GB', '9.6 GB', '140 GB')
     """
     gigabytes = size / 2**30
+    if gigabytes < 0.1:
+        return f"{ceil(size / 2**20)} MB"
     return f"{gigabytes:.0f} GB" if gigabytes >= 100 else f"{gigabytes:.1f} GB"
 
 
@@ -189,8 +192,9 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
             return _Load(tokens, tokens, config.max_length, checkpointing=_computes_again(config))
         case RewardConfig():
             return _Load(max(TOKENS_AT_ONCE, config.max_length), 0, config.max_length)
-        case DPOConfig() | KTOConfig():  # two sequences at least: a pair, a row and a stranger's
-            tokens = max(TOKENS_AT_ONCE, 2 * config.max_length)
+        case DPOConfig() | KTOConfig():  # two sequences at least: a pair, or a row and a stranger's
+            fewest = 2 * config.max_length
+            tokens = max(fewest, min(TOKENS_AT_ONCE, config.batch_size * fewest))
             return _Load(tokens, tokens, config.max_length, frozen_adapters=1)
         case PPOConfig() | GroupConfig():
             length = prompt_tokens + config.max_new_tokens

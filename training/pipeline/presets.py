@@ -243,7 +243,7 @@ PRESETS: dict[str, tuple[Preset, ...]] = {
                 "learning_rate": 2e-4,
                 "best_of": 16,
                 "max_new_tokens": 256,
-                "max_length": 1024,
+                "max_length": 768,
                 "checkpoint_every": 50,
             },
         ),

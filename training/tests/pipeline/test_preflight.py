@@ -12,11 +12,22 @@ import pytest
 
 from training.pipeline import preflight, reward, train, trainers
 from training.pipeline.checkpoints import seal
-from training.pipeline.config import AnyConfig, Job, KTOConfig, PPOConfig, RewardConfig, SFTConfig
+from training.pipeline.config import (
+    AnyConfig,
+    ExportConfig,
+    Job,
+    KTOConfig,
+    PPOConfig,
+    RejectionConfig,
+    RewardConfig,
+    SFTConfig,
+    parse_config,
+)
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import TOKENS_AT_ONCE, estimate
 from training.pipeline.machine import Memory
-from training.pipeline.shapes import Shape, read_shape
+from training.pipeline.presets import PRESETS
+from training.pipeline.shapes import Shape, Tensor, read_shape
 from training.tests.factories import write_safetensors
 
 CONFIG = {
@@ -232,6 +243,62 @@ def test_an_estimate_by_hand(base: Path) -> None:
     assert found.adapters == 16 * 32
     assert found.activations == 48 * (12 * 8 + 2 * 4 + 4 * 16) * 2
     assert found.logits == 48 * 32 * (2 + 12)
+
+
+def test_every_weight_trained_takes_sixteen_bytes(base: Path) -> None:
+    shape = read_shape(base)
+    assert shape is not None
+    config = SFTConfig(full=True, learning_rate=2e-5, lora_layers=1)
+    found = estimate(config, shape, in_bfloat16=True)
+    assert found is not None
+    assert (found.weights, found.adapters) == (16 * shape.parameters, 0)
+    assert found.disk > 28 * shape.parameters  # two resume points of 12 bytes, the model of 4
+
+
+def test_export_writes_the_whole_model(base: Path) -> None:
+    shape = read_shape(base)
+    assert shape is not None
+    whole, half = (
+        estimate(ExportConfig(half_precision=half), shape, in_bfloat16=True)
+        for half in (False, True)
+    )
+    assert whole is not None
+    assert half is not None
+    assert whole.disk - half.disk == 2 * shape.parameters
+
+
+def test_rejection_needs_what_its_larger_part_needs(base: Path) -> None:
+    shape = read_shape(base)
+    assert shape is not None
+    config = RejectionConfig(best_of=4)
+    parts = (config, config.sampling(), config.fine_tuning())
+    found = [estimate(part, shape, in_bfloat16=True) for part in parts]
+    whole, *of_parts = (one for one in found if one is not None)
+    assert whole.peak == max(part.peak for part in of_parts)
+    assert whole.disk == max(part.disk for part in of_parts)
+
+
+@pytest.mark.parametrize("stage", list(PRESETS))
+def test_the_presets_for_7b_fit_into_80_gb(stage: str) -> None:
+    """The sizes are Qwen2.5-7B's, whose vocabulary is the largest of its kind."""
+    width, inner, narrow, vocabulary, layers = 3584, 18944, 512, 152_064, 28
+    linears = {
+        "q_proj": (width, width),
+        "k_proj": (narrow, width),
+        "v_proj": (narrow, width),
+        "o_proj": (width, width),
+        "gate_proj": (inner, width),
+        "up_proj": (inner, width),
+        "down_proj": (width, inner),
+    }
+    tensors = [Tensor("embed.weight", (vocabulary, width)), Tensor("head", (vocabulary, width))]
+    for layer in range(layers):
+        tensors += [Tensor(f"model.layers.{layer}.{n}.weight", s) for n, s in linears.items()]
+    shape = Shape(tuple(tensors), width, inner, layers, 28, narrow, vocabulary, 32_768)
+    (preset,) = [one for one in PRESETS[stage] if one.name == "7b"]
+    found = estimate(parse_config(stage, preset.values), shape, in_bfloat16=True, prompt_tokens=512)
+    assert found is not None
+    assert found.peak < 80e9
 
 
 def test_smaller_settings_need_less(base: Path) -> None:
