@@ -221,22 +221,23 @@ class DPOConfig(TrainConfig):
 
     stage: Literal["dpo"] = field(default="dpo", init=False)
     learning_rate: float = 2e-5
-    """Peak learning rate of AdamW. DPO wants a tenth of what SFT does, or answers fall apart."""
+    """Peak learning rate of AdamW. DPO wants a tenth of what SFT does, or answers fall apart
+    (Tunstall et al. 2023, arXiv:2310.16944: 5e-7 for full fine-tuning)."""
     batch_size: int = 8
-    """Preference pairs per optimiser update."""
+    """Preference pairs per optimiser update. Tunstall et al. 2023: 32."""
     epochs: float = 1.0
-    """Passes over the pairs. More than one or two overfits, as with a reward model."""
+    """Passes over the pairs. Tunstall et al. 2023: one to three; more than one overfits."""
     beta: float = 0.1
     """How dearly moving away from the reference is paid: 0.1 as in the paper, 0.5 for small
-    steps (Rafailov et al. 2023)."""
+    steps (Rafailov et al. 2023, arXiv:2305.18290)."""
     sft_coef: float = 0.0
     """Weight of the SFT loss on what was chosen, which keeps it from becoming less likely; Llama 3
-    used 0.2. 0 is plain DPO."""
+    used 0.2 (arXiv:2407.21783, §4.1.4). 0 is plain DPO."""
     max_length: int = 256
-    """Longest prompt plus completion in tokens; pairs with a longer one are counted and left
-    out."""
+    """Longest prompt plus completion in tokens; pairs with a longer one are counted and left out.
+    Memory grows with it."""
     min_pairs: int = 50
-    """Fewest preference pairs worth training on."""
+    """Fewest preference pairs worth training on: our rule of thumb, no law."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -253,20 +254,21 @@ class KTOConfig(TrainConfig):
 
     stage: Literal["kto"] = field(default="kto", init=False)
     learning_rate: float = 2e-5
-    """Peak learning rate of AdamW. KTO wants a tenth of what SFT does, or answers fall apart."""
+    """Peak learning rate of AdamW. KTO wants a tenth of what SFT does, or answers fall apart
+    (Ethayarajh et al. 2024, arXiv:2402.01306: 5e-7 for full fine-tuning)."""
     batch_size: int = 16
     """Judged completions per optimiser update. The KL is estimated within a batch: at least 2."""
     epochs: float = 1.0
-    """Passes over the judged completions."""
+    """Passes over the judged completions. Ethayarajh et al. 2024: one."""
     beta: float = 0.1
-    """How dearly moving away from the reference is paid (Ethayarajh et al. 2024)."""
+    """How dearly moving away from the reference is paid (Ethayarajh et al. 2024: 0.1)."""
     desirable_weight: float | None = None
     """Weight of good completions where bad ones weigh 1. Empty: the rarer kind weighs as much in
-    all as the other."""
+    all as the other (Ethayarajh et al. 2024, eq. 8)."""
     max_length: int = 256
     """Longest prompt plus completion in tokens; longer rows are counted and left out."""
     min_rows: int = 50
-    """Fewest judged completions worth training on."""
+    """Fewest judged completions worth training on: our rule of thumb, no law."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -358,11 +360,13 @@ class GroupConfig(TrainConfig):
     learning_rate: float = 5e-5
     """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
     batch_size: int = 32
-    """Completions per step; each step is one optimiser update on new ones."""
+    """Completions per step; each step is one optimiser update on new ones. DeepSeekMath: 1024
+    (arXiv:2402.03300, §4.2)."""
     minibatch_size: int = 16
     """Completions whose activations are in memory at a time; what is learned is the same."""
     group_size: int = 8
-    """Completions of one prompt, each measured against the others. Two can tell little apart."""
+    """Completions of one prompt, each measured against the others. Two can tell little apart;
+    DeepSeekMath draws 64, Ahmadian et al. 2024 (arXiv:2402.14740) two to four."""
     steps: int = 40
     """Steps, each of which draws batch_size completions and learns from them once."""
     max_new_tokens: int = 32
@@ -372,7 +376,8 @@ class GroupConfig(TrainConfig):
     beta: float
     """Price of the KL to the reference model."""
     missing_eos_penalty: float = 1.0
-    """Taken from the reward of a completion that never ended."""
+    """Taken from the reward of a completion that never ended (Huang et al. 2024,
+    arXiv:2403.17031)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -397,10 +402,11 @@ class GRPOConfig(GroupConfig):
 
     stage: Literal["grpo"] = field(default="grpo", init=False)
     beta: float = 0.04
-    """Price of one nat of KL to the reference model, per token, in the loss (DeepSeekMath)."""
+    """Price of one nat of KL to the reference model, per token, in the loss (DeepSeekMath,
+    arXiv:2402.03300, §4.2)."""
     scale_rewards: bool = True
     """Divide a group's advantages by its spread (DeepSeekMath); without, prompts whose completions
-    score alike count less (Dr. GRPO)."""
+    score alike count less (Dr. GRPO: Liu et al. 2025, arXiv:2503.20783)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,7 +415,8 @@ class RLOOConfig(GroupConfig):
 
     stage: Literal["rloo"] = field(default="rloo", init=False)
     beta: float = 0.05
-    """Price of one nat of KL to the reference model, taken from the reward (Ahmadian et al.)."""
+    """Price of one nat of KL to the reference model, taken from the reward (Ahmadian et al.
+    2024, arXiv:2402.14740)."""
 
 
 def _check_sampling(config: object) -> None:
@@ -466,7 +473,7 @@ class RejectionConfig(TrainConfig):
     """Completions per optimiser update."""
     best_of: int = 8
     """Candidates drawn for each prompt, of which the reward model keeps one. Twice as many moves
-    the policy by at most 0.7 nats more."""
+    the policy by at most 0.7 nats more (Stiennon et al. 2020, arXiv:2009.01325)."""
     temperature: float = 1.0
     """Sampling temperature of the candidates."""
     max_new_tokens: int = 48
@@ -478,7 +485,7 @@ class RejectionConfig(TrainConfig):
     max_length: int = 256
     """Longest prompt plus completion in tokens; longer rows are counted and left out."""
     min_rows: int = 8
-    """Fewest completions worth training on."""
+    """Fewest completions worth training on: our rule of thumb, no law."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
