@@ -61,9 +61,51 @@ class Panel:
     note: str = ""
 
 
+SERIES_NAMES = {
+    "completions/mean_length": "mean",
+    "completions/min_length": "shortest",
+    "completions/max_length": "longest",
+}
+"""Of metrics that share a chart, where the metric's own name does not tell them apart."""
+
+
+def series_name(metric: str) -> str:
+    """Return what tells a metric from the others on its chart.
+
+    >>> [series_name(name) for name in ("loss", "eval_loss", "rewards/chosen")]
+    ['training', 'held out', 'chosen']
+    """
+    if metric in SERIES_NAMES:
+        return SERIES_NAMES[metric]
+    if "/" in metric:
+        return metric.rpartition("/")[2]
+    return "held out" if metric.startswith("eval_") else "training"
+
+
+def metric_title(metric: str) -> str:
+    """Return the heading of a metric that no panel knows.
+
+    >>> metric_title("eval_mean_surprise")
+    'Mean surprise, held out'
+    """
+    held_out = ", held out" if metric.startswith("eval_") else ""
+    words = metric.removeprefix("eval_").replace("_", " ").replace("/", ", ")
+    return words[:1].upper() + words[1:] + held_out
+
+
 _OF_SFT = (
-    Panel("Loss", ("loss", "eval_loss"), "Down is good; eval_loss rising means overfitting."),
-    Panel("Token accuracy", ("mean_token_accuracy",)),
+    Panel("Loss", ("loss", "eval_loss"), "Down is good; held out rising means overfitting."),
+    Panel(
+        "Token accuracy",
+        ("mean_token_accuracy", "eval_mean_token_accuracy"),
+        "How often the likeliest token is the right one.",
+    ),
+    Panel(
+        "Entropy",
+        ("entropy", "eval_entropy"),
+        "Nats per token. Falling to 0 means one answer to everything.",
+    ),
+    Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
     Panel("Learning rate", ("learning_rate",)),
 )
 _OF_GROUPS = (

@@ -8,12 +8,24 @@ from math import sqrt
 from typing import Any
 
 from training import figures, selectors
-from training.charts import PANELS, SERIES_CLASSES, Panel, Point, Series
+from training.charts import (
+    PANELS,
+    SERIES_CLASSES,
+    Panel,
+    Point,
+    Series,
+    metric_title,
+    series_name,
+)
 from training.models import Run
 
 MOST_RUNS = SERIES_CLASSES
 """More lines than colours can't be told apart."""
-FRONTIERS = {"ppo": ("objective/kl", "objective/scores")}
+FRONTIERS = {
+    "ppo": ("objective/kl", "objective/scores"),
+    "grpo": ("kl", "reward"),
+    "rloo": ("kl", "reward"),
+}
 """Of stages that move away from a reference: the metrics of how far, and of what it brought."""
 
 
@@ -61,14 +73,14 @@ def curves_together(runs: Sequence[Run]) -> list[tuple[Panel, list[Series]]]:
     """Return every metric that any of the runs reported, one line for each run."""
     curves = {run.pk: selectors.run_curves(run) for run in runs}
     known = [
-        Panel(name if len(panel.names) > 1 else panel.title, (name,), panel.note)
+        Panel(_title(panel, name), (name,), panel.note)
         for panel in PANELS.get(runs[0].stage, ())
         for name in panel.names
     ]
     names = {name for panel in known for name in panel.names}
     others = sorted({name for one in curves.values() for name in one} - names)
     drawn = []
-    for panel in [*known, *(Panel(name, (name,)) for name in others)]:
+    for panel in [*known, *(Panel(metric_title(name), (name,)) for name in others)]:
         lines = [Series(f"run {run.pk}", curves[run.pk].get(panel.names[0], ())) for run in runs]
         if any(line.points for line in lines):
             drawn.append((panel, lines))
@@ -87,6 +99,10 @@ def frontier(run: Run, curves: dict[str, list[tuple[int, float]]] | None = None)
     return [
         (sqrt(max(kl, 0.0)), scores[step]) for step, kl in curves.get(kl_name, ()) if step in scores
     ]
+
+
+def _title(panel: Panel, name: str) -> str:
+    return f"{panel.title}, {series_name(name)}" if len(panel.names) > 1 else panel.title
 
 
 def _row(name: str, values: list[Any]) -> Row:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,19 @@ MAIN_FIELDS = {
 """The settings that matter first; the others wait under "More settings"."""
 
 
+LABELS = {
+    "full": "Train every weight",
+    "kl_coef": "KL coefficient",
+    "lam": "GAE lambda",
+    "looks": "Looks while it trains",
+    "missing_eos_penalty": "Penalty for no end",
+    "ppo_epochs": "PPO epochs",
+    "sft_coef": "SFT weight",
+    "value_coef": "Value loss weight",
+}
+"""Of settings whose names are too short to be read."""
+
+
 class PlainForm(forms.Form):
     """A form whose labels end without a colon."""
 
@@ -68,6 +82,12 @@ class ConfigForm(PlainForm):
         values = super().clean() or self.cleaned_data
         self._check_config(values)
         return values
+
+    def use_labels(self) -> None:
+        """Call settings in what was refused as the page calls them."""
+        for errors in self.errors.as_data().values():
+            for error in errors:
+                error.message = in_labels(str(error.message))
 
     def config(self) -> dict[str, Any]:
         """Return the checked settings as `start_run` takes them."""
@@ -99,9 +119,10 @@ class ConfigForm(PlainForm):
             try:
                 parse_config(self.stage, rest)
             except PipelineError as error:
-                name = next((n for n in rest if str(error).startswith(f"{n} ")), None)
-                self.add_error(name, str(error))
-                if name is None:
+                name = next((n for n in names if str(error).startswith(f"{n} ")), None)
+                if name not in self.errors:  # else its default does not go with the others either
+                    self.add_error(name, str(error))
+                if name is None or name not in rest:
                     return
                 del rest[name]
             else:
@@ -453,6 +474,35 @@ def config_help(stage: str) -> dict[str, str]:
     return found
 
 
+def label_of(name: str) -> str:
+    """Return a setting's name as the form has it.
+
+    >>> label_of("lora_rank"), label_of("lam"), label_of("min_pairs")
+    ('LoRA rank', 'GAE lambda', 'Min pairs')
+    """
+    label = name.replace("_", " ").replace("kl", "KL").replace("lora", "LoRA")
+    return LABELS.get(name, label[0].upper() + label[1:])
+
+
+def in_labels(text: str) -> str:
+    """Return a message of the pipeline with its settings called as the form calls them.
+
+    >>> in_labels("Raise max_length or lower min_pairs.")
+    'Raise “Max length” or lower “Min pairs”.'
+    >>> in_labels("epochs is 0; fewer epochs than 0.01 are none.")
+    '“Epochs” is 0; fewer epochs than 0.01 are none.'
+    """
+    return _setting_names().sub(lambda found: f"“{label_of(found[0])}”", text)
+
+
+@functools.cache
+def _setting_names() -> re.Pattern[str]:
+    """Return what finds settings in a text; a name of one word is one at its beginning alone."""
+    names = {field.name for config in CONFIGS.values() for field in dataclasses.fields(config)}
+    long = "|".join(sorted(name for name in names if "_" in name))
+    return re.compile(rf"\b(?:{long})\b|^(?:{'|'.join(sorted(names))})(?= is| needs| must)")
+
+
 def total_rows(snapshot: DatasetSnapshot) -> int:
     """Return how many rows the snapshot holds over all splits."""
     rows = snapshot.counts.get("rows", 0)
@@ -472,10 +522,9 @@ def _field_docstrings(config: type) -> Iterator[tuple[str, str]]:
 def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
     hint = get_type_hints(CONFIGS[stage])[field.name]
     kinds = get_args(hint) or (hint,)
-    label = field.name.replace("_", " ").replace("kl", "KL").replace("lora", "LoRA")
     options: dict[str, Any] = {
-        "label": label[0].upper() + label[1:],
-        "help_text": config_help(stage).get(field.name, ""),
+        "label": label_of(field.name),
+        "help_text": in_labels(config_help(stage).get(field.name, "")).replace("`", ""),
         "initial": None if field.default is dataclasses.MISSING else field.default,
         "required": type(None) not in kinds,
     }

@@ -115,8 +115,9 @@ class TrainerReporter(TrainerCallback):
             if name in values:
                 check_finite(name, values[name], state.global_step, self.learning_rate)
         skipped = (
-            *("epoch", "runtime", "per_second", "total_flos", "num_tokens"),
+            *("epoch", "runtime", "per_second", "total_flos", "num_tokens", "train_loss"),
             *("clip_ratio/", "terminated_length", "rewards/reward/"),  # always 0, or told already
+            "logits/",  # means over the vocabulary, which say nothing of the text
         )
         shown = {k: v for k, v in values.items() if not any(word in k for word in skipped)}
         if shown:

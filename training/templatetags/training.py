@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from training import examples, figures
 from training.charts import Interval, interval_chart, short
 from training.figures import Figure
-from training.forms import total_rows
+from training.forms import in_labels, label_of, total_rows
 from training.models import DatasetSnapshot, Run
 from training.selectors import NextAction, WinRate
 
@@ -33,6 +33,8 @@ register.filter("duration", figures.duration)
 register.filter("percent", figures.percent)
 register.filter("tally", examples.tally)
 register.filter("total_rows", total_rows)
+register.filter("in_labels", in_labels)
+register.filter("label", label_of)
 
 
 @register.filter
@@ -47,7 +49,7 @@ def number(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if not isinstance(value, int | float):
-        return "–" if value is None else str(value)
+        return "–" if value is None else str(value) or "none"
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else short(value)
 
 

@@ -52,9 +52,9 @@ def test_it_shows_what_differs_between_runs(engineer: Client, project: Project) 
     one = make_run(project, config=SFTConfig(epochs=1.0).to_dict())
     two = make_run(project, config=SFTConfig(epochs=5.0).to_dict(), snapshot=one.snapshot)
     page = compared(engineer, project, one, two)
-    row = page[page.index('<tr class="differs"><th scope="row">epochs') :]
+    row = page[page.index('<tr class="differs"><th scope="row">Epochs') :]
     assert row.index(">1<") < row.index(">5<")
-    assert '<tr><th scope="row">batch size' in page
+    assert '<tr><th scope="row">Batch size' in page
 
 
 def test_it_draws_their_curves_on_one_chart(engineer: Client, project: Project) -> None:

@@ -135,6 +135,20 @@ def test_it_refuses_a_micro_batch_that_does_not_divide_the_batch(project: Projec
     assert "no divisor of the 8 rows" in str(form.errors["micro_batch_size"])
 
 
+def test_it_says_once_what_does_not_go_together(project: Project) -> None:
+    form = filled(project, "sft", full="on")
+    assert list(form.errors) == ["learning_rate"]
+    assert len(form.errors["learning_rate"]) == 1
+
+
+def test_it_calls_settings_as_the_page_calls_them(project: Project) -> None:
+    form = filled(project, "sft", batch_size="8", micro_batch_size="3", full="on")
+    form.use_labels()
+    words = str(form.errors)
+    assert "“Micro batch size” 3 is no divisor" in words
+    assert not any(field.name in words.split() for field in config_fields("sft"))
+
+
 def test_it_shows_every_setting_once(project: Project) -> None:
     for stage in PRESETS:
         form = RunForm(project, stage)

@@ -246,12 +246,12 @@ def test_it_draws_the_curves_of_the_stage_and_of_unknown_metrics(
             Metric.objects.create(run=run, name=name, step=step, value=step / 2)
     page = text_of(engineer.get(url("run", run.pk)))
     assert page.count('<svg class="chart"') == 2
-    assert "surprise" in page
-    assert "eval_loss: 3 points" in page
+    assert "<strong>Surprise</strong>" in page
+    assert "held out: 3 points" in page
 
 
 def test_it_says_what_happened_and_what_to_do(engineer: Client, project: Project) -> None:
-    error = "The loss is not a number. Lower learning_rate and start again."
+    error = "The loss is not a number. Lower the learning rate and start again."
     run = make_run(project, **ended("failed", error=error, error_detail="Traceback <b>"))
     page = text_of(engineer.get(url("run", run.pk)))
     assert error in page
@@ -263,7 +263,7 @@ def test_a_failed_run_offers_the_form_with_the_cure(engineer: Client, project: P
     remedy = {"micro_batch_size": 4, "gradient_checkpointing": True}
     run = make_run(project, **ended("failed", error="Out of memory.", remedy=remedy))
     page = text_of(engineer.get(url("run", run.pk)))
-    assert "Start again with micro batch size 4 and gradient checkpointing on" in page
+    assert "Start again with Micro batch size 4 and Gradient checkpointing on" in page
     form = engineer.get(url("new_run", project.pk) + f"?stage=sft&from={run.pk}&mended=1")
     assert form.context["form"]["micro_batch_size"].value() == 4
     assert form.context["form"]["gradient_checkpointing"].value() is True

@@ -192,6 +192,8 @@ def _checkpoint_page(
     evaluations = [(one, selectors.evaluation_result(one)) for one in _evaluations(checkpoint)]
     promoted = selectors.promoted_checkpoint(checkpoint.project)
     deciding = _deciding_evaluation(checkpoint)
+    if completions_form is not None:
+        completions_form.use_labels()
     refused = completions_form or evaluation_form or promotion_form or export_form
     may_override = _may_override(request.user, checkpoint)
     context = {

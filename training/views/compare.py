@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from training import access, comparison
 from training.charts import Series, line_chart
-from training.models import Run
+from training.models import Run, Stage
 from training.views.shared import Drawn, show_page
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def compare(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     runs, left_out = chosen[: comparison.MOST_RUNS], chosen[comparison.MOST_RUNS :]
     if len(runs) == 1 and (before := comparison.earlier_run(runs[0])) is not None:
         runs = [before, *runs]
-    stage = runs[-1].stage if runs else ""
+    stage = Stage(runs[-1].stage) if runs else ""
     offered = project.runs.filter(stage=stage).select_related("parent")
     context = {
         "runs": runs,

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from training import access, artifacts, selectors, services, supervisor
-from training.charts import PANELS, Panel, Series, line_chart
+from training.charts import PANELS, Panel, Series, line_chart, metric_title, series_name
 from training.comparison import frontier
 from training.forecast import Forecast, forecast
 from training.forms import SNAPSHOT_CONTENT, TRAINED_STAGES, RunForm, posted, run_defaults
@@ -288,12 +288,16 @@ def _charts(run: Run) -> list[Drawn]:
     curves = selectors.run_curves(run)
     panels = list(PANELS.get(run.stage, ()))
     known = {name for panel in panels for name in panel.names}
-    panels += [Panel(name, (name,)) for name in sorted(curves) if name not in known]
+    others = [name for name in sorted(curves) if name not in known]
+    panels += [Panel(metric_title(name), (name,)) for name in others]
     drawn = []
     if points := frontier(run, curves):
         drawn.append(frontier_chart([Series(f"run {run.pk}", points)]))
     for panel in panels:
-        series = [Series(name, curves[name]) for name in panel.names if curves.get(name)]
+        names = [name for name in panel.names if curves.get(name)]
+        series = [
+            Series(series_name(name) if len(names) > 1 else name, curves[name]) for name in names
+        ]
         if series:
             svg = line_chart(panel.title, series)
             drawn.append(Drawn(panel.title, panel.note, svg, [s.name for s in series]))
@@ -305,6 +309,7 @@ def _new_run_page(
 ) -> HttpResponse:
     query = request.GET.copy()
     query.pop("preset", None)
+    form.use_labels()
     context = {
         "form": form,
         "stage": Stage(form.stage),

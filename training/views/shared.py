@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from training import access, lifecycle, selectors, services
+from training.forms import in_labels
 from training.models import Evaluation, Run, Stage
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def attempt(request: HttpRequest, act: Callable[[], Any]) -> None:
     try:
         act()
     except services.ServiceError as error:
-        messages.error(request, str(error))
+        messages.error(request, in_labels(str(error)))
 
 
 def run_row(run: Run) -> dict[str, Any]:
