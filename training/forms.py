@@ -8,7 +8,7 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -193,10 +193,11 @@ def run_defaults(
     policies = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD)
     rewards = project.checkpoints.filter(kind=Checkpoint.Kind.REWARD)
     snapshots = project.snapshots.filter(content=SNAPSHOT_CONTENT[stage])
+    parent = selectors.promoted_checkpoint(project) or policies.first()
     values: dict[str, Any] = {
-        "parent": selectors.promoted_checkpoint(project) or policies.first(),
+        "parent": parent,
         "snapshot": snapshots.first(),
-        "reward_checkpoint": rewards.first(),
+        "reward_checkpoint": parent and _of_same_base(parent, rewards),
     }
     values = {name: value and value.pk for name, value in values.items()}
     if earlier is not None:
@@ -208,6 +209,12 @@ def run_defaults(
         }
     found = find_preset(stage, preset)
     return values | (found.values if found else {})
+
+
+def _of_same_base(parent: Checkpoint, rewards: Iterable[Checkpoint]) -> Checkpoint | None:
+    """Return the first of the reward models that stems from what the policy stems from."""
+    base = artifacts.base_of(parent)
+    return next((one for one in rewards if artifacts.base_of(one) == base), None)
 
 
 def posted(stage: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -457,8 +464,8 @@ class PromotionForm(PlainForm):
 def config_fields(stage: str) -> list[dataclasses.Field[Any]]:
     """Return the fields of a stage's config that a person may choose, those of the stage first."""
     fields = [field for field in dataclasses.fields(CONFIGS[stage]) if field.init]
-    order = list(CONFIGS[stage].__annotations__)
-    return sorted(fields, key=lambda f: order.index(f.name) if f.name in order else len(order))
+    order = [name for config in CONFIGS[stage].__mro__ for name in inspect.get_annotations(config)]
+    return sorted(fields, key=lambda field: order.index(field.name))
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from training.forms import (
     RunForm,
     config_fields,
     config_help,
+    run_defaults,
 )
 from training.models import Checkpoint
 from training.pipeline.config import CONFIGS, parse_config
@@ -139,6 +140,14 @@ def test_it_says_once_what_does_not_go_together(project: Project) -> None:
     form = filled(project, "sft", full="on")
     assert list(form.errors) == ["learning_rate"]
     assert len(form.errors["learning_rate"]) == 1
+
+
+def test_it_offers_a_reward_model_of_the_same_base(project: Project) -> None:
+    other, mine = make_base(project, name="other"), make_base(project, name="mine")
+    fitting = make_checkpoint(project, kind=Checkpoint.Kind.REWARD, parent=mine)
+    make_checkpoint(project, kind=Checkpoint.Kind.REWARD, parent=other)
+    values = run_defaults(project, "ppo")
+    assert (values["parent"], values["reward_checkpoint"]) == (mine.pk, fitting.pk)
 
 
 def test_it_calls_settings_as_the_page_calls_them(project: Project) -> None:
