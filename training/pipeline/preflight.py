@@ -19,7 +19,16 @@ from training.pipeline.checkpoints import (
     check_model_folder,
     read_manifest,
 )
-from training.pipeline.config import AnyConfig, ExportConfig, Job, TrainConfig
+from training.pipeline.config import (
+    AnyConfig,
+    ExportConfig,
+    GroupConfig,
+    Job,
+    PPOConfig,
+    RejectionConfig,
+    SampleConfig,
+    TrainConfig,
+)
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import Estimate, estimate, in_words, longest_prompt
 from training.pipeline.machine import Memory, computes_in_bfloat16, disk_free, memory_here
@@ -77,6 +86,10 @@ def check_files(job: Job) -> None:
     if job.reward_path is not None:
         _check_same_tokenizer(Path(job.reward_path), Path(job.adapter_path or job.base_path))
         _check_same_base(Path(job.reward_path), job.provenance.get("base"))
+    elif _is_scored(job.config):
+        raise PipelineError(
+            f"{job.config.stage} needs a reward model. Train one first and choose it in the form."
+        )
 
 
 def check_rows(path: Path, stage: str) -> None:
@@ -185,6 +198,12 @@ def _labels_to_train_on(rows: Iterable[Any], stage: str) -> set[Any]:
             if len(labels) == (2 if stage == "kto" else 1):
                 break
     return labels
+
+
+def _is_scored(config: AnyConfig) -> bool:
+    if isinstance(config, SampleConfig):
+        return config.best_of > 1
+    return isinstance(config, PPOConfig | GroupConfig | RejectionConfig)
 
 
 def _makes_adapter(job: Job) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from training.pipeline import preflight, reward, train, trainers
 from training.pipeline.checkpoints import seal
 from training.pipeline.config import (
+    CONFIGS,
     AnyConfig,
     ExportConfig,
     Job,
@@ -21,6 +22,7 @@ from training.pipeline.config import (
     RejectionConfig,
     RewardConfig,
     SFTConfig,
+    TrainConfig,
     parse_config,
 )
 from training.pipeline.errors import PipelineError
@@ -141,6 +143,21 @@ def test_it_refuses_a_snapshot_for_another_stage(make_trial: MakeJob) -> None:
 
 def test_it_refuses_a_snapshot_without_a_train_split(make_trial: MakeJob) -> None:
     assert "no rows in its train split" in refused(make_trial(row={"split": "test"}))
+
+
+@pytest.mark.parametrize("stage", ["ppo", "grpo", "rloo", "rejection"])
+def test_it_asks_for_the_reward_model(make_trial: MakeJob, stage: str) -> None:
+    texts = {"max_length": 64} if stage == "rejection" else {}
+    config = parse_config(stage, {"max_new_tokens": 8, **texts})
+    assert f"{stage} needs a reward model" in refused(make_trial(config))
+
+
+def test_every_stage_is_known(base: Path) -> None:
+    shape = read_shape(base)
+    assert shape is not None
+    for stage, config in CONFIGS.items():
+        assert estimate(config(), shape, in_bfloat16=True) is not None, stage
+        assert (stage in preflight.LEARNS_FROM) == issubclass(config, TrainConfig), stage
 
 
 @pytest.mark.parametrize(("label", "lacking"), [(True, "bad"), (False, "good")])
