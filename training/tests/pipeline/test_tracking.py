@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,20 @@ def init(**values):
 """
 
 
-def test_it_sends_the_metrics_to_the_named_tracker(
-    make_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in for trackio, which nothing here depends on: what it is called with."""
-    (tmp_path / "trackio.py").write_text(TRACKIO)
+@pytest.fixture
+def write_trackio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], object]]:
+    """Return what writes a stand-in for trackio, which nothing here depends on."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    yield (tmp_path / "trackio.py").write_text
+    sys.modules.pop("trackio", None)  # else other libraries would take it for the real one
+
+
+def test_it_sends_the_metrics_to_the_named_tracker(
+    make_job: Callable[..., Job], tmp_path: Path, write_trackio: Callable[[str], object]
+) -> None:
+    write_trackio(TRACKIO)
     job = make_job(tmp_path, SFTConfig(track_with="trackio"), "demonstrations")
     events: list[dict[str, Any]] = []
     with tracking.tracked(job, events.append) as report:
@@ -123,12 +131,12 @@ def test_it_sends_the_metrics_to_the_named_tracker(
 
 
 def test_a_tracker_that_breaks_does_not_break_the_run(
-    make_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    make_job: Callable[..., Job],
+    tmp_path: Path,
+    write_trackio: Callable[[str], object],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken = TRACKIO.replace("lines.append((step, values))", "raise OSError('offline')")
-    (tmp_path / "trackio.py").write_text(broken)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "trackio", raising=False)
+    write_trackio(TRACKIO.replace("lines.append((step, values))", "raise OSError('offline')"))
     job = make_job(tmp_path, SFTConfig(track_with="trackio"), "demonstrations")
     events: list[dict[str, Any]] = []
     with tracking.tracked(job, events.append) as report:
