@@ -6,11 +6,13 @@ Shapes: B rows, T tokens of the longest completion; `mask` is 1 on real completi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
+
+KLEstimator = Literal["k1", "k2", "k3"]
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -43,15 +45,35 @@ def token_entropy(logits: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(dim=-1)
 
 
-def shaped_rewards(
-    scores: Tensor, log_probs: Tensor, ref_log_probs: Tensor, mask: Tensor, kl_coef: float
-) -> Tensor:
-    """Return per-token rewards (B, T): −kl_coef·(log π − log π_ref), plus the score at the end.
+def kl_estimate(log_probs: Tensor, ref_log_probs: Tensor, estimator: KLEstimator = "k1") -> Tensor:
+    """Return an estimate of KL(π‖π_ref) from each token that π drew (Schulman 2020).
 
-    The score (B,) falls on the last real token. The KL estimator is k1 (Ziegler et al. 2019,
-    arXiv:1909.08593; Schulman, "Approximating KL divergence", 2020).
+    With d = log π − log π_ref: k1 = d, unbiased, of either sign; k2 = d²/2, biased, never negative;
+    k3 = e^(−d) − 1 + d, unbiased and never negative. http://joschu.net/blog/kl-approx.html
     """
-    rewards = -kl_coef * (log_probs - ref_log_probs) * mask
+    difference = log_probs - ref_log_probs
+    match estimator:
+        case "k1":
+            return difference
+        case "k2":
+            return difference**2 / 2
+        case "k3":
+            return torch.expm1(-difference) + difference
+
+
+def shaped_rewards(
+    scores: Tensor,
+    log_probs: Tensor,
+    ref_log_probs: Tensor,
+    mask: Tensor,
+    kl_coef: float,
+    estimator: KLEstimator = "k1",
+) -> Tensor:
+    """Return per-token rewards (B, T): −kl_coef·KL of each token, plus the score at the end.
+
+    The score (B,) falls on the last real token (Ziegler et al. 2019, arXiv:1909.08593).
+    """
+    rewards = -kl_coef * kl_estimate(log_probs, ref_log_probs, estimator) * mask
     last = mask.sum(dim=1).long().clamp(min=1) - 1  # (B,)
     return rewards.scatter_add(1, last.unsqueeze(1), scores.unsqueeze(1).to(rewards.dtype))
 
@@ -111,6 +133,24 @@ def value_loss(
     held = torch.minimum(torch.maximum(values, old_values - clip_range), old_values + clip_range)
     errors = torch.maximum((values - returns) ** 2, (held - returns) ** 2)
     return 0.5 * masked_mean(errors, mask)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
+    """Return which share of the returns' variance the values foretold; 0 where there is none.
+
+    1 is a perfect value function, 0 no better than the mean, below 0 worse than it.
+    """
+    kept = mask.bool()
+    spread = returns[kept].var(unbiased=False).item()
+    return 1 - (returns - values)[kept].var(unbiased=False).item() / spread if spread > 0 else 0.0
+
+
+def ptx_loss(log_probs: Tensor, mask: Tensor) -> Tensor:
+    """Return the supervised loss that PPO-ptx mixes in: mean −log π of demonstrated tokens.
+
+    InstructGPT (arXiv:2203.02155, eq. 2), with demonstrations in place of pretraining text.
+    """
+    return -masked_mean(log_probs, mask)
 
 
 def grouped_pairwise_loss(

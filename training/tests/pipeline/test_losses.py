@@ -59,6 +59,62 @@ def test_it_puts_the_score_on_the_last_real_token_and_the_kl_on_each() -> None:
     torch.testing.assert_close(rewards, expected)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "of_twice", "of_half"),
+    [("k1", 0.693147, -0.693147), ("k2", 0.240227, 0.240227), ("k3", 0.193147, 0.306853)],
+)
+def test_it_estimates_kl_from_a_token_that_became_twice_or_half_as_likely(
+    estimator: losses.KLEstimator, of_twice: float, of_half: float
+) -> None:
+    """With d = ±ln 2: k1 = d, k2 = d²/2 = .240, k3 = e^(−d) − 1 + d: ½ − 1 + .693, 2 − 1 − .693."""
+    log_probs = torch.log(torch.tensor([0.4, 0.1]))
+    reference = torch.log(torch.tensor([0.2, 0.2]))
+    found = losses.kl_estimate(log_probs, reference, estimator)
+    assert found.tolist() == pytest.approx([of_twice, of_half], abs=1e-6)
+
+
+def test_its_unbiased_estimators_average_to_the_kl() -> None:
+    """Σ_x π(x) k(x) over a whole distribution is KL(π‖π_ref) for k1 and k3, and not for k2."""
+    policy, reference = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.3, 0.3, 0.4])
+    expected = sum(
+        p * math.log(p / q) for p, q in zip(policy.tolist(), reference.tolist(), strict=True)
+    )
+    means = {
+        name: (policy * losses.kl_estimate(policy.log(), reference.log(), name)).sum().item()
+        for name in ("k1", "k2", "k3")
+    }
+    assert means["k1"] == pytest.approx(expected)
+    assert means["k3"] == pytest.approx(expected)
+    assert means["k2"] != pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_it_shapes_rewards_as_a_loop_does(estimator: losses.KLEstimator) -> None:
+    generator = torch.Generator().manual_seed(4)
+    mask = ragged_mask([4, 1, 3], 4)
+    log_probs, reference = (-torch.rand(3, 4, generator=generator) * mask for _ in range(2))
+    scores = torch.tensor([1.0, -2.0, 0.5])
+    rewards = losses.shaped_rewards(scores, log_probs, reference, mask, 0.3, estimator)
+    for row, length in enumerate([4, 1, 3]):
+        for t in range(4):
+            d = (log_probs[row, t] - reference[row, t]).item()
+            kl = {"k1": d, "k2": d * d / 2, "k3": math.exp(-d) - 1 + d}[estimator]
+            expected = -0.3 * kl if t < length else 0.0
+            expected += scores[row].item() if t == length - 1 else 0.0
+            assert rewards[row, t].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_it_whitens_as_a_loop_does() -> None:
+    mask = ragged_mask([3, 1], 3)
+    values = torch.tensor([[1.0, 4.0, -2.0], [5.0, 99.0, 99.0]])
+    kept = [1.0, 4.0, -2.0, 5.0]
+    mean = sum(kept) / 4
+    spread = math.sqrt(sum((v - mean) ** 2 for v in kept) / 3)
+    expected = [(v - mean) / spread for v in kept]
+    white = losses.masked_whiten(values, mask)
+    assert white[mask.bool()].tolist() == pytest.approx(expected, abs=1e-6)
+
+
 def gae_in_loops(
     rewards: list[float], values: list[float], gamma: float, lam: float
 ) -> tuple[list[float], list[float]]:
@@ -115,6 +171,56 @@ def test_it_gives_no_gradient_where_the_surrogate_is_clipped() -> None:
     assert log_probs.grad is not None
     assert log_probs.grad[0].tolist() == pytest.approx([0.0, -0.55])
     assert loss.clip_fraction.item() == 0.5
+
+
+def policy_and_value_losses_in_loops(
+    rows: list[list[tuple[float, float, float, float, float, float]]], clip: float
+) -> tuple[float, float]:
+    """Each token: log π, old log π, advantage, value, old value, return. Means over all tokens."""
+    policy, value = [], []
+    for new, old, advantage, now, before, gain in (token for row in rows for token in row):
+        ratio = math.exp(new - old)
+        held = min(max(ratio, 1 - clip), 1 + clip)
+        policy.append(-min(ratio * advantage, held * advantage))
+        near = min(max(now, before - clip), before + clip)
+        value.append(max((now - gain) ** 2, (near - gain) ** 2) / 2)
+    return sum(policy) / len(policy), sum(value) / len(value)
+
+
+@settings(max_examples=30)
+@given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), seed=st.integers(0, 1000))
+def test_it_loses_what_a_loop_loses(lengths: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    mask, shape = ragged_mask(lengths, 5), (len(lengths), 5)
+    new, old, advantage, now, before, gain = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(6)
+    )
+    columns = torch.stack([new, old, advantage, now, before, gain], dim=-1)
+    rows = [
+        [tuple(token) for token in columns[row, :length].tolist()]
+        for row, length in enumerate(lengths)
+    ]
+    policy, value = policy_and_value_losses_in_loops(rows, 0.2)
+    found = losses.policy_loss(new, old, advantage, mask, 0.2)
+    assert found.loss.item() == pytest.approx(policy)
+    assert losses.value_loss(now, before, gain, mask, 0.2).item() == pytest.approx(value)
+
+
+def test_it_means_the_supervised_loss_over_demonstrated_tokens() -> None:
+    """Three tokens of −1, −2 and −4 give 7/3, whichever rows they stand in."""
+    log_probs = torch.tensor([[-1.0, -2.0], [-4.0, -50.0]])
+    assert losses.ptx_loss(log_probs, ragged_mask([2, 1], 2)).item() == pytest.approx(7 / 3)
+
+
+def test_it_explains_the_variance_that_the_values_foretell() -> None:
+    """Returns 0, 2, 4 (variance 8/3); errors 0, 0, 3 (variance 2): 1 − 2/(8/3) = ¼."""
+    mask = ragged_mask([3], 4)
+    returns = torch.tensor([[0.0, 2.0, 4.0, 99.0]])
+    assert losses.explained_variance(returns, returns, mask) == pytest.approx(1)
+    values = torch.tensor([[0.0, 2.0, 1.0, -99.0]])
+    assert losses.explained_variance(values, returns, mask) == pytest.approx(0.25)
+    assert losses.explained_variance(torch.full((1, 4), 2.0), returns, mask) == pytest.approx(0)
+    assert losses.explained_variance(values, torch.ones(1, 4), mask) == 0
 
 
 def test_it_takes_the_larger_value_error() -> None:
