@@ -31,6 +31,8 @@ Content = DatasetSnapshot.Content
 Row = Mapping[str, Any]
 
 SPLITS = ("train", "validation", "test")
+BARE = {"split", "prompt_id", "prompt"}
+"""What a row has that is a prompt and nothing more."""
 FILTERS = {
     "limit": "most rows of each split, drawn by the seed",
     "leave_out_annotators": "pseudonyms whose annotations stay out",
@@ -125,8 +127,8 @@ def _rows(project_id: int, content: str, *, with_ties: bool) -> Iterable[Row]:
             return chain(exports.preferences(project_id), ties)
         case Content.JUDGEMENTS:
             return exports.judgements(project_id)
-        case Content.PROMPTS:
-            return exports.prompts(project_id)
+        case Content.PROMPTS:  # with what people wrote for them, for PPO to mix in
+            return chain(exports.prompts(project_id), exports.demonstrations(project_id))
     raise SnapshotError(f"Unknown content {content!r}; known: {', '.join(Content.values)}.")
 
 
@@ -150,12 +152,18 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def _draw(rows: list[Row], limit: int, seed: int) -> list[Row]:
-    """Return at most `limit` rows of each split, in their order."""
+    """Return at most `limit` rows of each split, in their order.
+
+    Among prompts, the demonstrations that stand beside them are drawn apart.
+    """
     chosen: set[int] = set()
+    bare = {number for number, row in enumerate(rows) if row.keys() == BARE}
     for split in SPLITS:
-        numbers = [number for number, row in enumerate(rows) if row["split"] == split]
-        # a generator for each split: more rows in one must not change the draw in another
-        chosen.update(random.Random(f"{seed} {split}").sample(numbers, min(limit, len(numbers))))
+        of_split = [number for number, row in enumerate(rows) if row["split"] == split]
+        # a generator for each: more rows of one must not change the draw of another
+        for numbers in ([n for n in of_split if n in bare], [n for n in of_split if n not in bare]):
+            draw = random.Random(f"{seed} {split}")
+            chosen.update(draw.sample(numbers, min(limit, len(numbers))))
     return [row for number, row in enumerate(rows) if number in chosen]
 
 
@@ -199,7 +207,7 @@ def _undecided(project_id: int, content: str) -> dict[str, int]:
 def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:
     """Return how many texts are not in the rows because of what a reviewer said about them."""
     match content:
-        case Content.DEMONSTRATIONS:
+        case Content.DEMONSTRATIONS | Content.PROMPTS:
             counts = exports.review_counts(project_id)
         case Content.PREFERENCES | Content.JUDGEMENTS:
             counts = exports.review_counts(project_id, ["rewrite"])

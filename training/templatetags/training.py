@@ -97,7 +97,7 @@ def split_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int, int]]:
 
 @register.filter
 def other_counts(snapshot: DatasetSnapshot) -> list[tuple[str, int]]:
-    """Return what the rows come from: annotations and annotators. Prompts come from neither.
+    """Return what the rows come from: annotations and annotators. Bare prompts have neither.
 
     Of judged completions also how many were judged good.
     """

@@ -112,6 +112,30 @@ def test_it_counts_rows_and_prompts_of_each_split(
     assert snapshot.counts["annotators"] == 2
 
 
+def test_prompts_bring_the_demonstrations_that_people_wrote_for_them(
+    project: Project, demonstrations: list[Annotation], prompts: list[Prompt]
+) -> None:
+    extra = make_prompt(project, text="nobody wrote anything for this one")
+    snapshot = freeze(project, "prompts")
+    rows = [json.loads(line) for line in read(snapshot).decode().split("\n") if line]
+    assert {row["prompt_id"] for row in rows if "completion" not in row} == {
+        extra.pk, *(prompt.pk for prompt in prompts)
+    }  # fmt: skip
+    assert sum("completion" in row for row in rows) == len(demonstrations)
+    assert sum(snapshot.counts["prompts"].values()) == 41
+    assert snapshot.annotation_ids == sorted(a.pk for a in demonstrations)
+
+
+def test_a_limit_draws_prompts_and_their_demonstrations_apart(
+    project: Project, demonstrations: list[Annotation]
+) -> None:
+    snapshot = freeze(project, "prompts", filters={"limit": 3})
+    rows = [json.loads(line) for line in read(snapshot).decode().split("\n") if line]
+    train = [row for row in rows if row["split"] == "train"]
+    assert ["completion" in row for row in train].count(True) == 3
+    assert len(train) == 6
+
+
 def test_it_counts_ties_and_both_bad_apart(
     project: Project, prompts: list[Prompt], bob: User
 ) -> None:
