@@ -146,12 +146,21 @@ def _scores(rest: dict[str, Any]) -> list[Figure | None]:
 
 def _ppo(rest: dict[str, Any]) -> list[Figure | None]:
     before = rest.pop("score_before", None)
+    rest.pop("stopped_early", None)  # stands above the figures, as a sentence
+    length_before = rest.pop("length_before", None)
     prompts = rest.pop("score_prompts", None)
     note = f"before: {_plain(before)}" if before is not None else ""
     note += f", n = {prompts} held-out prompts" if prompts else ""
     return [
         _take(rest, "score_after", "Score", note=note),
         _take(rest, "kl", "KL", note="nats per completion"),
+        _take(
+            rest,
+            "length_after",
+            "Length",
+            note=f"tokens; before: {_plain(length_before)}" if length_before is not None else "",
+        ),
+        _take(rest, "published_step", "Published", note="the policy of this step"),
         _take(rest, "episodes", "Episodes"),
     ]
 

@@ -241,9 +241,9 @@ class FreezeForm(PlainForm):
     content = forms.ChoiceField(
         choices=DatasetSnapshot.Content.choices,
         label="Content",
-        help_text="Demonstrations feed sft, preferences feed reward and dpo, "
-        "good and bad completions feed kto, prompts feed all "
-        "stages that need a reward model.",
+        help_text="Demonstrations feed sft, preferences feed reward and dpo, good and bad "
+        "completions feed kto, prompts (with what people wrote for them) feed all stages that "
+        "need a reward model.",
     )
     seed = forms.IntegerField(
         min_value=0,
@@ -535,6 +535,8 @@ def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
         "initial": None if field.default is dataclasses.MISSING else field.default,
         "required": type(None) not in kinds,
     }
+    if all(isinstance(kind, str) for kind in kinds):  # one of a few words
+        return forms.ChoiceField(**options, choices=[(kind, kind) for kind in kinds])
     if bool in kinds:
         return forms.BooleanField(**{**options, "required": False})
     if all(isinstance(kind, str) for kind in kinds):  # a Literal of words

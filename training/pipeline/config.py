@@ -303,13 +303,21 @@ class PPOConfig(TrainConfig):
     """Sampling temperature. PPO is on-policy only at 1."""
     kl_coef: float = 0.05
     """Price of one nat of KL to the reference model, per token. InstructGPT: 0.02."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k1"
+    """How a token's KL is estimated for its price: k1 is unbiased, k3 too and never negative, k2
+    is never negative but biased (Schulman 2020)."""
     target_kl: float | None = None
     """Steer kl_coef towards this KL per completion (nats); empty keeps kl_coef fixed."""
     kl_horizon: int = 2000
     """Episodes over which an adaptive kl_coef corrects itself (Ziegler et al. 2019, §2.2)."""
     max_kl: float = 20.0
-    """Stop the run when a rollout step's mean KL exceeds this many nats: far from the
-    reference, a rising score is the reward model's error (Gao et al. 2023, arXiv:2210.10760)."""
+    """Stop when the mean KL of a rollout exceeds this many nats, and publish the policy of before
+    the slide: far from the reference, a rising score is the reward model's error (Gao et al. 2023,
+    arXiv:2210.10760)."""
+    max_length_ratio: float = 1.5
+    """Stop when completions grow to more than this many times the reference's length: a reward
+    model that pays for length is the commonest way to be fooled. Published is the policy of before
+    the slide."""
     clip_range: float = 0.2
     """How far the probability ratio may move in one rollout step (Schulman et al. 2017,
     arXiv:1707.06347)."""
@@ -327,6 +335,15 @@ class PPOConfig(TrainConfig):
     arXiv:2403.17031)."""
     missing_eos_penalty: float = 1.0
     """Taken from the reward of a completion that never ended (Huang et al. 2024)."""
+    ptx_coef: float = 0.0
+    """Weight of the supervised loss on the snapshot's demonstrations, mixed into every update so
+    that the policy does not unlearn them (PPO-ptx, InstructGPT); 0 leaves it out."""
+    micro_batch_size: int = 0
+    """Episodes whose activations are in memory at a time while learning; gradients add up to the
+    minibatch's. 0 chooses by their length and the device."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a
+    third more time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -344,13 +361,18 @@ class PPOConfig(TrainConfig):
         if self.target_kl is not None:
             _between(self, "target_kl", 1e-4, 1000)
         _between(self, "kl_horizon", 1, 10**9)
+        if self.kl_estimator not in ("k1", "k2", "k3"):
+            raise PipelineError(f"kl_estimator is {self.kl_estimator!r}; choose k1, k2 or k3.")
         _between(self, "max_kl", 1e-3, 1e6)
+        _between(self, "max_length_ratio", 1, 1e6)
         _between(self, "clip_range", 1e-3, 10)
         _between(self, "clip_range_value", 1e-3, 1e6)
         _between(self, "value_coef", 0, 100)
         _between(self, "gamma", 0, 1)
         _between(self, "lam", 0, 1)
         _between(self, "missing_eos_penalty", 0, 1000)
+        _between(self, "ptx_coef", 0, 1000)
+        _between(self, "micro_batch_size", 0, self.minibatch_size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -304,6 +304,28 @@ class PromptRow:
     ids: list[int]
 
 
+@dataclass(frozen=True)
+class Demonstrated:
+    """A completion that a person wrote, beside its prompt."""
+
+    prompt: list[int]
+    completion: list[int]
+
+
+def demonstrated(
+    rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, split: str
+) -> list[Demonstrated]:
+    """Return the demonstrations among the rows of a split: those that have a completion."""
+    return [
+        Demonstrated(
+            encode_prompt(tokenizer, row["prompt"]),
+            encode_completion(tokenizer, row["completion"][0]["content"]),
+        )
+        for row in rows
+        if row["split"] == split and "completion" in row
+    ]
+
+
 def prompts(
     rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, splits: tuple[str, ...] | None
 ) -> list[PromptRow]:

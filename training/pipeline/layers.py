@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache, PreTrainedConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from training.pipeline.errors import PipelineError
 from training.pipeline.loading import trunk_of
 
 LAYER = re.compile(r"\.layers\.(\d+)\.")
@@ -83,6 +89,30 @@ def split_trunk(model: nn.Module) -> Split:
     cast(Any, lower).norm = nn.Identity()
     cut = Split(lower, upper, first)
     return cut if _agrees(trunk, cut) else whole
+
+
+@contextmanager
+def recomputing(part: nn.Module) -> Iterator[None]:
+    """Keep of each layer of `part` only what goes in; the backward pass computes the rest again.
+
+    Layers then neither read nor write a cache. They are told that they are in training, which is
+    when transformers recomputes; what they are made of is not, so that no dropout wakes up.
+    """
+    layers: list[Any] = [m for m in part.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if not layers:
+        raise PipelineError(
+            "Layers of this base model cannot be computed again. Switch gradient_checkpointing off "
+            "and lower micro_batch_size instead."
+        )
+    again = partial(checkpoint, use_reentrant=False)
+    for layer in layers:
+        layer.gradient_checkpointing, layer.training = True, True
+        layer._gradient_checkpointing_func = again
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing, layer.training = False, False
 
 
 def lowest_adapted_layer(model: nn.Module) -> int:

@@ -230,7 +230,13 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
     own = dict(model.named_parameters())
     for name, value in weights.items():
         left, _, right = name.rpartition(".weight")
-        own[f"{left}.reward.weight{right}"].data.copy_(value)
+        target = own.get(f"{left}.reward.weight{right}")
+        if target is None or target.shape != value.shape:
+            raise PipelineError(
+                f"The reward model at {reward_path} was trained on another base model: its "
+                f"{left} does not fit. Choose a reward model of the same base."
+            )
+        target.data.copy_(value)
     for name, parameter in own.items():
         if ".reward." in name:
             parameter.requires_grad_(False)

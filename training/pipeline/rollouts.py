@@ -21,12 +21,16 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from training.pipeline.layers import LayerCache, Split
+from training.pipeline.layers import LayerCache, Split, recomputing
 from training.pipeline.loading import head_of, pick_device, trunk_of
 from training.pipeline.losses import masked_mean, token_entropy, token_log_probs
 
 MIN_SHARED = 8
 """Tokens that prompts must share before reading them apart pays for a second pass."""
+TOKENS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
+"""Tokens whose activations a pass that learns keeps in memory, unless rows are longer."""
+READ_AT_ONCE = 2
+"""How many times as many a pass that only reads may take: it keeps the last layer's alone."""
 
 
 @dataclass
@@ -160,6 +164,19 @@ class Entered:
         )
 
 
+def in_parts(entered: Entered, rows: Tensor, at_once: int = 0) -> list[Tensor]:
+    """Return `rows` in parts of `at_once`, like lengths together, so that there is little padding.
+
+    0 chooses as many as TOKENS_AT_ONCE allows.
+    """
+    rows = rows.to(entered.mask.device)
+    prompts, completions = (m[rows].sum(dim=1) for m in (entered.prompt_mask, entered.mask))
+    ordered = rows[completions.argsort(descending=True, stable=True)]
+    longest = int(prompts.max() + completions.max())
+    budget = TOKENS_AT_ONCE["cpu" if rows.device.type == "cpu" else "cuda"]
+    return list(ordered.split(at_once or max(1, budget // longest)))
+
+
 @torch.no_grad()
 def enter(
     split: Split, prompts: list[list[int]], tokens: Tensor, mask: Tensor, *, pad: int
@@ -175,13 +192,17 @@ def enter(
     return Entered(before, behind, prompt_mask, tokens, mask)
 
 
-def read_entered(split: Split, entered: Entered) -> Tensor:
+def read_entered(split: Split, entered: Entered, *, recompute: bool = False) -> Tensor:
     """Return the last hidden states (N, 1 + T, H) of each prompt's end and its completion.
 
-    Under the active adapter, with gradients for what of it is trained.
+    Under the active adapter, with gradients for what of it is trained. `recompute` keeps hardly
+    any activations for them; whole sequences are read then, since no cache can be.
     """
-    cache = LayerCache(split.upper.config, split.first)
     mask = torch.cat([entered.prompt_mask, entered.mask.to(entered.prompt_mask.dtype)], dim=1)
+    if recompute:
+        width = entered.mask.shape[1] + 1
+        return _read_recomputing(split.upper, entered.shared, entered.rest, mask)[:, -width:]
+    cache = LayerCache(split.upper.config, split.first)
     _, hidden = _read(split.upper, cache, "inputs_embeds", entered.shared, entered.rest, mask)
     return hidden[:, entered.prompt_mask.shape[1] - 1 :]
 
@@ -211,6 +232,20 @@ def _read(
     return before, hidden
 
 
+def _read_recomputing(part: nn.Module, shared: Tensor | None, rest: Tensor, mask: Tensor) -> Tensor:
+    if shared is not None:
+        rest = torch.cat([shared.expand(len(rest), -1, -1), rest], dim=1)
+        mask = torch.cat([mask.new_ones(len(rest), shared.shape[1]), mask], dim=1)
+    with recomputing(part):
+        hidden: Tensor = part(
+            inputs_embeds=rest,
+            attention_mask=mask,
+            position_ids=_positions(mask, rest.shape[1]),
+            use_cache=False,
+        ).last_hidden_state
+    return hidden
+
+
 def read_completions(
     model: PeftModel,
     split: Split,
@@ -219,14 +254,18 @@ def read_completions(
     temperature: float = 1.0,
     value_head: nn.Module | None = None,
     with_entropy: bool = False,
+    recompute: bool = False,
 ) -> Read:
     """Return log-probs and values of completions under the active adapter.
 
     The language-model head is applied to the completion's positions alone.
     """
     tokens, mask = entered.tokens, entered.mask
-    before = read_entered(split, entered)[:, :-1]  # (N, T, H): what each token was drawn from
-    logits = head_of(model)(before).float() / temperature
+    hidden = read_entered(split, entered, recompute=recompute)
+    before = hidden[:, :-1]  # (N, T, H): what each token was drawn from
+    logits = head_of(model)(before).float()
+    if temperature != 1:  # at 1 it would only copy a large tensor
+        logits = logits / temperature
     entropy = torch.zeros(())
     if with_entropy:  # a tenth of the pass: for watching only
         with torch.no_grad():
@@ -237,6 +276,27 @@ def read_completions(
         entropy=entropy,
         values=values * mask if values is not None else torch.zeros_like(mask, dtype=torch.float32),
     )
+
+
+@torch.no_grad()
+def read_in_parts(
+    model: PeftModel,
+    split: Split,
+    entered: Entered,
+    *,
+    temperature: float = 1.0,
+    value_head: nn.Module | None = None,
+) -> Read:
+    """Return what `read_completions` does, without gradients, a few rows at a time."""
+    everything = torch.arange(len(entered.tokens), device=entered.tokens.device)
+    log_probs, values = (torch.zeros_like(entered.mask, dtype=torch.float32) for _ in range(2))
+    at_once = READ_AT_ONCE * len(in_parts(entered, everything)[0])
+    for part in in_parts(entered, everything, at_once):
+        some = entered.rows(part)
+        read = read_completions(model, split, some, temperature=temperature, value_head=value_head)
+        width = some.mask.shape[1]
+        log_probs[part, :width], values[part, :width] = read.log_probs, read.values
+    return Read(log_probs=log_probs, values=values, entropy=torch.zeros(()))
 
 
 def score_completions(split: Split, score_head: nn.Module, entered: Entered) -> Tensor:

@@ -47,6 +47,21 @@ def sft_data(project: Project, **changes: Any) -> dict[str, Any]:
     return {"parent": make_base(project).pk, "snapshot": snapshot.pk, **values, **changes}
 
 
+def test_it_says_above_the_results_that_a_guard_stopped_the_run(
+    engineer: Client, project: Project
+) -> None:
+    why = "The run stopped itself at step 9 of 40: its KL to the reference reached 21.3 nats."
+    results = {"kl": 6.5, "score_after": 1.5, "stopped_early": why, "published_step": 5}
+    samples = [{"prompt": "rain", "before": "one", "after": "two", "slid": "rain rain rain"}]
+    run = make_run(project, "ppo", **ended("succeeded", results=results, samples=samples))
+    page = text_of(engineer.get(url("run", run.pk)))
+    assert page.index("Stopped by its guard") < page.index(why) < page.index("<h2>Results</h2>")
+    assert page.count(why) == 1
+    assert "the policy of this step" in page
+    assert "rain rain rain" in page
+    assert "when it was stopped" in page
+
+
 def test_it_starts_a_run(engineer: Client, project: Project, eve: User) -> None:
     data = sft_data(project, epochs="2")
     response = engineer.post(url("new_run", project.pk) + "?stage=sft", data)

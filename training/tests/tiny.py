@@ -60,3 +60,27 @@ def build_tiny_model(folder: Path, hidden_size: int = 16) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def make_brief(folder: Path, share: float) -> Path:
+    """Let the model in `folder` end a completion with the next token in a `share` of cases.
+
+    Left as it was drawn it hardly ever ends one. A number that all embeddings have in common keeps
+    the last hidden states near one direction, so that one embedding of the end token, found by
+    least squares, is about as likely behind any text.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    embeddings, end = model.get_input_embeddings().weight, model.config.eos_token_id
+    ids = torch.randint(3, len(embeddings), (32, 24), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        embeddings[:, 0] = 1.0
+        hidden = model.model(input_ids=ids).last_hidden_state.flatten(0, 1)
+        others = hidden @ embeddings.T
+        others[:, end] = -torch.inf
+        wanted = others.logsumexp(dim=-1) + torch.logit(torch.tensor(share))
+        embeddings[end] = torch.linalg.lstsq(hidden, wanted.unsqueeze(1)).solution.squeeze(1)
+    model.save_pretrained(folder)
+    return folder

@@ -16,9 +16,16 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from training.pipeline import data, groups
+from training.pipeline import data, groups, loading
 from training.pipeline.checkpoints import is_whole, read_manifest, seal
-from training.pipeline.config import GroupConfig, GRPOConfig, Job, RLOOConfig
+from training.pipeline.config import (
+    GroupConfig,
+    GRPOConfig,
+    Job,
+    PPOConfig,
+    RLOOConfig,
+    StageConfig,
+)
 from training.pipeline.errors import PipelineError
 from training.pipeline.groups import Models, Rollouts, prompts_of_steps
 from training.pipeline.loading import read_centre
@@ -155,18 +162,25 @@ def test_it_refuses_what_it_cannot_learn_from(
         RLOOConfig(batch_size=10, group_size=4, minibatch_size=10)
 
 
+@pytest.mark.parametrize("config", [STAGES[0], PPOConfig()], ids=["grpo", "ppo"])
 def test_it_refuses_a_reward_model_of_another_base_or_tokenizer(
-    make_job: MakeJob, reward_adapter: str, tmp_path: Path
+    make_job: MakeJob,
+    reward_adapter: str,
+    tmp_path: Path,
+    config: StageConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Before it reads the weights of the base, which may take minutes."""
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", None)
     other = Path(shutil.copytree(reward_adapter, tmp_path / "other"))
     tokenizer = json.loads((other / "tokenizer.json").read_text())
     tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 999, "content": "<x>"})
     (other / "tokenizer.json").write_text(json.dumps(tokenizer))
     seal(other, read_manifest(other))
-    job = make_job(tmp_path, STAGES[0], "prompts", reward_path=str(other))
+    job = make_job(tmp_path, config, "prompts", reward_path=str(other))
     with pytest.raises(PipelineError, match="another tokenizer"):
         run_job(job)
     larger = build_tiny_model(tmp_path / "larger", hidden_size=32)
-    job = make_job(tmp_path, STAGES[0], "prompts", reward_path=reward_adapter)
+    job = make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
     with pytest.raises(PipelineError, match="made on another base model"):
         run_job(Job(**{**vars(job), "base_path": str(larger)}))

@@ -112,7 +112,7 @@ def test_it_ignores_a_torn_resume_point(
     with pytest.raises(RunStopped):
         run_job(job, should_stop=at_step_3)
     (point,) = Path(job.work_dir).glob("resume-*")
-    with (point / "policy.safetensors").open("r+b") as file:
+    with (point / "trained.safetensors").open("r+b") as file:
         file.truncate(100)
     _, _, events = run_job(job)
     assert min(e["step"] for e in events if e["event"] == "progress") == 0
