@@ -50,7 +50,7 @@ loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)
 	$(BIN)/python manage.py run_loop $(ARGS)
 
-bench: $(DEVELOPMENT) $(STATIC)
+bench: $(DEVELOPMENT) $(MODEL) $(STATIC)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(BIN)/python:

@@ -14,9 +14,14 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
-from tests.bench import queue
+from tests.bench import ppo, queue, reward, sampling
 
-PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {"queue": queue.measure}
+PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "queue": queue.measure,
+    "ppo": ppo.measure,
+    "reward": reward.measure,
+    "sampling": sampling.measure,
+}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
