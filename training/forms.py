@@ -535,8 +535,6 @@ def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
         "initial": None if field.default is dataclasses.MISSING else field.default,
         "required": type(None) not in kinds,
     }
-    if all(isinstance(kind, str) for kind in kinds):  # one of a few words
-        return forms.ChoiceField(**options, choices=[(kind, kind) for kind in kinds])
     if bool in kinds:
         return forms.BooleanField(**{**options, "required": False})
     if all(isinstance(kind, str) for kind in kinds):  # a Literal of words
