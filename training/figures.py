@@ -53,8 +53,17 @@ def interval(low: float | None, high: float | None, n: int | None) -> str:
     """
     if low is None or high is None:
         return f"n = {n}" if n is not None else ""
-    text = f"95{PERCENT} interval {low * 100:.1f}–{high * 100:.1f}{PERCENT}"
+    text = f"95{PERCENT} interval {bounds(low, high)}"
     return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    r"""Return the ends of an interval of shares.
+
+    >>> bounds(0.551, 0.724)
+    '55.1–72.4\xa0%'
+    """
+    return "" if low is None or high is None else f"{low * 100:.1f}–{high * 100:.1f}{PERCENT}"
 
 
 def duration(seconds: float | None) -> str:

@@ -16,8 +16,8 @@ class Breakdown:
 
     title: str
     note: str
-    rows: list[tuple[str, str, str]]
-    """Value of the property, accuracy, interval with n."""
+    rows: list[tuple[str, str, str, int]]
+    """Value of the property, accuracy, its interval, votes."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,13 @@ def reward_report(results: Mapping[str, Any]) -> RewardReport | None:
     return RewardReport(breakdowns, chart)
 
 
-def _rows(shares: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def _rows(shares: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str, int]]:
     return [
         (
             name,
             figures.percent(share["value"]),
-            figures.interval(share["low"], share["high"], share["n"]),
+            figures.bounds(share["low"], share["high"]),
+            share["n"],
         )
         for name, share in shares.items()
     ]
