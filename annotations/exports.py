@@ -43,32 +43,31 @@ Side = tuple[int, str]
 """A completion's id and text."""
 
 
-class DemonstrationRow(TypedDict):
+class AnnotatedRow(TypedDict):
+    """What somebody did about a prompt, and what they had read before."""
+
+    split: str
+    prompt_id: int
+    annotation_id: int
+    annotator: str
+    guideline_version: int | None
+    prompt: list[Message]
+
+
+class DemonstrationRow(AnnotatedRow):
     """An ideal answer to a prompt: written, rewritten or put together by a person.
 
     Where a reviewer fixed the text, the row is the reviewer's, and `fixes` is what they fixed.
     """
 
-    split: str
-    prompt_id: int
-    annotation_id: int
-    annotator: str
-    guideline_version: int | None
-    prompt: list[Message]
     completion: list[Message]
     kind: str
     fixes: int | None
 
 
-class PreferenceRow(TypedDict):
+class PreferenceRow(AnnotatedRow):
     """Two answers to a prompt, one of which somebody preferred."""
 
-    split: str
-    prompt_id: int
-    annotation_id: int
-    annotator: str
-    guideline_version: int | None
-    prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
     margin: float
@@ -83,29 +82,17 @@ class TieRow(PreferenceRow):
     tie: bool
 
 
-class JudgedRow(TypedDict):
+class JudgedRow(AnnotatedRow):
     """One answer to a prompt that somebody judged to be good (`label`) or bad."""
 
-    split: str
-    prompt_id: int
-    annotation_id: int
-    annotator: str
-    guideline_version: int | None
-    prompt: list[Message]
     completion: list[Message]
     completion_id: int
     label: bool
 
 
-class RatingRow(TypedDict):
+class RatingRow(AnnotatedRow):
     """What somebody answered about one completion: a point of each scale, 1 or 0 for each flag."""
 
-    split: str
-    prompt_id: int
-    annotation_id: int
-    annotator: str
-    guideline_version: int | None
-    prompt: list[Message]
     completion: list[Message]
     completion_id: int
     kind: str
