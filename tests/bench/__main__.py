@@ -19,6 +19,7 @@ from tests.bench import ppo, queue, reward, sampling
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "queue": queue.measure,
     "ppo": ppo.measure,
+    "ppo_bfloat16": ppo.measure_bfloat16,
     "reward": reward.measure,
     "sampling": sampling.measure,
 }

@@ -3,8 +3,9 @@
 Both start from the demo model with a new LoRA of rank 16 on all linear layers, answer the same
 prompts and are scored by the same reward model (a drawn one: what it likes does not matter here).
 TRL runs as its users must run it with LoRA: no reference model, full reward and value models, the
-value model trained in full. Both in the number type that the pipeline picks on this machine, and
-in bfloat16. The first step warms up and does not count.
+value model trained in full. Both in the number type that the pipeline picks on this machine; in
+bfloat16, where that is another one, it is a part of its own, since a processor without instructions
+for it takes minutes for each step. The first step warms up and does not count.
 """
 
 from __future__ import annotations
@@ -15,27 +16,26 @@ from typing import Any
 from tests.bench.yardstick import environment, measured, var_dir
 
 STEPS = 3
-"""Measured steps in the type that the pipeline picks."""
-STEPS_BFLOAT16 = 1
-"""A processor without instructions for bfloat16 takes minutes for each."""
+"""Measured steps."""
 SETTINGS = {"episodes": 16, "response_length": 32, "epochs": 4, "rank": 16, "micro_batch": 4}
 
 
-def measure() -> list[dict[str, Any]]:
-    """Return a row for each trainer and number type; ratios stand in the rows of ours."""
+def measure(dtype: str | None = None, steps: int = STEPS) -> list[dict[str, Any]]:
+    """Return a row for each trainer; ratios stand in ours. None: the type the pipeline picks."""
     model = str(var_dir() / "models" / "smollm2-135m-instruct")
     theirs = str(environment())
-    rows = []
     with tempfile.TemporaryDirectory() as place:
         made = measured("tests.bench.ppo_models", {"model": model, "place": place})
-        settings = {**SETTINGS, **made, "model": model, "place": place}
-        for dtype in dict.fromkeys((made["picked"], "bfloat16")):
-            steps = STEPS if dtype == made["picked"] else STEPS_BFLOAT16
-            of_type = {**settings, "dtype": dtype, "steps": steps}
-            trl = measured("tests.yardstick.run_ppo", of_type, python=theirs)
-            ours = measured("tests.bench.ppo_ours", of_type)
-            rows += _rows(dtype, ours, trl)
-    return rows
+        of_type = {"dtype": dtype or made["picked"], "steps": steps}
+        settings = {**SETTINGS, **made, "model": model, "place": place, **of_type}
+        trl = measured("tests.yardstick.run_ppo", settings, python=theirs)
+        ours = measured("tests.bench.ppo_ours", settings)
+    return _rows(settings["dtype"], ours, trl)
+
+
+def measure_bfloat16() -> list[dict[str, Any]]:
+    """Return the same in bfloat16, one step each."""
+    return measure("bfloat16", steps=1)
 
 
 def _rows(dtype: str, ours: dict[str, Any], trl: dict[str, Any]) -> list[dict[str, Any]]:
