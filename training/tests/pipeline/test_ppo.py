@@ -24,12 +24,14 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from training.pipeline import data, loading, ppo, rollouts
+from training.pipeline import data, loading, ppo, ppo_state, ppo_step, rollouts
 from training.pipeline.checkpoints import read_manifest
 from training.pipeline.config import Job, PPOConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.guards import Guards, Seen
 from training.pipeline.losses import token_log_probs
+from training.pipeline.ppo_state import Models, Progress
+from training.pipeline.ppo_step import shuffled
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import Entered, using
 from training.tests.pipeline.conftest import run_job
@@ -45,23 +47,23 @@ SMALL = PPOConfig(
 @pytest.fixture
 def load(
     make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path
-) -> Callable[..., tuple[ppo.Models, list[data.PromptRow]]]:
+) -> Callable[..., tuple[Models, list[data.PromptRow]]]:
     """Return a function that loads the models of a run, the policy from SFT, and its prompts."""
 
-    def load_models(config: PPOConfig = SMALL) -> tuple[ppo.Models, list[data.PromptRow]]:
+    def load_models(config: PPOConfig = SMALL) -> tuple[Models, list[data.PromptRow]]:
         paths = {"adapter_path": sft_adapter, "reward_path": reward_adapter}
         job = make_job(tmp_path, config, "prompts", **paths)
-        models = ppo.load_models(job, config)
+        models = ppo_state.load_models(job, config)
         return models, data.prompts(data.read_rows(job.data_path), models.tokenizer, ("train",))
 
     return load_models
 
 
-def optimizer_of(models: ppo.Models, rate: float = 1e-3) -> torch.optim.Optimizer:
+def optimizer_of(models: Models, rate: float = 1e-3) -> torch.optim.Optimizer:
     return torch.optim.AdamW(models.weights.masters.values(), lr=rate, weight_decay=0.0)
 
 
-def move(models: ppo.Models) -> None:
+def move(models: Models) -> None:
     """Make the policy differ from the reference."""
     with torch.no_grad():
         for name, parameter in models.weights.parameters.items():
@@ -70,12 +72,12 @@ def move(models: ppo.Models) -> None:
 
 
 def gradients_after(
-    models: ppo.Models, rollout: ppo.Rollout, config: PPOConfig
+    models: Models, rollout: ppo_step.Rollout, config: PPOConfig
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Return the metrics and gradients of one update that moves nothing."""
     optimizer = torch.optim.SGD(models.weights.masters.values(), lr=0.0)
     rows = torch.arange(len(rollout.scores))
-    metrics = ppo.update(models, optimizer, rollout, rows, config, 0, with_entropy=True)
+    metrics = ppo_step.update(models, optimizer, rollout, rows, config, 0, with_entropy=True)
     found = {
         name: p.grad.clone() for name, p in models.weights.masters.items() if p.grad is not None
     }
@@ -91,7 +93,7 @@ def test_it_learns_the_same_in_less_memory(
     load: Callable[..., Any], changes: dict[str, Any]
 ) -> None:
     models, prompts = load()
-    rollout = ppo.make_rollout(models, prompts[:8], SMALL, 0, 0.1)
+    rollout = ppo_step.make_rollout(models, prompts[:8], SMALL, 0, 0.1)
     move(models)
     expected, whole = gradients_after(
         models, rollout, dataclasses.replace(SMALL, micro_batch_size=8)
@@ -107,7 +109,7 @@ def test_it_starts_from_the_reference_with_a_ratio_of_one_and_no_kl(
     load: Callable[..., Any],
 ) -> None:
     models, prompts = load()
-    rollout = ppo.make_rollout(models, prompts[:8], SMALL, 0, 0.1)
+    rollout = ppo_step.make_rollout(models, prompts[:8], SMALL, 0, 0.1)
     assert rollout.seen.kl == pytest.approx(0, abs=1e-4)
     metrics, _ = gradients_after(models, rollout, SMALL)
     assert metrics["val/ratio"] == pytest.approx(1, abs=1e-5)
@@ -150,11 +152,11 @@ COMPLETIONS = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2], [14], [60, 61, 62, 
 
 
 @pytest.fixture(scope="module")
-def moved(make_job: MakeJob, sft_adapter: str, reward_adapter: str) -> tuple[ppo.Models, list[Any]]:
+def moved(make_job: MakeJob, sft_adapter: str, reward_adapter: str) -> tuple[Models, list[Any]]:
     """Models whose policy is not the reference, with prompts and what plain passes read."""
     paths = {"adapter_path": sft_adapter, "reward_path": reward_adapter}
     job = make_job(Path("nowhere"), SMALL, "prompts", **paths)
-    models = ppo.load_models(job, SMALL)
+    models = ppo_state.load_models(job, SMALL)
     move(models)
     rows = data.prompts(data.read_rows(job.data_path), models.tokenizer, ("train",))
     expected = []
@@ -174,7 +176,7 @@ def moved(make_job: MakeJob, sft_adapter: str, reward_adapter: str) -> tuple[ppo
     at_once=st.integers(1, 9),
 )
 def test_its_log_probs_do_not_depend_on_padding_order_or_size_of_the_batch(
-    moved: tuple[ppo.Models, list[Any]], order: list[int], more_padding: int, at_once: int
+    moved: tuple[Models, list[Any]], order: list[int], more_padding: int, at_once: int
 ) -> None:
     models, known = moved
     chosen = [known[number] for number in order]
@@ -197,7 +199,7 @@ def test_it_measures_a_reference_without_adapter_by_the_reward_model(
 ) -> None:
     """The reference's own adapter is off then; the reward model's must not be."""
     job = make_job(tmp_path, SMALL, "prompts", reward_path=reward_adapter)
-    models = ppo.load_models(job, SMALL)
+    models = ppo_state.load_models(job, SMALL)
     reporter = Reporter(lambda _: None, lambda: False)
     prompts = data.prompts(data.read_rows(job.data_path), models.tokenizer, ("train",))[:4]
     found = ppo.measure(models, None, prompts, SMALL, reporter)
@@ -234,7 +236,7 @@ def test_it_keeps_small_updates_that_half_precision_would_lose(
     }
     before = models.weights.kept()
     optimizer = optimizer_of(models, rate=1e-6)
-    metrics, _ = ppo.ppo_step(models, optimizer, prompts, SMALL, 0, 0.1)
+    metrics, _ = ppo_step.ppo_step(models, optimizer, prompts, SMALL, 0, 0.1)
     assert metrics["val/ratio"] == pytest.approx(1, abs=0.05)
     after = models.weights.kept()
     assert {weights.dtype for weights in after.values()} == {torch.float32}
@@ -283,10 +285,10 @@ def tilted(load: Callable[..., Any], seed: int, price: float, **changes: Any) ->
         return rewards[entered.tokens[:, 0]]
 
     reporter = Reporter(lambda _: None, lambda: False)
-    progress = ppo.Progress(0, config.kl_coef)
+    progress = Progress(0, config.kl_coef)
     job = Job(config=config, base_path="", work_dir="", output_dir="")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppo, "score_completions", score)
+        patch.setattr(ppo_step, "score_completions", score)
         patch.setattr(ppo, "save_resume_point", lambda *_: None)
         optimizer = optimizer_of(models)
         ppo.train_until_alarm(job, models, optimizer, prompts, [], config, progress, reporter)
@@ -335,7 +337,7 @@ def test_it_does_not_unlearn_demonstrations_that_it_mixes_in(
 
     def nll() -> float:
         before = models.weights.kept()
-        loss = ppo.imitate(models, shown[:8], dataclasses.replace(SMALL, ptx_coef=1.0))
+        loss = ppo_step.imitate(models, shown[:8], dataclasses.replace(SMALL, ptx_coef=1.0))
         models.weights.forget_gradients()
         models.weights.restore(before)
         return loss
@@ -346,13 +348,13 @@ def test_it_does_not_unlearn_demonstrations_that_it_mixes_in(
     found = {}
     start = models.weights.kept()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppo, "score_completions", score)
+        patch.setattr(ppo_step, "score_completions", score)
         for coefficient in (0.0, 1.0):
             models.weights.restore(start)
             config = dataclasses.replace(SMALL, ptx_coef=coefficient, learning_rate=5e-3)
             optimizer = optimizer_of(models, rate=5e-3)
             for step in range(4):
-                metrics, _ = ppo.ppo_step(models, optimizer, prompts, config, step, 0.0, shown)
+                metrics, _ = ppo_step.ppo_step(models, optimizer, prompts, config, step, 0.0, shown)
             found[coefficient] = nll()
     assert found[1.0] < found[0.0] - 0.5
     assert metrics["loss/ptx_avg"] > 0
@@ -363,7 +365,7 @@ def test_it_mixes_in_the_gradient_of_demonstrations_alone(load: Callable[..., An
     models, _ = load()
     shown = data.demonstrated(demonstration_rows(), models.tokenizer, "train")[:4]
     config = dataclasses.replace(SMALL, ptx_coef=3.0, micro_batch_size=1)
-    loss = ppo.imitate(models, shown, config)
+    loss = ppo_step.imitate(models, shown, config)
     found = {n: p.grad.clone() for n, p in models.weights.parameters.items() if p.grad is not None}
     models.weights.forget_gradients()
     total, tokens = torch.zeros(()), 0
@@ -381,11 +383,11 @@ def test_it_mixes_in_the_gradient_of_demonstrations_alone(load: Callable[..., An
 
 def test_it_goes_through_demonstrations_in_an_order_of_its_own() -> None:
     items = list(range(10))
-    first = ppo.shuffled(items, 0, 10, seed=4)
+    first = shuffled(items, 0, 10, seed=4)
     assert sorted(first) == items
-    assert first + ppo.shuffled(items, 10, 5, seed=4) == ppo.shuffled(items, 0, 15, seed=4)
-    assert ppo.shuffled(items, 7, 4, seed=4) == ppo.shuffled(items, 0, 11, seed=4)[7:]
-    assert ppo.shuffled(items, 0, 10, seed=5) != first
+    assert first + shuffled(items, 10, 5, seed=4) == shuffled(items, 0, 15, seed=4)
+    assert shuffled(items, 7, 4, seed=4) == shuffled(items, 0, 11, seed=4)[7:]
+    assert shuffled(items, 0, 10, seed=5) != first
 
 
 # What it refuses, and where it stops itself
@@ -462,7 +464,7 @@ def test_it_stops_a_run_whose_reward_loves_length_and_publishes_what_was_before(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ppo, "score_completions", love_of_length)
+    monkeypatch.setattr(ppo_step, "score_completions", love_of_length)
     job = make_job(tmp_path, HACKED, "prompts", reward_path=reward_adapter)
     job = dataclasses.replace(job, base_path=str(brief_model))
     output, results, events = run_job(job)

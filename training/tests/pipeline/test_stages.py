@@ -13,7 +13,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from training.pipeline import data, ppo, reward, samples
+from training.pipeline import data, ppo_state, ppo_step, reward, rollouts, samples
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.data import Pair, PreferenceGroup
@@ -146,7 +146,7 @@ def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
     job = make_job(
         tmp_path, SMALL_PPO, "prompts", adapter_path=sft_adapter, reward_path=reward_adapter
     )
-    models = ppo.load_models(job, SMALL_PPO)
+    models = ppo_state.load_models(job, SMALL_PPO)
     base = AutoModelForSequenceClassification.from_pretrained(
         tiny_model, num_labels=1, dtype=torch.float32
     )
@@ -154,9 +154,9 @@ def test_it_gives_ppo_the_same_rewards_as_the_reward_model(
     outside = PeftModel.from_pretrained(base, reward_adapter).eval()
     prompts = [[1, 40, 41, 42, 43, 44, 45, 46, 47, 50], [1, 40, 41, 42, 43, 44, 45, 46, 47, 51, 52]]
     tokens, mask = torch.tensor([[60, 61, 2], [70, 2, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
-    with torch.no_grad(), ppo.using(models.model, "reward"):
-        entered = ppo.enter(models.split, prompts, tokens, mask, pad=0)
-        scores = ppo.score_completions(models.split, models.score_head, entered)
+    with torch.no_grad(), rollouts.using(models.model, "reward"):
+        entered = rollouts.enter(models.split, prompts, tokens, mask, pad=0)
+        scores = rollouts.score_completions(models.split, models.score_head, entered)
     with torch.no_grad():
         expected = [
             outside(input_ids=torch.tensor([prompts[0] + [60, 61, 2]])).logits.item(),
@@ -172,13 +172,13 @@ def test_it_moves_the_policy_and_nothing_else(
 ) -> None:
     parent = sft_adapter if from_sft else None
     job = make_job(tmp_path, SMALL_PPO, "prompts", adapter_path=parent, reward_path=reward_adapter)
-    models = ppo.load_models(job, SMALL_PPO)
+    models = ppo_state.load_models(job, SMALL_PPO)
     frozen = {n: p.clone() for n, p in models.model.named_parameters() if ".policy." not in n}
     policy = {n: p.clone() for n, p in models.model.named_parameters() if ".policy." in n}
     optimizer = torch.optim.AdamW(models.weights.masters.values(), lr=1e-3)
     prompts = data.prompts(data.read_rows(job.data_path), models.tokenizer, ("train",))
     for step in range(2):
-        ppo.ppo_step(models, optimizer, prompts, SMALL_PPO, step, 0.1)
+        ppo_step.ppo_step(models, optimizer, prompts, SMALL_PPO, step, 0.1)
     now = dict(models.model.named_parameters())
     assert all(torch.equal(now[n], p) for n, p in frozen.items())
     assert all(not torch.equal(now[n], p) for n, p in policy.items())
@@ -258,7 +258,7 @@ def test_it_stops_on_a_loss_that_is_not_a_number_and_publishes_nothing(
     def poisoned(*_: object, **__: object) -> torch.Tensor:
         return torch.full((8,), float("nan"))
 
-    monkeypatch.setattr(ppo, "score_completions", poisoned)
+    monkeypatch.setattr(ppo_step, "score_completions", poisoned)
     job = make_job(tmp_path, SMALL_PPO, "prompts", reward_path=reward_adapter)
     with pytest.raises(PipelineError, match=r"step 1.*lower learning rate"):
         run_job(job)
