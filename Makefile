@@ -35,7 +35,8 @@ test-sqlite: $(DEVELOPMENT)
 # The same promises on the other database: what touches rows, not what touches tensors.
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql $(BIN)/pytest -q $(SPREAD) \
-		-m "not slow and not browser" --ignore training/tests/pipeline annotations training
+		-m "not slow and not browser" --ignore training/tests/pipeline \
+		--ignore annotations/tests/algorithms annotations training
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check
