@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from math import log
+
+import pytest
+
+from annotations.algorithms.answer_style import STYLES, style_difference, style_of
+
+
+def test_it_names_what_it_measures():
+    assert len(style_of("a frog")) == len(STYLES)
+
+
+def test_it_measures_length_on_a_logarithmic_scale():
+    assert style_of(" frog\n")[0] == pytest.approx(log(5))
+    assert style_difference("x" * 199, "x" * 99)[0] == pytest.approx(log(2))
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("- a\n- b", 2),
+        ("* a\n  + b\n\t• c", 3),
+        ("1. a\n2) b\n10. c", 3),
+        ("-5 degrees\n1.5 litres\n**bold**\n---", 0),
+        ("In 1984. A year", 0),
+        ("1984. A year at the start of a line", 0),
+        ("-\n- ", 0),
+    ],
+)
+def test_it_counts_the_items_of_lists(text, items):
+    assert style_of(text)[1] == items
+
+
+def test_it_changes_its_sign_with_the_sides():
+    left, right = "- a\n- b", "a long text"
+    assert style_difference(left, right) == pytest.approx(
+        tuple(-value for value in style_difference(right, left))
+    )
