@@ -23,7 +23,7 @@ EXIT_STOPPED = 75
 
 def main(path: str) -> int:
     if command := launch.command_for(path):
-        os.execv(command[0], command)  # noqa: S606
+        os.execv(command[0], command)  # noqa: S606  # a list that `launch` makes, no shell
     launch.die_with_launcher()
     report = launch.speaking(events_to_stdout())
     stop = threading.Event()

@@ -93,7 +93,7 @@ def test_a_launched_process_launches_nothing(
 def test_accelerate_understands_what_it_is_told(tmp_path: Path, sharding: str) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
-    config = SFTConfig(processes=2, sharding=sharding)  # type: ignore[arg-type]
+    config = SFTConfig(processes=2, sharding=sharding)  # type: ignore[arg-type]  # any str
     file = tmp_path / "accelerate.json"
     file.write_text(json.dumps(launch.accelerate_settings(config)))
     read = load_config_from_file(str(file))
