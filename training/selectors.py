@@ -6,18 +6,25 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from django.db.models import Count, F
+import numpy as np
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Now
 
 from annotations import exports
+from annotations.algorithms.confidence_sequence import (
+    AnytimeInterval,
+    anytime_interval,
+    in_drawn_order,
+    prompt_means,
+)
 from annotations.algorithms.winrate import WinRate, win_rate
 from training import lifecycle
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run, Stage
 
 if TYPE_CHECKING:
-    from annotations.models import Project, User
+    from annotations.models import Item, Project, User
 
-__all__ = ["WinRate"]
+__all__ = ["AnytimeInterval", "WinRate"]
 
 Content = DatasetSnapshot.Content
 
@@ -25,7 +32,8 @@ ANSWERED_SHARE = 0.95
 """Of an evaluation's items, how many must be answered before its interval decides anything.
 
 The interval holds for a number of judgements fixed beforehand, so stopping at the first good
-one would flatter. A few items are left over because everybody skipped them.
+one would flatter; until then `result_so_far` decides. A few items are left over because everybody
+skipped them.
 """
 STEP_WORDS = {str(Stage.SAMPLE): "token"}
 FELL_THROUGH = (Run.State.FAILED, Run.State.CANCELLED)
@@ -262,12 +270,43 @@ def evaluation_result(evaluation: Evaluation) -> WinRate:
     would have had. To leave such pairs out would flatter a checkpoint that often says nothing or
     repeats its parent. While votes are wanted and none is cast n is 0 and the interval is 0 to 1.
     """
-    judged = [
+    judged = _judged(evaluation)
+    is_open = bool(judged) or needs_nobody(evaluation)
+    return win_rate([*judged, *(_certain(evaluation) if is_open else [])])
+
+
+def result_so_far(evaluation: Evaluation) -> AnytimeInterval:
+    """Return the rate over the prompts that are finished, with an interval for every look.
+
+    A prompt is finished once each of its items has its votes. What nobody is asked about is let
+    in between at places drawn by lot, the same at every look.
+    """
+    items = evaluation.project.items.filter(batch=evaluation.batch)
+    asked = set(items.values_list("prompt_id", flat=True))
+    open_items = items.exclude(pk__in=_answered_items(items).values("pk"))
+    unfinished = set(open_items.values_list("prompt_id", flat=True))
+    certain = _certain(evaluation)
+    judged = [*(one for one in certain if one[0] in asked), *_judged(evaluation)]
+    known = prompt_means(one for one in certain if one[0] not in asked)
+    draw = np.random.default_rng(evaluation.pk)
+    finished = prompt_means(judged, unfinished)
+    return anytime_interval(in_drawn_order(finished, len(unfinished), known, draw))
+
+
+def gate_result(evaluation: Evaluation) -> WinRate | AnytimeInterval:
+    """Return what the gate goes by: the result so far until the votes are in, then that of all."""
+    progress = batch_progress(evaluation.project, evaluation.batch)
+    if progress.is_complete or needs_nobody(evaluation):
+        return evaluation_result(evaluation)
+    return result_so_far(evaluation)
+
+
+def _judged(evaluation: Evaluation) -> list[tuple[int, float]]:
+    """Return the prompt and the score of each vote that somebody cast, the oldest first."""
+    return [
         (battle["prompt_id"], _score(battle, evaluation.child_id))
         for battle in exports.battles(evaluation.project_id, evaluation.batch)
     ]
-    is_open = bool(judged) or needs_nobody(evaluation)
-    return win_rate([*judged, *(_certain(evaluation) if is_open else [])])
 
 
 @dataclass(frozen=True)
@@ -321,13 +360,20 @@ def batch_progress(project: Project, batch: str) -> BatchProgress:
     An item without open slots may still lack an answer: one was taken back, or is being written.
     """
     items = project.items.filter(batch=batch)
+    return BatchProgress(items.count(), _answered_items(items).count())
+
+
+def _answered_items(items: QuerySet[Item]) -> QuerySet[Item]:
     given = Count("annotations", filter=exports.in_force("annotations__"))
-    answered = items.annotate(given=given).filter(open_slots=0, given__gte=F("overlap"))
-    return BatchProgress(items.count(), answered.count())
+    return items.annotate(given=given).filter(open_slots=0, given__gte=F("overlap"))
 
 
 def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
-    """Return why the checkpoint may not be promoted on this evaluation, or an empty string."""
+    """Return why the checkpoint may not be promoted on this evaluation, or an empty string.
+
+    Before all votes are in, an interval decides that holds at every look; then the one of all
+    votes. Of equally good checkpoints the first lets through 2 % and the second 2.5 %.
+    """
     current = promoted_checkpoint(checkpoint.project)
     if current is None:
         return ""
@@ -340,20 +386,22 @@ def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
             f"That evaluation is against {evaluation.parent}, but {current} is promoted now. "
             f"Evaluate against {current}."
         )
-    progress = batch_progress(checkpoint.project, evaluation.batch)
-    if not progress.is_complete and not needs_nobody(evaluation):
+    result = gate_result(evaluation)
+    if result.low > 0.5:
+        return ""
+    interval = f"{_share(result.low)} to {_share(result.high)}"
+    if isinstance(result, AnytimeInterval):
+        progress = batch_progress(checkpoint.project, evaluation.batch)
         return (
-            f"{progress.answered} of {progress.items} comparisons are answered. "
-            "Wait for the others: stopping at the first good moment would flatter."
+            f"{progress.answered} of {progress.items} comparisons are answered. Wait for the "
+            "others, or until the interval that allows for looking after every vote, now "
+            f"{interval}, lies above 50 %."
         )
-    result = evaluation_result(evaluation)
-    if result.low <= 0.5:
-        return (
-            f"The win rate is {_share(result.rate)} with a 95 % interval of {_share(result.low)} "
-            f"to {_share(result.high)} over {result.n} votes{_of_certain(evaluation)}; it must "
-            "lie above 50 %. Evaluate on more prompts, or train on."
-        )
-    return ""
+    return (
+        f"The win rate is {_share(result.rate)} with a 95 % interval of {interval} over "
+        f"{result.n} votes{_of_certain(evaluation)}; it must lie above 50 %. "
+        "Evaluate on more prompts, or train on."
+    )
 
 
 def _of_certain(evaluation: Evaluation) -> str:

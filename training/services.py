@@ -320,8 +320,9 @@ def promote_checkpoint(
 ) -> Promotion:
     """Let the checkpoint sample for its project, if it proved itself (or an owner overrides).
 
-    The gate: blind comparisons with the checkpoint in force, nearly all of them answered, give a
-    win rate whose 95 % interval lies above one half. The first checkpoint has nothing to beat.
+    The gate: blind comparisons with the checkpoint in force give a win rate whose 95 % interval
+    lies above one half; while votes are missing, the interval that holds at every look. The first
+    checkpoint has nothing to beat.
     """
     project = checkpoint.project
     reason = lifecycle.clean(reason.strip())
@@ -346,6 +347,7 @@ def promote_checkpoint(
         evidence={
             **evidence,
             **({"evaluation": evaluation.pk} if evaluation else {}),
+            **({"gate": asdict(selectors.gate_result(evaluation))} if evaluation else {}),
             **(asdict(selectors.certain(evaluation)) if evaluation else {}),
             **({"overridden": refusal} if refusal else {}),
         },

@@ -14,7 +14,7 @@ from training.charts import Interval, interval_chart, short
 from training.figures import Figure
 from training.forms import in_labels, label_of, total_rows
 from training.models import DatasetSnapshot, Run
-from training.selectors import NextAction, WinRate
+from training.selectors import AnytimeInterval, NextAction, WinRate
 
 register = template.Library()
 
@@ -73,13 +73,19 @@ def key_figure(run: Run | None) -> Figure | None:
 
 
 @register.filter
-def win_interval(result: WinRate) -> str:
+def win_interval(result: WinRate | AnytimeInterval) -> str:
     """Return the interval and n of a win rate in words."""
     return figures.interval(result.low, result.high, result.n)
 
 
 @register.filter
-def gate_is_open(result: WinRate | None) -> bool:
+def bounds(result: AnytimeInterval) -> str:
+    """Return the ends of an interval in words."""
+    return figures.bounds(result.low, result.high)
+
+
+@register.filter
+def gate_is_open(result: WinRate | AnytimeInterval | None) -> bool:
     """Return whether the interval of the win rate lies above one half."""
     return result is not None and result.n > 0 and result.low is not None and result.low > 0.5
 

@@ -378,6 +378,7 @@ def test_it_hides_examples_until_all_votes_are_in(
     vote(evaluation, bob, "left", most=6)
     page = text_of(engineer.get(url("evaluation", evaluation.pk)))
     assert "6 of 12 votes" in page
+    assert "over 6 finished prompts" in page
     assert "child answers" not in page
     assert "parent answers" not in page
 

@@ -440,7 +440,8 @@ def test_the_gate_opens_for_a_clear_win(contest: Evaluation, eve: User, bob: Use
     [
         (26, 24, 0, "must lie above 50 %"),
         (10, 40, 0, "must lie above 50 %"),
-        (40, 0, 10, "40 of 50"),
+        (28, 12, 10, "40 of 50"),
+        (8, 0, 40, "8 of 48"),
         (0, 0, 0, "0 of 0"),
     ],
 )
@@ -453,10 +454,41 @@ def test_the_gate_stays_closed(
     assert Promotion.objects.count() == 1
 
 
+def test_the_gate_opens_early_for_what_looking_cannot_explain(
+    contest: Evaluation, eve: User, bob: User
+) -> None:
+    judge(contest, bob, wins=9, losses=0, open_=40)
+    promotion = promote(contest.child, eve, evaluation=contest)
+    assert promotion.evidence["gate"]["n"] == 9
+    assert promotion.evidence["gate"]["low"] > 0.5
+
+
+def test_an_early_gate_counts_a_prompt_once_all_its_votes_are_in(
+    contest: Evaluation, bob: User
+) -> None:
+    judge(contest, bob, wins=9, losses=0, open_=1)
+    assert selectors.result_so_far(contest).n == 9
+    prompt = Item.objects.filter(batch=contest.batch, open_slots=0).first().prompt
+    Item.objects.filter(batch=contest.batch, open_slots=1).update(prompt=prompt)
+    assert selectors.result_so_far(contest).n == 8
+    assert selectors.gate_refusal(contest.child, contest) != ""
+
+
+def test_empty_answers_of_the_parent_promote_nobody_before_the_first_vote(
+    contest: Evaluation, bob: User
+) -> None:
+    prompts = [make_prompt(contest.project, text=f"Silence {n}.") for n in range(20)]
+    contest.run.results = {"empty_answers": [[prompt.pk, contest.parent_id] for prompt in prompts]}
+    contest.run.save()
+    judge(contest, bob, wins=0, losses=0, open_=60)
+    assert selectors.result_so_far(contest).n < 9
+    assert selectors.gate_refusal(contest.child, contest) != ""
+
+
 def test_the_gate_waits_for_what_was_taken_back_to_be_sent_again(
     contest: Evaluation, eve: User, bob: User
 ) -> None:
-    judge(contest, bob, wins=40, losses=0)
+    judge(contest, bob, wins=25, losses=15)
     for annotation in Annotation.objects.order_by("id")[:5]:
         Retraction.objects.create(annotation=annotation)  # whose places their author holds again
     assert selectors.batch_progress(contest.project, contest.batch).answered == 35

@@ -172,6 +172,7 @@ def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpRespons
     context = {
         "evaluation": evaluation,
         "result": selectors.evaluation_result(evaluation),
+        "so_far": selectors.result_so_far(evaluation),
         "certain": selectors.certain(evaluation),
         "needs_nobody": selectors.needs_nobody(evaluation),
         "votes": examples.votes(evaluation),
@@ -202,7 +203,7 @@ def _checkpoint_page(
         "lineage": selectors.lineage(checkpoint),
         "children": checkpoint.children.all(),
         "evaluations": evaluations,
-        "gate": win_rate(deciding),
+        "gate": selectors.gate_result(deciding) if deciding else None,
         "refusal": selectors.gate_refusal(checkpoint, deciding),
         "promotions": checkpoint.promotions.select_related("promoted_by"),
         "promoted": promoted,
