@@ -1,0 +1,53 @@
+"""What training may read: typed rows, in the order of the annotations behind them.
+
+Every row knows its annotation, its annotator (under a pseudonym), the guideline version that was
+in force, and the split of its prompt. Superseded and retracted annotations are left out. Each
+function holds a few thousand rows in memory at a time, however large the project is.
+"""
+
+from annotations.exports.battles import battles
+from annotations.exports.judgements import (
+    PreferenceCounts,
+    judgements,
+    preference_counts,
+    preferences,
+    ratings,
+    ties,
+)
+from annotations.exports.prompts import annotators, prompts
+from annotations.exports.rows import (
+    AnnotatedRow,
+    BattleRow,
+    DemonstrationRow,
+    JudgedRow,
+    PreferenceRow,
+    PromptRow,
+    RatingRow,
+    TieRow,
+)
+from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
+from annotations.models import in_force
+
+__all__ = [
+    "AnnotatedRow",
+    "BattleRow",
+    "DemonstrationRow",
+    "JudgedRow",
+    "PreferenceCounts",
+    "PreferenceRow",
+    "PromptRow",
+    "RatingRow",
+    "ReviewCounts",
+    "TieRow",
+    "annotators",
+    "battles",
+    "demonstrations",
+    "in_force",
+    "judgements",
+    "preference_counts",
+    "preferences",
+    "prompts",
+    "ratings",
+    "review_counts",
+    "ties",
+]

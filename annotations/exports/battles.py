@@ -1,0 +1,44 @@
+"""Blind comparisons of two checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from annotations.exports.rows import CHUNK, BattleRow, current, pseudonym
+from annotations.models import (
+    Comparison,
+    Item,
+)
+
+
+def battles(project_id: int, batch: str) -> Iterator[BattleRow]:
+    """Yield every comparison of an evaluation, by annotation."""
+    rows = (
+        Comparison.objects.filter(
+            current("annotation__", project_id),
+            annotation__item__batch=batch,
+            annotation__item__purpose=Item.Purpose.EVALUATION,
+        )
+        .order_by("annotation_id")
+        .values(
+            "annotation_id",
+            "annotation__item_id",
+            "annotation__item__prompt_id",
+            "annotation__annotator_id",
+            "left__checkpoint_id",
+            "right__checkpoint_id",
+            "outcome",
+            "strength",
+        )
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield {
+            "annotation_id": row["annotation_id"],
+            "item_id": row["annotation__item_id"],
+            "prompt_id": row["annotation__item__prompt_id"],
+            "annotator": pseudonym(row["annotation__annotator_id"]),
+            "left_checkpoint_id": row["left__checkpoint_id"],
+            "right_checkpoint_id": row["right__checkpoint_id"],
+            "outcome": row["outcome"],
+            "strength": row["strength"],
+        }

@@ -1,0 +1,60 @@
+"""What the pages of training read. Nothing here writes."""
+
+from annotations.algorithms.confidence_sequence import AnytimeInterval
+from annotations.algorithms.winrate import WinRate
+from training.selectors.checkpoints import (
+    CheckpointRow,
+    checkpoint_rows,
+    checkpoint_that_replies,
+    lineage,
+    promoted_checkpoint,
+    promoted_checkpoint_of,
+)
+from training.selectors.evaluations import (
+    ANSWERED_SHARE,
+    BatchProgress,
+    Certain,
+    batch_progress,
+    certain,
+    evaluation_result,
+    gate_refusal,
+    gate_result,
+    needs_nobody,
+    result_so_far,
+)
+from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
+from training.selectors.rounds import judges_round, open_round
+from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
+
+__all__ = [
+    "ANSWERED_SHARE",
+    "TITLES",
+    "AnytimeInterval",
+    "BatchProgress",
+    "Certain",
+    "CheckpointRow",
+    "NextAction",
+    "RunProgress",
+    "Step",
+    "StepName",
+    "Waiting",
+    "WinRate",
+    "batch_progress",
+    "certain",
+    "checkpoint_rows",
+    "checkpoint_that_replies",
+    "evaluation_result",
+    "gate_refusal",
+    "gate_result",
+    "judges_round",
+    "lineage",
+    "loop_status",
+    "needs_nobody",
+    "open_round",
+    "promoted_checkpoint",
+    "promoted_checkpoint_of",
+    "result_so_far",
+    "run_curves",
+    "run_progress",
+    "waiting_runs",
+]

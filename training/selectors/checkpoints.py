@@ -1,0 +1,68 @@
+"""Which checkpoint is promoted, and where each came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from training.models import Checkpoint, DatasetSnapshot, Promotion, Run
+
+if TYPE_CHECKING:
+    from annotations.models import Project
+
+
+Content = DatasetSnapshot.Content
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One line of the list of checkpoints."""
+
+    checkpoint: Checkpoint
+    run: Run | None
+    snapshot: DatasetSnapshot | None
+    parent: Checkpoint | None
+    is_promoted: bool
+    results: dict[str, Any]
+
+
+def promoted_checkpoint(project: Project) -> Checkpoint | None:
+    """Return the checkpoint that samples for the project, if one was promoted."""
+    return promoted_checkpoint_of(project.pk)
+
+
+def promoted_checkpoint_of(project_id: int) -> Checkpoint | None:
+    """Return the checkpoint that samples for the project with this id."""
+    newest = Promotion.objects.filter(project=project_id).select_related("checkpoint").first()
+    return newest.checkpoint if newest else None
+
+
+def checkpoint_that_replies(project_id: int) -> Checkpoint | None:
+    """Return the promoted checkpoint, or before the first promotion the first base model."""
+    bases = Checkpoint.objects.filter(project=project_id, kind=Checkpoint.Kind.BASE)
+    return promoted_checkpoint_of(project_id) or bases.order_by("id").first()
+
+
+def checkpoint_rows(project: Project) -> list[CheckpointRow]:
+    """Return the project's checkpoints, newest first, with where they came from."""
+    promoted = promoted_checkpoint(project)
+    checkpoints = project.checkpoints.select_related("parent", "run__snapshot")
+    return [
+        CheckpointRow(
+            checkpoint=checkpoint,
+            run=checkpoint.run,
+            snapshot=checkpoint.run.snapshot if checkpoint.run else None,
+            parent=checkpoint.parent,
+            is_promoted=promoted is not None and promoted.pk == checkpoint.pk,
+            results=checkpoint.run.results if checkpoint.run else {},
+        )
+        for checkpoint in checkpoints
+    ]
+
+
+def lineage(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Return the checkpoint's ancestors and itself, the base model first."""
+    line = [checkpoint]
+    while line[0].parent is not None:
+        line.insert(0, line[0].parent)
+    return line

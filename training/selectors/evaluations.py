@@ -1,0 +1,207 @@
+"""What blind comparisons say of a checkpoint, and whether the gate opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.db.models import Count, F, QuerySet
+
+from annotations import exports
+from annotations.algorithms.confidence_sequence import (
+    AnytimeInterval,
+    anytime_interval,
+    in_drawn_order,
+    prompt_means,
+)
+from annotations.algorithms.winrate import WinRate, win_rate
+from training.models import Checkpoint, DatasetSnapshot, Evaluation
+from training.selectors.checkpoints import promoted_checkpoint
+
+if TYPE_CHECKING:
+    from annotations.models import Item, Project
+
+
+Content = DatasetSnapshot.Content
+ANSWERED_SHARE = 0.95
+"""Of an evaluation's items, how many must be answered before its interval decides anything.
+
+The interval holds for a number of judgements fixed beforehand, so stopping at the first good
+one would flatter; until then `result_so_far` decides. A few items are left over because everybody
+skipped them.
+"""
+SCORES = {"tie": 0.5, "both_bad": 0.5}
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """How many items of a batch there are, and how many have all their annotations."""
+
+    items: int
+    answered: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether (nearly) everything is answered."""
+        return self.items > 0 and self.answered >= self.items * ANSWERED_SHARE
+
+
+def evaluation_result(evaluation: Evaluation) -> WinRate:
+    """Return the child's win rate, computed from the annotations as they are now.
+
+    Ties and both-bad count one half. So does a pair of equal texts, which nobody is asked about,
+    and an empty answer loses against one that says something: each once for every vote that it
+    would have had. To leave such pairs out would flatter a checkpoint that often says nothing or
+    repeats its parent. While votes are wanted and none is cast n is 0 and the interval is 0 to 1.
+    """
+    judged = _judged(evaluation)
+    is_open = bool(judged) or needs_nobody(evaluation)
+    return win_rate([*judged, *(_certain(evaluation) if is_open else [])])
+
+
+def result_so_far(evaluation: Evaluation) -> AnytimeInterval:
+    """Return the rate over the prompts that are finished, with an interval for every look.
+
+    A prompt is finished once each of its items has its votes. What nobody is asked about is let
+    in between at places drawn by lot, the same at every look.
+    """
+    items = evaluation.project.items.filter(batch=evaluation.batch)
+    asked = set(items.values_list("prompt_id", flat=True))
+    open_items = items.exclude(pk__in=_answered_items(items).values("pk"))
+    unfinished = set(open_items.values_list("prompt_id", flat=True))
+    certain = _certain(evaluation)
+    judged = [*(one for one in certain if one[0] in asked), *_judged(evaluation)]
+    known = prompt_means(one for one in certain if one[0] not in asked)
+    draw = np.random.default_rng(evaluation.pk)
+    finished = prompt_means(judged, unfinished)
+    return anytime_interval(in_drawn_order(finished, len(unfinished), known, draw))
+
+
+def gate_result(evaluation: Evaluation) -> WinRate | AnytimeInterval:
+    """Return what the gate goes by: the result so far until the votes are in, then that of all."""
+    progress = batch_progress(evaluation.project, evaluation.batch)
+    if progress.is_complete or needs_nobody(evaluation):
+        return evaluation_result(evaluation)
+    return result_so_far(evaluation)
+
+
+def _judged(evaluation: Evaluation) -> list[tuple[int, float]]:
+    """Return the prompt and the score of each vote that somebody cast, the oldest first."""
+    return [
+        (battle["prompt_id"], _score(battle, evaluation.child_id))
+        for battle in exports.battles(evaluation.project_id, evaluation.batch)
+    ]
+
+
+@dataclass(frozen=True)
+class Certain:
+    """Votes that nobody had to cast, as an evaluation counts them."""
+
+    equal_texts: int
+    """Ties, because both checkpoints wrote the same."""
+    empty_won: int
+    """Won, because the parent's answer is empty."""
+    empty_lost: int
+    """Lost, because the child's answer is empty."""
+
+    def __str__(self) -> str:
+        empty = self.empty_won + self.empty_lost
+        parts = [
+            f"{self.equal_texts} of them ties of equal texts" if self.equal_texts else "",
+            f"{empty} decided by an empty answer" if empty else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+
+def certain(evaluation: Evaluation) -> Certain:
+    """Return how many votes of an evaluation nobody had to cast."""
+    scores = [score for _, score in _certain(evaluation)]
+    return Certain(scores.count(0.5), scores.count(1.0), scores.count(0.0))
+
+
+def needs_nobody(evaluation: Evaluation) -> bool:
+    """Return whether every pair was certain, so that no votes are wanted."""
+    if not _certain(evaluation):
+        return False
+    return not evaluation.project.items.filter(batch=evaluation.batch).exists()
+
+
+def _certain(evaluation: Evaluation) -> list[tuple[int, float]]:
+    """Return the prompt and the score of each vote that nobody had to cast."""
+    results = evaluation.run.results
+    return [
+        *((prompt, 0.5) for prompt in results.get("equal_prompts", [])),
+        *(
+            (prompt, 0.0 if loser == evaluation.child_id else 1.0)
+            for prompt, loser in results.get("empty_answers", [])
+        ),
+    ]
+
+
+def batch_progress(project: Project, batch: str) -> BatchProgress:
+    """Return how far people are with the items that one sample run made.
+
+    An item without open slots may still lack an answer: one was taken back, or is being written.
+    """
+    items = project.items.filter(batch=batch)
+    return BatchProgress(items.count(), _answered_items(items).count())
+
+
+def _answered_items(items: QuerySet[Item]) -> QuerySet[Item]:
+    given = Count("annotations", filter=exports.in_force("annotations__"))
+    return items.annotate(given=given).filter(open_slots=0, given__gte=F("overlap"))
+
+
+def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
+    """Return why the checkpoint may not be promoted on this evaluation, or an empty string.
+
+    Before all votes are in, an interval decides that holds at every look; then the one of all
+    votes. Of equally good checkpoints the first lets through 2 % and the second 2.5 %.
+    """
+    current = promoted_checkpoint(checkpoint.project)
+    if current is None:
+        return ""
+    if evaluation is None:
+        return f"Promotion needs a blind evaluation of {checkpoint} against {current}. Start one."
+    if evaluation.child_id != checkpoint.pk:
+        return f"That evaluation is of {evaluation.child}, not of {checkpoint}. Choose another."
+    if evaluation.parent_id != current.pk:
+        return (
+            f"That evaluation is against {evaluation.parent}, but {current} is promoted now. "
+            f"Evaluate against {current}."
+        )
+    result = gate_result(evaluation)
+    if result.low > 0.5:
+        return ""
+    interval = f"{share(result.low)} to {share(result.high)}"
+    if isinstance(result, AnytimeInterval):
+        progress = batch_progress(checkpoint.project, evaluation.batch)
+        return (
+            f"{progress.answered} of {progress.items} comparisons are answered. Wait for the "
+            "others, or until the interval that allows for looking after every vote, now "
+            f"{interval}, lies above 50 %."
+        )
+    return (
+        f"The win rate is {share(result.rate)} with a 95 % interval of {interval} over "
+        f"{result.n} votes{_of_certain(evaluation)}; it must lie above 50 %. "
+        "Evaluate on more prompts, or train on."
+    )
+
+
+def _of_certain(evaluation: Evaluation) -> str:
+    words = str(certain(evaluation))
+    return f", {words}" if words else ""
+
+
+def share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value * 100:.0f} %"
+
+
+def _score(battle: exports.BattleRow, child_id: int) -> float:
+    """Return what a judgement says for the child: 1 for a win, 0 for a loss, one half between."""
+    outcome = battle["outcome"]
+    if outcome in SCORES:
+        return SCORES[outcome]
+    side = battle["left_checkpoint_id"] if outcome == "left" else battle["right_checkpoint_id"]
+    return 1.0 if side == child_id else 0.0

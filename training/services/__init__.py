@@ -1,0 +1,36 @@
+"""Every write of training that a person or a program asks for. Each refuses with a sentence."""
+
+from training.services.checkpoints import promote_checkpoint, register_base
+from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
+from training.services.rounds import close_round, open_round
+from training.services.runs import (
+    KINDS_OF_ONE,
+    KINDS_OF_WORK,
+    request_cancel,
+    request_completions,
+    request_export,
+    set_priority,
+    start_evaluation,
+    start_run,
+)
+from training.services.snapshots import freeze_snapshot
+
+__all__ = [
+    "CONTENT_OF",
+    "KINDS_OF_ONE",
+    "KINDS_OF_WORK",
+    "SCORED",
+    "ServiceError",
+    "check_exportable",
+    "close_round",
+    "freeze_snapshot",
+    "open_round",
+    "promote_checkpoint",
+    "register_base",
+    "request_cancel",
+    "request_completions",
+    "request_export",
+    "set_priority",
+    "start_evaluation",
+    "start_run",
+]

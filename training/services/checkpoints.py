@@ -1,0 +1,116 @@
+"""Registering base models, and letting a checkpoint answer for its project."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.http import Http404
+
+from annotations import access
+from training import artifacts, lifecycle, selectors
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage
+from training.services.refusals import ServiceError, or_service_error
+from training.services.rounds import end_round
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+
+
+Content = DatasetSnapshot.Content
+LONGEST_NAME = 100
+NAMES_OF_RUNS = re.compile(rf"({'|'.join(Stage.values)})-\d+")
+
+
+def register_base(
+    project: Project, path: str, name: str = "SmolLM2-135M-Instruct", *, created_by: User
+) -> Checkpoint:
+    """Record a base model's folder as a checkpoint to start from. Repeating it is harmless."""
+    name = name.strip()
+    if not name or len(name) > LONGEST_NAME or "\0" in name or NAMES_OF_RUNS.fullmatch(name):
+        raise ServiceError(
+            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
+        )
+    if "\0" in str(path) or not Path(path).is_absolute() or len(str(path)) > 500:
+        raise ServiceError("Give the whole path of the model's folder, from / on.")
+    folder = Path(path).resolve()
+    or_service_error(partial(artifacts.check_base, folder))
+    checkpoint, is_new = Checkpoint.objects.get_or_create(
+        project=project,
+        name=name,
+        defaults={
+            "kind": Checkpoint.Kind.BASE,
+            "path": str(folder),
+            "manifest": {"registered_by": created_by.pk},
+        },
+    )
+    if not is_new and checkpoint.path != str(folder):
+        raise ServiceError(f"There is a checkpoint called {name} already. Choose another name.")
+    return checkpoint
+
+
+@transaction.atomic
+def promote_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    promoted_by: User,
+    reason: str,
+    evaluation: Evaluation | None = None,
+    override: bool = False,
+) -> Promotion:
+    """Let the checkpoint sample for its project, if it proved itself (or an owner overrides).
+
+    The gate: blind comparisons with the checkpoint in force give a win rate whose 95 % interval
+    lies above one half; while votes are missing, the interval that holds at every look. The first
+    checkpoint has nothing to beat.
+    """
+    project = checkpoint.project
+    reason = lifecycle.clean(reason.strip())
+    if not reason:
+        raise ServiceError("Say why this checkpoint shall answer the prompts from now on.")
+    if checkpoint.kind == Checkpoint.Kind.REWARD:
+        raise ServiceError("A reward model scores and can't answer prompts. Promote a policy.")
+    current = selectors.promoted_checkpoint(project)
+    if current is not None and current.pk == checkpoint.pk:
+        raise ServiceError(f"{checkpoint} is the promoted checkpoint already.")
+    if override:
+        _check_owner(project, promoted_by)
+    refusal = selectors.gate_refusal(checkpoint, evaluation)
+    if refusal and not override:
+        raise ServiceError(refusal)
+    evidence = asdict(selectors.evaluation_result(evaluation)) if evaluation else {}
+    promotion = Promotion.objects.create(
+        project=project,
+        checkpoint=checkpoint,
+        promoted_by=promoted_by,
+        reason=reason,
+        evidence={
+            **evidence,
+            **({"evaluation": evaluation.pk} if evaluation else {}),
+            **({"gate": asdict(selectors.gate_result(evaluation))} if evaluation else {}),
+            **(asdict(selectors.certain(evaluation)) if evaluation else {}),
+            **({"overridden": refusal} if refusal else {}),
+        },
+    )
+    end_round(
+        project,
+        promotion=promotion,
+        evaluation=evaluation,  # the one that decided, whichever the round had
+        decision=f"{checkpoint} promoted: {reason}",
+    )
+    return promotion
+
+
+def _check_owner(project: Project, user: User) -> None:
+    try:
+        is_owner = access.get_membership_for(user, project.pk).role == "owner"
+    except Http404:
+        is_owner = False
+    if not is_owner:
+        raise ServiceError(
+            "Only an owner of the project may promote against the gate. Ask one, or evaluate first."
+        )

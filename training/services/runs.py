@@ -1,0 +1,235 @@
+"""Starting, cancelling and ordering runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from annotations import exports
+from annotations import services as collecting
+from training import artifacts, lifecycle, tasks
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Round, Run, Stage
+from training.pipeline.config import (
+    AnyConfig,
+)
+from training.services.refusals import (
+    CONTENT_OF,
+    SCORED,
+    ServiceError,
+    check_checkpoint,
+    check_exportable,
+    check_job,
+    check_reward_model,
+    check_snapshot,
+    parse,
+    prompt_ids_of,
+    scorer_of_best,
+)
+from training.services.rounds import link_round
+
+if TYPE_CHECKING:
+    from annotations.models import Project, User
+
+
+Content = DatasetSnapshot.Content
+KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
+"""What sampled completions can become."""
+KINDS_OF_ONE = ("rating", "rewrite")
+"""Those that a single completion of a prompt is enough for."""
+
+
+@transaction.atomic
+def start_run(
+    project: Project,
+    stage: str,
+    config: dict[str, Any],
+    *,
+    parent: Checkpoint,
+    snapshot: DatasetSnapshot | None,
+    reward_checkpoint: Checkpoint | None = None,
+    started_by: User,
+) -> Run:
+    """Queue a training run, of any stage but sample, on a frozen snapshot."""
+    if stage not in CONTENT_OF:
+        raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
+    parsed = parse(stage, config)
+    check_checkpoint(project, parent, "start from")
+    check_snapshot(project, Stage(stage), parsed, snapshot)
+    if stage in SCORED:
+        check_reward_model(project, Stage(stage), parent, reward_checkpoint)
+    else:
+        reward_checkpoint = None
+    job = artifacts.job_to_be(
+        project.pk, parsed, parent=parent, snapshot=snapshot, reward_checkpoint=reward_checkpoint
+    )
+    check_job(job)
+    return _queue(
+        project,
+        stage,
+        parsed,
+        parent=parent,
+        snapshot=snapshot,
+        reward_checkpoint=reward_checkpoint,
+        started_by=started_by,
+    )
+
+
+@transaction.atomic
+def request_completions(
+    project: Project,
+    *,
+    checkpoint: Checkpoint,
+    prompts: Iterable[Any],
+    completions_per_prompt: int,
+    kind: str,
+    started_by: User,
+    config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
+) -> Run:
+    """Queue a sample run: the checkpoint answers the prompts, the answers become items to label.
+
+    `prompts` are prompts or their ids; `kind` is one of KINDS_OF_WORK. With `best_of` above 1 in
+    the config the reward model chooses each completion among so many candidates.
+    """
+    if kind not in KINDS_OF_WORK:
+        raise ServiceError(f"Completions can become a {', '.join(KINDS_OF_WORK)}, not {kind!r}.")
+    parsed = parse("sample", {**(config or {}), "completions_per_prompt": completions_per_prompt})
+    if completions_per_prompt < 2 and kind not in KINDS_OF_ONE:
+        raise ServiceError("One completion has nothing to be compared with; ask for at least 2.")
+    if kind == "rating" and collecting.scheme_in_force(project) is None:
+        raise ServiceError(
+            "There are no published questions to rate by. Publish some on the project's page of "
+            "questions first."
+        )
+    check_checkpoint(project, checkpoint, "sample")
+    scorer = scorer_of_best(project, parsed, checkpoint, reward_checkpoint)
+    request = {"prompt_ids": prompt_ids_of(project, prompts), "kind": kind, "purpose": "training"}
+    return _queue(
+        project,
+        Stage.SAMPLE,
+        parsed,
+        parent=checkpoint,
+        reward_checkpoint=scorer,
+        request=request,
+        started_by=started_by,
+    )
+
+
+@transaction.atomic
+def start_evaluation(
+    project: Project,
+    *,
+    child: Checkpoint,
+    parent: Checkpoint,
+    split: str = "test",
+    limit: int | None = None,
+    pairs_per_prompt: int = 1,
+    started_by: User,
+    config: dict[str, Any] | None = None,
+    reward_checkpoint: Checkpoint | None = None,
+) -> Evaluation:
+    """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
+
+    Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
+    With `best_of` above 1 in the config both give the best of so many candidates.
+    """
+    if child.pk == parent.pk:
+        raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
+    for checkpoint in (child, parent):
+        check_checkpoint(project, checkpoint, "evaluate")
+    if artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
+        raise ServiceError("The two checkpoints stem from different base models. Choose others.")
+    if split not in ("test", "validation"):
+        raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
+    held_out = sorted(
+        row["prompt_id"] for row in exports.prompts(project.pk) if row["split"] == split
+    )[:limit]
+    if not held_out:
+        raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
+    run = _queue(
+        project,
+        Stage.SAMPLE,
+        parsed,
+        parent=child,
+        reward_checkpoint=scorer_of_best(project, parsed, child, reward_checkpoint),
+        request={
+            "prompt_ids": held_out,
+            "kind": "comparison",
+            "purpose": "evaluation",
+            "rival_checkpoint_id": parent.pk,
+        },
+        started_by=started_by,
+    )
+    evaluation = Evaluation.objects.create(
+        project=project, child=child, parent=parent, run=run, batch=run.request["batch"]
+    )
+    made_in_round = Round.objects.filter(project=project, ended_at=None, policy=parent)
+    made_in_round.filter(policy_run__checkpoint=child).update(evaluation=evaluation)
+    return evaluation
+
+
+@transaction.atomic
+def request_export(
+    checkpoint: Checkpoint, *, half_precision: bool = False, started_by: User
+) -> Run:
+    """Queue a run that merges a policy's adapter into its base and leaves a plain model."""
+    check_exportable(checkpoint)
+    config = parse(Stage.EXPORT, {"half_precision": half_precision})
+    check_job(artifacts.job_to_be(checkpoint.project_id, config, parent=checkpoint))
+    return _queue(
+        checkpoint.project,
+        Stage.EXPORT,
+        config,
+        parent=checkpoint,
+        started_by=started_by,
+    )
+
+
+def request_cancel(run: Run, user: User) -> None:
+    """Cancel a queued run at once; ask a running one to stop. An ended run stays as it ended."""
+    lifecycle.cancel(run.pk)
+    run.refresh_from_db()
+
+
+def set_priority(run: Run, priority: int, user: User) -> None:
+    """Give a waiting run another place in line."""
+    if priority not in Run.Priority.values:
+        raise ServiceError("A priority is low, normal or high.")
+    if not lifecycle.set_priority(run.pk, priority):
+        raise ServiceError(f"{run} does not wait any more, so it has no place in line.")
+    run.refresh_from_db()
+
+
+def _queue(
+    project: Project,
+    stage: str,
+    config: AnyConfig,
+    *,
+    parent: Checkpoint,
+    started_by: User,
+    snapshot: DatasetSnapshot | None = None,
+    reward_checkpoint: Checkpoint | None = None,
+    request: dict[str, Any] | None = None,
+) -> Run:
+    """Write the run's row, which is its place in the queue; the hint goes out on commit."""
+    run = Run.objects.create(
+        project=project,
+        stage=stage,
+        config=config.to_dict(),
+        parent=parent,
+        snapshot=snapshot,
+        reward_checkpoint=reward_checkpoint,
+        request=request or {},
+        started_by=started_by,
+    )
+    if request is not None:
+        prefix = "evaluation" if request["purpose"] == "evaluation" else "run"
+        run.request = {**request, "batch": f"{prefix}-{run.pk}"}
+        run.save(update_fields=["request"])
+    link_round(run)
+    transaction.on_commit(partial(tasks.send_hint, run.pk, lifecycle.QUEUES[Stage(stage)]))
+    return run
