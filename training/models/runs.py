@@ -1,4 +1,4 @@
-"""The nouns of training: frozen data, runs on it, and the checkpoints that come out."""
+"""Runs of a stage, and their figures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
+
+from training.models.checkpoints import Checkpoint
+from training.models.snapshots import DatasetSnapshot
 
 
 class Stage(models.TextChoices):
@@ -21,100 +24,6 @@ class Stage(models.TextChoices):
     REJECTION = "rejection", "Rejection sampling"
     SAMPLE = "sample", "Sample completions"
     EXPORT = "export", "Export"
-
-
-class DatasetSnapshot(models.Model):
-    """Rows frozen from a project's annotations. Immutable; its hash is its content."""
-
-    class Content(models.TextChoices):
-        DEMONSTRATIONS = "demonstrations", "Demonstrations (for sft)"
-        PREFERENCES = "preferences", "Preferences (for reward, dpo)"
-        JUDGEMENTS = "judgements", "Good and bad completions (for kto)"
-        PROMPTS = "prompts", "Prompts (for ppo, grpo, rloo, rejection)"
-
-    project = models.ForeignKey(
-        "annotations.Project", on_delete=models.PROTECT, related_name="snapshots"
-    )
-    content = models.CharField(max_length=16, choices=Content)
-    filters: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
-    seed = models.BigIntegerField(default=0)
-    counts: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
-    """Rows and prompts per split, annotations, annotators, ties, what was left out and why."""
-    annotation_ids: models.JSONField[list[int], list[int]] = models.JSONField()
-    sha256 = models.CharField(max_length=64)
-    created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"Snapshot {self.pk}"
-
-
-class Checkpoint(models.Model):
-    """A base model, an adapter on one, or a model of its own, whole in the artifact store."""
-
-    class Kind(models.TextChoices):
-        BASE = "base", "Base model"
-        POLICY = "policy", "Policy"
-        REWARD = "reward", "Reward model"
-
-    project = models.ForeignKey(
-        "annotations.Project", on_delete=models.PROTECT, related_name="checkpoints"
-    )
-    name = models.CharField(max_length=100)
-    kind = models.CharField(max_length=8, choices=Kind)
-    path = models.CharField(max_length=500)
-    """Of a base: the model's folder. Of what a run made: its folder below ARTIFACTS_URL."""
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
-    run = models.OneToOneField(
-        "training.Run", on_delete=models.PROTECT, null=True, related_name="checkpoint"
-    )
-    manifest: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
-    """Copy of manifest.json: file hashes, snapshot hash, config, seed, code version, metrics."""
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["project", "name"], name="checkpoint_name_once"),
-            models.CheckConstraint(
-                name="checkpoint_base_has_no_parent",
-                condition=Q(kind="base", parent__isnull=True) | ~Q(kind="base"),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def stands_alone(self) -> bool:
-        """Return whether it has weights of its own: a base, or what full fine-tuning made."""
-        return self.kind == self.Kind.BASE or self.manifest.get("weights") == "full"
-
-
-class Promotion(models.Model):
-    """The record of which checkpoint samples for a project, since when, by whom and why.
-
-    The newest row of a project is in force.
-    """
-
-    project = models.ForeignKey(
-        "annotations.Project", on_delete=models.PROTECT, related_name="promotions"
-    )
-    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="promotions")
-    promoted_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
-    reason = models.TextField()
-    evidence: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
-    """The win rate with interval and n at the moment of promotion, if there was one."""
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"{self.checkpoint} promoted"
 
 
 class Run(models.Model):
@@ -253,69 +162,3 @@ class Metric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}={self.value:g} at {self.step}"
-
-
-class Round(models.Model):
-    """One turn of the loop in a project."""
-
-    project = models.ForeignKey(
-        "annotations.Project", on_delete=models.PROTECT, related_name="rounds"
-    )
-    number = models.PositiveIntegerField()
-    policy = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="+")
-    """The checkpoint that was promoted when the round began; it answers the prompts."""
-    sample_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
-    reward_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
-    policy_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
-    evaluation = models.ForeignKey(
-        "training.Evaluation", on_delete=models.PROTECT, null=True, related_name="+"
-    )
-    promotion = models.OneToOneField(
-        Promotion, on_delete=models.PROTECT, null=True, related_name="round"
-    )
-    decision = models.TextField(blank=True)
-    """Why the round ended as it did: promoted, or kept back with the reason."""
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["-number"]
-        constraints = [
-            models.UniqueConstraint(fields=["project", "number"], name="round_number_once"),
-            models.UniqueConstraint(
-                fields=["project"],
-                condition=Q(ended_at__isnull=True),
-                name="round_one_open_per_project",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Round {self.number}"
-
-
-class Evaluation(models.Model):
-    """A blind comparison of a child with its parent on held-out prompts.
-
-    Its figures are computed from the annotations on the items of `batch` when they are read.
-    """
-
-    project = models.ForeignKey(
-        "annotations.Project", on_delete=models.PROTECT, related_name="evaluations"
-    )
-    child = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="evaluations")
-    parent = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="+")
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="evaluation")
-    """The sample run in which both answered the held-out prompts."""
-    batch = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(
-                name="evaluation_of_two_checkpoints", condition=~Q(child=F("parent"))
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.child} against {self.parent}"

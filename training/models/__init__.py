@@ -1,0 +1,17 @@
+"""The nouns of training: frozen data, runs on it, and the checkpoints that come out."""
+
+from training.models.checkpoints import Checkpoint, Promotion
+from training.models.rounds import Evaluation, Round
+from training.models.runs import Metric, Run, Stage
+from training.models.snapshots import DatasetSnapshot
+
+__all__ = [
+    "Checkpoint",
+    "DatasetSnapshot",
+    "Evaluation",
+    "Metric",
+    "Promotion",
+    "Round",
+    "Run",
+    "Stage",
+]
