@@ -181,3 +181,22 @@ def test_it_never_draws_from_the_tail_that_top_p_cuts() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(5_000, 1)
     uniform = torch.rand(5_000, generator=torch.Generator().manual_seed(0))
     assert set(rollouts._draw(logits, uniform, top_p=0.7)[0].tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])
+def test_it_finds_the_nucleus_among_the_likeliest_as_by_sorting_all(top_p: float) -> None:
+    steepness = torch.tensor([0.0, 0.3, 1.0, 4.0]).unsqueeze(1)  # the first two are too wide
+    draw = torch.Generator().manual_seed(0)
+    probs = (torch.randn(4, 64, generator=draw) * steepness).softmax(dim=-1)
+    expected = torch.zeros_like(probs)
+    for row, kept in zip(probs.tolist(), expected, strict=True):
+        before = 0.0
+        for probability, token in sorted(((p, -i) for i, p in enumerate(row)), reverse=True):
+            if before < top_p:
+                kept[-token] = probability
+            before += probability
+    found = rollouts.nucleus(probs, top_p, at_once=8)
+    assert (found > 0).sum(dim=-1)[1:].tolist() == (expected > 0).sum(dim=-1)[1:].tolist()
+    assert torch.equal(found[1:], expected[1:])
+    # Of equally likely tokens any may be kept, as long as there are enough of them.
+    assert found[0].sum() == pytest.approx(float(expected[0].sum()), abs=1e-6)
