@@ -7,7 +7,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Round, Run
+from training.models import (
+    AuditEntry,
+    Checkpoint,
+    DatasetSnapshot,
+    Evaluation,
+    Promotion,
+    Round,
+    Run,
+)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -54,3 +62,9 @@ class EvaluationAdmin(ReadOnlyAdmin):
 @admin.register(Round)
 class RoundAdmin(ReadOnlyAdmin):
     list_display = ("number", "project", "policy", "decision", "created_at", "ended_at")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "project", "user", "action", "subject_name", "reason")
+    list_filter = ("action", "project")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from training.views import checkpoints, compare, loop, runs, snapshots
+from training.views import audit, checkpoints, compare, loop, runs, snapshots
 
 app_name = "training"
 
@@ -29,6 +29,7 @@ urlpatterns = [
     path("runs/<int:run_id>/job.json", runs.export_job, name="export_job"),
     path("runs/<int:run_id>/status/", runs.run_status, name="run_status"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="cancel_run"),
+    path("projects/<int:project_id>/audit/", audit.audit, name="audit"),
     path("projects/<int:project_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
     path("projects/<int:project_id>/checkpoints/base/", checkpoints.add_base, name="add_base"),
     path("checkpoints/<int:checkpoint_id>/", checkpoints.checkpoint, name="checkpoint"),

@@ -1,11 +1,13 @@
 """The nouns of training: frozen data, runs on it, and the checkpoints that come out."""
 
+from training.models.audit import AuditEntry
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
 from training.models.snapshots import DatasetSnapshot
 
 __all__ = [
+    "AuditEntry",
     "Checkpoint",
     "DatasetSnapshot",
     "Evaluation",

@@ -2,6 +2,7 @@
 
 from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate
+from training.selectors.audit import audit_log, audit_of
 from training.selectors.checkpoints import (
     CheckpointRow,
     checkpoint_rows,
@@ -39,6 +40,8 @@ __all__ = [
     "StepName",
     "Waiting",
     "WinRate",
+    "audit_log",
+    "audit_of",
     "batch_progress",
     "certain",
     "checkpoint_rows",

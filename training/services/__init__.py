@@ -1,5 +1,6 @@
 """Every write of training that a person or a program asks for. Each refuses with a sentence."""
 
+from training.services.audit import record
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rounds import close_round, open_round
@@ -26,6 +27,7 @@ __all__ = [
     "freeze_snapshot",
     "open_round",
     "promote_checkpoint",
+    "record",
     "register_base",
     "request_cancel",
     "request_completions",

@@ -14,6 +14,7 @@ from django.http import Http404
 from annotations import access
 from training import artifacts, lifecycle, selectors
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage
+from training.services.audit import record
 from training.services.refusals import ServiceError, or_service_error
 from training.services.rounds import end_round
 
@@ -96,6 +97,7 @@ def promote_checkpoint(
             **({"overridden": refusal} if refusal else {}),
         },
     )
+    record(project, promoted_by, "promoted", checkpoint, reason, promotion.evidence)
     end_round(
         project,
         promotion=promotion,

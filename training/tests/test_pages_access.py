@@ -38,6 +38,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("new_run", project.pk),
             ("run", run.pk),
             ("run_status", run.pk),
+            ("audit", project.pk),
             ("checkpoints", project.pk),
             ("checkpoint", checkpoint.pk),
             ("evaluation", evaluation.pk),
