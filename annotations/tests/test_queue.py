@@ -172,6 +172,23 @@ def test_it_frees_each_run_out_place_once(project, bob):
     assert item.open_slots == 2
 
 
+def test_it_begins_with_the_leases_that_ran_out_and_not_with_all_items(project):
+    with CaptureQueriesContext(connection) as captured:
+        queue.release_expired(project)
+    if connection.vendor == "sqlite":  # PostgreSQL plans by how many rows there are
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
+            plan = [row[-1] for row in cursor.fetchall()]
+        assert "assignment_expiry" in plan[0], plan
+
+
+def test_it_frees_no_place_of_another_project(project, bob):
+    other = make_item(Project.objects.create(name="Other", created_by=bob))
+    late = run_out(make_assignment(other, bob))
+    assert queue.release_expired(project) == 0
+    assert queue.release_expired(late.item.project) == 1
+
+
 def test_it_needs_the_same_number_of_queries_however_long_the_queue(project, bob, bea):
     for _ in range(3):
         make_item(project)
