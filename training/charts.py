@@ -348,8 +348,8 @@ def ticks(low: float, high: float, most: int = 4) -> list[float]:
 def short(value: float) -> str:
     """Return a number in few characters, without lying about its size.
 
-    >>> [short(v) for v in (0, 0.00005, 0.12345, 3.14159, 42.42, 12345, 2_500_000)]
-    ['0', '5e-5', '0.123', '3.14', '42.4', '12.3k', '2.5M']
+    >>> [short(v) for v in (0, 0.00005, 0.00413, 0.12345, 3.14159, 42.42, 12345, 2_500_000)]
+    ['0', '5e-5', '0.0041', '0.123', '3.14', '42.4', '12.3k', '2.5M']
     >>> short(float("nan"))
     'NaN'
     """
@@ -366,6 +366,8 @@ def short(value: float) -> str:
         if size >= limit:
             scale = 1e6 if unit == "M" else 1e3
             return f"{sign}{size / scale:.3g}{unit}"
+    if size < 0.01:  # three digits would not fit beside a line's end
+        return f"{sign}{size:.2g}"
     return f"{sign}{size:.3g}" if size < 1000 else f"{sign}{size:.0f}"
 
 
