@@ -444,9 +444,10 @@ class RLOOConfig(GroupConfig):
 def _check_sampling(config: object) -> None:
     _between(config, "temperature", 0.01, 10)
     _between(config, "top_p", 0.01, 1)
-    _between(config, "max_new_tokens", 1, 8192)
+    _between(config, "max_new_tokens", 1, MOST_NEW_TOKENS)
 
 
+MOST_NEW_TOKENS = 8192
 MOST_CANDIDATES = 1024
 """Candidates of one prompt; all of them are drawn side by side."""
 
@@ -666,17 +667,8 @@ class ReplyRequest:
         if not isinstance(self.seeds, list) or not self.seeds:
             raise PipelineError("The request has no seeds; each reply needs one.")
         for seed in self.seeds:
-            if type(seed) is not int or not 0 <= seed < 2**63:
-                raise PipelineError(f"A seed is a whole number from 0 to 2⁶³ - 1, not {seed!r}.")
-        if not isinstance(self.messages, list) or not self.messages:
-            raise PipelineError("The request has no messages; there is nothing to answer.")
-        for message in self.messages:
-            if (
-                not isinstance(message, dict)
-                or message.keys() != {"role", "content"}
-                or not all(isinstance(value, str) for value in message.values())
-            ):
-                raise PipelineError("Each message is a role and a content, both of them text.")
+            _check_seed(seed)
+        _check_messages(self.messages)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -688,3 +680,68 @@ class ReplyRequest:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+MOST_STOPS = 16
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """A completion that is read while it is written, as the resident process sees it.
+
+    One line of JSON on the process's standard input.
+    """
+
+    id: str
+    """What the process calls it in the events that it sends."""
+    base_path: str
+    """Folder of the base model (safetensors)."""
+    adapter_path: str | None
+    """Folder of the policy's adapter; None for the base itself."""
+    messages: list[dict[str, str]]
+    """What is answered."""
+    seed: int
+    temperature: float
+    """0 takes the most likely token every time."""
+    top_p: float
+    max_new_tokens: int
+    stop: list[str]
+    """The completion ends before the first of these."""
+
+    def __post_init__(self) -> None:
+        _between(self, "temperature", 0, 10)
+        _between(self, "top_p", 0, 1)
+        _between(self, "max_new_tokens", 1, MOST_NEW_TOKENS)
+        _check_seed(self.seed)
+        _check_messages(self.messages)
+        texts = isinstance(self.stop, list) and all(isinstance(s, str) and s for s in self.stop)
+        if not texts or len(self.stop) > MOST_STOPS:
+            raise PipelineError(f"What ends the answer is a list of {MOST_STOPS} texts at most.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the request. Raise PipelineError where something is missing or cannot work."""
+        try:
+            return cls(**values)
+        except TypeError as error:  # names that are missing or unknown
+            raise PipelineError(f"This is no request for a stream: {error}.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _check_seed(seed: object) -> None:
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise PipelineError(f"A seed is a whole number from 0 to 2⁶³ - 1, not {seed!r}.")
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise PipelineError("The request has no messages; there is nothing to answer.")
+    for message in messages:
+        if (
+            not isinstance(message, dict)
+            or message.keys() != {"role", "content"}
+            or not all(isinstance(value, str) for value in message.values())
+        ):
+            raise PipelineError("Each message is a role and a content, both of them text.")

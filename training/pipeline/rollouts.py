@@ -403,7 +403,7 @@ def draw(
     hidden = state.last_hidden
     for t in range(max_new_tokens):
         logits = head(hidden).float() / temperature  # (A, V)
-        drawn, drawn_log_probs = _draw(logits, uniforms(rows).to(device)[alive], top_p)
+        drawn, drawn_log_probs = draw_tokens(logits, uniforms(rows).to(device)[alive], top_p)
         live = ~ended[alive]
         drawing.tokens[alive[live], t] = drawn[live]
         drawing.log_probs[alive[live], t] = drawn_log_probs[live]
@@ -420,17 +420,23 @@ def draw(
         if live.sum() <= 0.8 * len(alive):  # drop the finished rows from the batch
             state.cache.batch_select_indices(live.nonzero().squeeze(-1))
             state.mask, alive, drawn = state.mask[live], alive[live], drawn[live]
-        state.mask = torch.cat([state.mask, state.mask.new_ones(len(alive), 1)], dim=1)
-        hidden = trunk(
-            input_ids=drawn.unsqueeze(1),
-            attention_mask=state.mask,
-            position_ids=_positions(state.mask, 1),
-            past_key_values=state.cache,
-            use_cache=True,
-        ).last_hidden_state[:, -1]
+        hidden = next_hidden(trunk, state, drawn)
 
 
-def _draw(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+def next_hidden(trunk: nn.Module, state: PromptState, tokens: Tensor) -> Tensor:
+    """Return the last hidden states (B, H) behind one more token (B,) of each row."""
+    state.mask = torch.cat([state.mask, state.mask.new_ones(len(tokens), 1)], dim=1)
+    hidden: Tensor = trunk(
+        input_ids=tokens.unsqueeze(1),
+        attention_mask=state.mask,
+        position_ids=_positions(state.mask, 1),
+        past_key_values=state.cache,
+        use_cache=True,
+    ).last_hidden_state[:, -1]
+    return hidden
+
+
+def draw_tokens(logits: Tensor, uniform: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """Return one token per row by inverting the distribution function, and its log-prob."""
     log_probs = torch.log_softmax(logits, dim=-1)
     probs = log_probs.exp()

@@ -171,7 +171,7 @@ def test_it_samples_the_same_from_the_same_seed(
 def test_it_draws_tokens_as_often_as_the_model_says() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(20_000, 1)
     uniform = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
-    drawn, log_probs = rollouts._draw(logits, uniform, top_p=1.0)
+    drawn, log_probs = rollouts.draw_tokens(logits, uniform, top_p=1.0)
     share = torch.bincount(drawn, minlength=4) / len(drawn)
     torch.testing.assert_close(share, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.012, rtol=0)
     torch.testing.assert_close(log_probs, logits.gather(1, drawn.unsqueeze(1)).squeeze(1))
@@ -180,7 +180,7 @@ def test_it_draws_tokens_as_often_as_the_model_says() -> None:
 def test_it_never_draws_from_the_tail_that_top_p_cuts() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(5_000, 1)
     uniform = torch.rand(5_000, generator=torch.Generator().manual_seed(0))
-    assert set(rollouts._draw(logits, uniform, top_p=0.7)[0].tolist()) == {0, 1}
+    assert set(rollouts.draw_tokens(logits, uniform, top_p=0.7)[0].tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])

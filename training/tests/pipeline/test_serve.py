@@ -16,7 +16,8 @@ import pytest
 
 from training.pipeline.config import ReplyRequest
 from training.pipeline.residents import MOST_ADAPTERS, ResidentModels
-from training.pipeline.serve import LEAST_ROOM, MOST_AT_ONCE, answer
+from training.pipeline.serve import answer
+from training.pipeline.writing import LEAST_ROOM, MOST_ROWS
 
 Events = list[dict[str, Any]]
 
@@ -50,7 +51,7 @@ class Resident:
         """Wait for the last word on a request."""
         while True:
             event = self.events.get(timeout=120)
-            if event.get("request") == name and event["event"] != "progress":
+            if event.get("request") == name and event["event"] not in ("progress", "text"):
                 return event
 
     def end(self) -> int:
@@ -124,7 +125,7 @@ def test_a_reply_depends_on_its_seed_alone(ask: Callable[..., ReplyRequest]) -> 
 def test_it_reports_how_much_is_written(
     ask: Callable[..., ReplyRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.pipeline.serve.PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr("training.pipeline.writing.PROGRESS_EVERY_S", 0)
     shares = [e["percent"] for e in answered([ask("7")]) if e["event"] == "progress"]
     assert shares == sorted(shares)
     assert 0 < shares[0] <= shares[-1] < 100
@@ -133,7 +134,7 @@ def test_it_reports_how_much_is_written(
 def test_who_is_done_early_is_answered_early(
     ask: Callable[..., ReplyRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.pipeline.serve.PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr("training.pipeline.writing.PROGRESS_EVERY_S", 0)
     events = answered([ask(str(n), seeds=[n, n + 50], max_new_tokens=400) for n in range(12)])
     first_answer = next(n for n, e in enumerate(events) if e["event"] == "replies")
     assert any(e["event"] == "progress" for e in events[first_answer:])
@@ -246,16 +247,16 @@ def test_a_broken_adapter_fails_its_own_requests(
 def test_what_fails_in_a_batch_fails_alone(
     ask: Callable[..., ReplyRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.pipeline import rollouts
+    from training.pipeline import batches
 
-    whole = rollouts.read_prompts
+    whole = batches.read_prompts
 
     def short_of_memory(trunk: Any, prompts: list[list[int]], **options: Any) -> Any:
         if any(len(prompt) > 100 for prompt in prompts):
             raise RuntimeError("CUDA out of memory")  # as a GPU would say; here is none
         return whole(trunk, prompts, **options)
 
-    monkeypatch.setattr(rollouts, "read_prompts", short_of_memory)
+    monkeypatch.setattr(batches, "read_prompts", short_of_memory)
     lone_surrogate = ask("d", "half a \ud800 character")
     events = answered([lone_surrogate, ask("a"), ask("b", "the moon and the rain " * 40), ask("c")])
     failed = {e["request"]: e["message"] for e in events if e["event"] == "failed"}
@@ -278,7 +279,12 @@ def test_a_process_answers_lives_on_after_nonsense_and_ends_with_its_input(
         assert event["event"] == "failed"
         assert words in event["message"]
     assert "/no/such/folder" in resident.answer_to("z")["message"]
-    resident.send(*(ask(f"ok-{n}", f"moon {n}") for n in range(MOST_AT_ONCE + 3)))
-    for n in range(MOST_AT_ONCE + 3):
+    resident.send(*(ask(f"ok-{n}", f"moon {n}") for n in range(MOST_ROWS + 3)))
+    for n in range(MOST_ROWS + 3):
         assert len(resident.answer_to(f"ok-{n}")["replies"]) == 2
+    values = {k: v for k, v in ask("s").to_dict().items() if k != "seeds"}
+    stream = {**values, "seed": 1, "stop": [], "max_new_tokens": 400}
+    resident.send(json.dumps(stream).encode(), b'{"stop": "s", "reason": "stop"}')
+    event = resident.answer_to("s")
+    assert (event["event"], event["reason"]) == ("ended", "stop")
     assert resident.end() == 0
