@@ -1,9 +1,11 @@
-"""Answer turns of conversations: own the resident process, hand it turns, write its replies down.
+"""Answer turns and streams: own the resident process, hand it what waits, pass on what it says.
 
 One service serves a device (a machine, or the GPUs that a worker was given). It claims turns that
 wait, keeps the claims alive while the child (`python -m training.pipeline.serve`) works on them,
 and leaves when none came for a while. A turn lives in the database: whatever is killed here, its
-claim runs out and the next service answers it. `log.txt` in the service's folder tells the rest.
+claim runs out and the next service answers it. Beside them it takes the streamed completions that
+wait in the broker (`training.generations`): one child, so one copy of a model, writes both.
+`log.txt` in the service's folder tells the rest.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from annotations.services import conversations
 from annotations.services.conversations import Reply, WaitingTurn
-from training import artifacts, lifecycle, selectors, supervisor
+from training import artifacts, lifecycle, selectors, streams, supervisor
+from training.generations import Generations
 from training.models import Checkpoint, Stage
-from training.pipeline.config import ReplyRequest
+from training.pipeline.config import ReplyRequest, StreamRequest
 from training.pipeline.errors import PipelineError
 from training.supervisor import Event
 
@@ -42,6 +45,8 @@ TOP_P = 0.95
 """Two samples of one policy should differ, but not by words from the far tail."""
 MAX_NEW_TOKENS = 256
 POLL_S = 0.3
+"""How often the database is asked for turns."""
+LISTEN_S = 0.1
 REPORT_EVERY_S = 1.0
 SIGN_OF_LIFE_S = 10.0
 """A claim lasts for a minute without one."""
@@ -72,8 +77,15 @@ def serve() -> None:
     with supervisor.termination_as_shutdown():
         # A turn may begin to wait while the service leaves: its hint found the device served.
         while _serve_alone() and not supervisor.is_shutting_down():
-            if not conversations.has_waiting_turns():
+            if not conversations.has_waiting_turns() and not _streams_wait():
                 return
+
+
+def _streams_wait() -> bool:
+    try:
+        return streams.count_waiting() > 0
+    except streams.BrokerError:  # then a hint comes when it is back
+        return False
 
 
 def service_folder() -> Path:
@@ -138,28 +150,34 @@ class Service:
         self.deaths: Counter[int] = Counter()
         """How many children died over a turn."""
         self.busy_at = time.monotonic()
+        self.looked_at = float("-inf")
+        self.generations = Generations(self._note)
 
     def run(self) -> None:
-        """Answer turns until the worker is to end, or none came for REPLIES_IDLE_SECONDS."""
+        """Answer until the worker is to end, or nothing came for REPLIES_IDLE_SECONDS."""
         self._note("the service starts")
         try:
             while not supervisor.is_shutting_down() and not self._is_idle():
                 with self._bearing_with_database():
                     self._write_down()
                     self._claim()
+                    self.generations.look(self.child.tell if self.child else None)
                 self._hand_out()
                 self._listen()
         finally:
             self._leave()
 
     def _is_idle(self) -> bool:
-        if self.turns:
+        if self.turns or self.generations:
             self.busy_at = time.monotonic()
         return time.monotonic() - self.busy_at > settings.REPLIES_IDLE_SECONDS
 
     # The database -------------------------------------------------------------------------
 
     def _claim(self) -> None:
+        if time.monotonic() - self.looked_at < POLL_S:
+            return
+        self.looked_at = time.monotonic()
         room = MOST_TURNS - len(self.turns)
         if room and conversations.has_waiting_turns():
             for turn in conversations.claim_waiting_turns(room):
@@ -232,32 +250,35 @@ class Service:
         elif any(self.deaths[c.turn.id] for c in in_flight):
             due = []
         for claimed in due:
-            self._hand(claimed)
+            assert claimed.request is not None
+            claimed.handed_at = time.monotonic()
+            self._tell(claimed.request)
+        if not any(self.deaths[c.turn.id] for c in self.turns.values() if c.is_in_flight):
+            for request in self.generations.due():
+                self._tell(request)
 
-    def _hand(self, claimed: _Claimed) -> None:
-        assert claimed.request is not None
+    def _tell(self, request: ReplyRequest | StreamRequest) -> None:
         if self.child is None:
             supervisor.end_earlier_child(self.folder)
             command = getattr(settings, "REPLIES_COMMAND", COMMAND)
             self.child = supervisor.Child(
                 command, self.folder, self.log, self._take_in, takes_input=True
             )
-        claimed.handed_at = time.monotonic()
-        self.child.tell(claimed.request.to_dict())
+        self.child.tell(request.to_dict())
 
     def _listen(self) -> None:
         """Take in what the child says; bury one that died or hangs."""
         if self.child is None:
-            time.sleep(POLL_S)
+            time.sleep(LISTEN_S)
             return
-        if self.child.read(POLL_S):
+        if self.child.read(LISTEN_S):
             while self.child.read(0):
                 pass
         if self.child.has_exited():
             self._bury("died")
         elif time.monotonic() - self.child.heard_at > CHILD_SILENCE_S:
             self._bury("said nothing any more")
-        elif any(
+        elif self.generations.is_stuck() or any(
             c.is_in_flight and time.monotonic() - (c.handed_at or 0) > TURN_LIMIT_S
             for c in self.turns.values()
         ):
@@ -272,6 +293,7 @@ class Service:
         self.child = None
         for claimed in [c for c in self.turns.values() if c.is_in_flight]:
             self._mourn(claimed)
+        self.generations.mourn()
 
     def _mourn(self, claimed: _Claimed) -> None:
         """Release a turn that a child died over, or give it up."""
@@ -287,6 +309,8 @@ class Service:
         """Take in an event of the child. One about a turn that is not ours any more is ignored."""
         if event["event"] == "phase":
             self._note(f"the child: {event.get('phase')}")
+        if self.generations.take_in(event):
+            return True
         claimed = self.turns.get(str(event.get("request")))
         if claimed is None or not claimed.is_in_flight:
             return True
@@ -327,6 +351,7 @@ class Service:
         """End the child and give back what is unanswered, to be claimed by another at once."""
         if self.child is not None:
             self.child.kill()
+        self.generations.leave()
         for claimed in self.turns.values():
             turn = claimed.turn
             with self._bearing_with_database():
