@@ -14,7 +14,7 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
-from tests.bench import ppo, queue, reward, sampling
+from tests.bench import ppo, queue, reward, sampling, serving
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "queue": queue.measure,
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "ppo_bfloat16": ppo.measure_bfloat16,
     "reward": reward.measure,
     "sampling": sampling.measure,
+    "serving": serving.measure,
 }
 
 
