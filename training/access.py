@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from django.shortcuts import get_object_or_404
 
 from annotations import access
-from annotations.models import Role
-from training.models import Checkpoint, DatasetSnapshot, Evaluation, Run
+from annotations.models import Project, Role
+from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, Run
 
 if TYPE_CHECKING:
-    from annotations.models import Membership, Project, User
+    from django.db.models import QuerySet
+
+    from annotations.models import Membership, User
 
 ROLES = (Role.OWNER, Role.ENGINEER)
+SERVED_ROLES = (*ROLES, Role.REVIEWER)
+"""Who may let programs talk with the promoted model. Annotators may not: what they write is to be
+their own, and a program that writes like the model would be at hand."""
 
 
 def get_project_for(user: User, project_id: int) -> Project:
@@ -58,3 +63,21 @@ def get_evaluation_for(user: User, evaluation_id: int) -> Evaluation:
     evaluation = get_object_or_404(Evaluation.objects.select_related(*related), id=evaluation_id)
     get_project_for(user, evaluation.project_id)
     return evaluation
+
+
+def get_served_projects_for(user: User) -> QuerySet[Project]:
+    """Return the projects with whose promoted model a person's programs may talk, by name."""
+    memberships = access.get_projects_for(user).filter(role__in=SERVED_ROLES)
+    ids = memberships.values_list("project_id", flat=True)
+    return Project.objects.filter(id__in=list(ids)).order_by("name", "id")
+
+
+def get_engineered_ids_for(user: User) -> set[int]:
+    """Return the projects with any of whose checkpoints a person's programs may talk."""
+    memberships = access.get_projects_for(user).filter(role__in=ROLES)
+    return set(memberships.values_list("project_id", flat=True))
+
+
+def get_api_token_for(user: User, token_id: int) -> ApiToken:
+    """Return one's own token, else raise Http404."""
+    return get_object_or_404(ApiToken, id=token_id, user=user)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from training.views import audit, checkpoints, compare, loop, runs, snapshots
+from training.views import (
+    api_tokens,
+    audit,
+    checkpoints,
+    compare,
+    loop,
+    runs,
+    serving,
+    snapshots,
+)
 
 app_name = "training"
 
@@ -46,4 +55,10 @@ urlpatterns = [
     ),
     path("checkpoints/<int:checkpoint_id>/export/", checkpoints.export, name="export_checkpoint"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
+    path("tokens/", api_tokens.api_tokens, name="api_tokens"),
+    path("tokens/<int:token_id>/revoke/", api_tokens.revoke, name="revoke_api_token"),
+    path("v1/models", serving.models, name="v1_models"),
+    path("v1/models/<path:name>", serving.model, name="v1_model"),
+    path("v1/chat/completions", serving.chat_completions, name="v1_chat_completions"),
+    path("v1/<path:rest>", serving.nothing_here, name="v1_nothing_here"),
 ]

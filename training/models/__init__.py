@@ -1,5 +1,6 @@
 """The nouns of training: frozen data, runs on it, and the checkpoints that come out."""
 
+from training.models.api_tokens import ApiToken
 from training.models.audit import AuditEntry
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.rounds import Evaluation, Round
@@ -7,6 +8,7 @@ from training.models.runs import Metric, Run, Stage
 from training.models.snapshots import DatasetSnapshot
 
 __all__ = [
+    "ApiToken",
     "AuditEntry",
     "Checkpoint",
     "DatasetSnapshot",

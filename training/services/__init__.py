@@ -1,5 +1,6 @@
 """Every write of training that a person or a program asks for. Each refuses with a sentence."""
 
+from training.services.api_tokens import create_api_token, note_use, revoke_api_token
 from training.services.audit import record
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
@@ -24,7 +25,9 @@ __all__ = [
     "ServiceError",
     "check_exportable",
     "close_round",
+    "create_api_token",
     "freeze_snapshot",
+    "note_use",
     "open_round",
     "promote_checkpoint",
     "record",
@@ -32,6 +35,7 @@ __all__ = [
     "request_cancel",
     "request_completions",
     "request_export",
+    "revoke_api_token",
     "set_priority",
     "start_evaluation",
     "start_run",
