@@ -40,11 +40,6 @@ class ApiToken(models.Model):
         """Return whether its time is over."""
         return self.expires_at <= timezone.now()
 
-    @property
-    def is_valid(self) -> bool:
-        """Return whether it still lets anybody in."""
-        return self.revoked_at is None and not self.has_expired and self.user.is_active
-
     def was_used_before(self, moment: datetime) -> bool:
         """Return whether its last use lies before a moment, or never was."""
         return self.last_used_at is None or self.last_used_at < moment
