@@ -65,14 +65,14 @@ def _interval(outcomes: Sequence[tuple[Hashable, float]]) -> tuple[float, float]
     residuals = [sum(group) - len(group) * centre for group in groups]
     correction = len(groups) / (len(groups) - 1)
     error = sqrt(correction * sum(residual**2 for residual in residuals)) / n
-    reach = _student_quantile(len(groups) - 1) * error
+    reach = student_quantile(len(groups) - 1) * error
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def _student_quantile(degrees: int) -> float:
+def student_quantile(degrees: int) -> float:
     """Return the 97.5 % quantile of Student's t, by its expansion in 1/degrees.
 
-    >>> round(_student_quantile(10), 2), round(_student_quantile(100), 3)
+    >>> round(student_quantile(10), 2), round(student_quantile(100), 3)
     (2.23, 1.984)
     """
     z = Z_95
