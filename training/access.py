@@ -16,7 +16,7 @@ from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, R
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from annotations.models import Membership, User
+    from annotations.models import Item, Membership, User
 
 ROLES = (Role.OWNER, Role.ENGINEER)
 SERVED_ROLES = (*ROLES, Role.REVIEWER)
@@ -52,9 +52,15 @@ def get_run_for(user: User, run_id: int) -> Run:
 def get_checkpoint_for(user: User, checkpoint_id: int) -> Checkpoint:
     """Return the checkpoint if the user trains in its project, else raise Http404."""
     related = ("project", "parent", "run__snapshot", "run__reward_checkpoint")
-    checkpoint = get_object_or_404(Checkpoint.objects.select_related(*related), id=checkpoint_id)
+    found = Checkpoint.objects.select_related(*related).defer("run__snapshot__annotation_ids")
+    checkpoint = get_object_or_404(found, id=checkpoint_id)
     get_project_for(user, checkpoint.project_id)
     return checkpoint
+
+
+def get_item_for(user: User, item_id: int) -> Item:
+    """Return the item if the user trains in its project, else raise Http404."""
+    return access.get_item_for(user, item_id, *ROLES)
 
 
 def get_evaluation_for(user: User, evaluation_id: int) -> Evaluation:

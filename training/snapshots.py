@@ -14,7 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from django.db import transaction
 
 from annotations import exports
 from training import artifacts
-from training.models import DatasetSnapshot
+from training.models import DatasetSnapshot, SnapshotAnnotation
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
@@ -31,6 +31,7 @@ Content = DatasetSnapshot.Content
 Row = Mapping[str, Any]
 
 SPLITS = ("train", "validation", "test")
+LINKS_AT_ONCE = 5000
 BARE = {"split", "prompt_id", "prompt"}
 """What a row has that is a prompt and nothing more."""
 FILTERS = {
@@ -88,6 +89,7 @@ def freeze(
                 sha256=frozen.sha256,
                 created_by=created_by,
             )
+            _link(snapshot, frozen.annotation_ids)
             _publish(snapshot, frozen, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -230,6 +232,13 @@ def _annotations_of(row: Row) -> Iterator[int]:
     for name in ("annotation_id", "fixes"):
         if (number := row.get(name)) is not None:
             yield number
+
+
+def _link(snapshot: DatasetSnapshot, annotation_ids: list[int]) -> None:
+    """Write down which annotations are in it, for those who ask by annotation."""
+    links = (SnapshotAnnotation(snapshot=snapshot, annotation_id=one) for one in annotation_ids)
+    while batch := list(islice(links, LINKS_AT_ONCE)):
+        SnapshotAnnotation.objects.bulk_create(batch)
 
 
 def _publish(snapshot: DatasetSnapshot, frozen: Frozen, aside: Path) -> None:

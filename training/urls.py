@@ -9,6 +9,7 @@ from training.views import (
     audit,
     checkpoints,
     compare,
+    lineage,
     loop,
     runs,
     serving,
@@ -54,6 +55,13 @@ urlpatterns = [
         "checkpoints/<int:checkpoint_id>/promote/", checkpoints.promote, name="promote_checkpoint"
     ),
     path("checkpoints/<int:checkpoint_id>/export/", checkpoints.export, name="export_checkpoint"),
+    path("checkpoints/<int:checkpoint_id>/annotations/", lineage.sources, name="sources"),
+    path(
+        "checkpoints/<int:checkpoint_id>/annotations.<str:form>",
+        lineage.download_sources,
+        name="download_sources",
+    ),
+    path("items/<int:item_id>/lineage/", lineage.item, name="item"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
     path("tokens/", api_tokens.api_tokens, name="api_tokens"),
     path("tokens/<int:token_id>/revoke/", api_tokens.revoke, name="revoke_api_token"),

@@ -24,6 +24,7 @@ from annotations.exports.rows import (
     PromptRow,
     RatingRow,
     TieRow,
+    pseudonym,
 )
 from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
 from annotations.models import in_force
@@ -47,6 +48,7 @@ __all__ = [
     "preference_counts",
     "preferences",
     "prompts",
+    "pseudonym",
     "ratings",
     "review_counts",
     "ties",

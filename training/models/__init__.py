@@ -5,7 +5,7 @@ from training.models.audit import AuditEntry
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
-from training.models.snapshots import DatasetSnapshot
+from training.models.snapshots import DatasetSnapshot, SnapshotAnnotation
 
 __all__ = [
     "ApiToken",
@@ -17,5 +17,6 @@ __all__ = [
     "Promotion",
     "Round",
     "Run",
+    "SnapshotAnnotation",
     "Stage",
 ]

@@ -34,3 +34,27 @@ class DatasetSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"Snapshot {self.pk}"
+
+
+class SnapshotAnnotation(models.Model):
+    """An annotation is behind the rows of a snapshot.
+
+    The list `annotation_ids` says the same, but no index can look into a list on both databases.
+    """
+
+    snapshot = models.ForeignKey(
+        DatasetSnapshot, on_delete=models.CASCADE, related_name="links", db_index=False
+    )
+    annotation = models.ForeignKey(
+        "annotations.Annotation", on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["snapshot", "annotation"], name="annotation_once_per_snapshot"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"annotation {self.annotation_id} in snapshot {self.snapshot_id}"

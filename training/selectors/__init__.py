@@ -26,18 +26,30 @@ from training.selectors.evaluations import (
 from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
 from training.selectors.rounds import judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
+from training.selectors.sources import (
+    Behind,
+    Source,
+    SourceRow,
+    Uses,
+    sources,
+    uses_of_item,
+)
 
 __all__ = [
     "ANSWERED_SHARE",
     "TITLES",
     "AnytimeInterval",
     "BatchProgress",
+    "Behind",
     "Certain",
     "CheckpointRow",
     "NextAction",
     "RunProgress",
+    "Source",
+    "SourceRow",
     "Step",
     "StepName",
+    "Uses",
     "Waiting",
     "WinRate",
     "audit_log",
@@ -59,5 +71,7 @@ __all__ = [
     "result_so_far",
     "run_curves",
     "run_progress",
+    "sources",
+    "uses_of_item",
     "waiting_runs",
 ]

@@ -46,7 +46,9 @@ def checkpoint_that_replies(project_id: int) -> Checkpoint | None:
 def checkpoint_rows(project: Project) -> list[CheckpointRow]:
     """Return the project's checkpoints, newest first, with where they came from."""
     promoted = promoted_checkpoint(project)
-    checkpoints = project.checkpoints.select_related("parent", "run__snapshot")
+    checkpoints = project.checkpoints.select_related("parent", "run__snapshot").defer(
+        "run__snapshot__annotation_ids"  # may be long, and is not shown
+    )
     return [
         CheckpointRow(
             checkpoint=checkpoint,

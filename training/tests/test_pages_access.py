@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations.models import Membership, Project, User
+from annotations.tests.factories import make_item
 from training.models import Evaluation
 from training.tests.factories import make_checkpoint, make_run, make_snapshot
 
@@ -19,6 +20,7 @@ Address = tuple[str, int]
 def addresses(project: Project) -> dict[str, list[Address]]:
     """Return every address of the app by the method that it answers to."""
     snapshot, checkpoint, run = make_snapshot(project), make_checkpoint(project), make_run(project)
+    item = make_item(project)
     evaluation = Evaluation.objects.create(
         project=project,
         child=checkpoint,
@@ -41,6 +43,8 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("audit", project.pk),
             ("checkpoints", project.pk),
             ("checkpoint", checkpoint.pk),
+            ("sources", checkpoint.pk),
+            ("item", item.pk),
             ("evaluation", evaluation.pk),
         ],
         "post": [

@@ -202,6 +202,7 @@ def _checkpoint_page(
         "run": checkpoint.run,
         "lineage": selectors.lineage(checkpoint),
         "children": checkpoint.children.all(),
+        "sources": selectors.sources(checkpoint),
         "evaluations": evaluations,
         "gate": selectors.gate_result(deciding) if deciding else None,
         "refusal": selectors.gate_refusal(checkpoint, deciding),

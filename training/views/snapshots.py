@@ -58,7 +58,7 @@ def snapshot(request: AuthenticatedRequest, snapshot_id: int) -> HttpResponse:
         "snapshot": snapshot,
         "stages": stages,
         "runs": snapshot.runs.select_related("checkpoint"),
-        "annotation_count": len(snapshot.annotation_ids),
+        "annotation_count": snapshot.links.count(),
     }
     return show_page(request, snapshot.project, "training/snapshot.html", context)
 
