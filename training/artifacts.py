@@ -43,7 +43,7 @@ def work_folder(run: Run) -> Path:
 
 def output_folder(run: Run) -> Path:
     """Return where a run publishes its checkpoint, or its completions."""
-    if run.stage == Stage.SAMPLE:
+    if run.stage in (Stage.SAMPLE, Stage.SUITE):
         return work_folder(run) / "output"
     if run.stage == Stage.EXPORT:
         return project_folder(run.project_id) / "exports" / f"run-{run.pk}"

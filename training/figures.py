@@ -212,6 +212,16 @@ def _best_of(rest: dict[str, Any]) -> list[Figure | None]:
     ]
 
 
+def _suite(rest: dict[str, Any]) -> list[Figure | None]:
+    wins = rest.pop("win_rate", None)
+    note = interval(wins["low"], wins["high"], wins["n"]) if wins else ""
+    return [
+        Figure("Win rate by the reward model", percent(wins["rate"]), note) if wins else None,
+        _take(rest, "prompts", "Prompts"),
+        _take(rest, "answers", "Answers", note="of either checkpoint"),
+    ]
+
+
 def _export(rest: dict[str, Any]) -> list[Figure | None]:
     same, compared = rest.pop("same_tokens", None), rest.pop("compared_tokens", None)
     size, off = rest.pop("bytes", None), rest.pop("logits_off_by", None)
@@ -249,6 +259,7 @@ _LEADING = {
     "rejection": _rejection,
     "sample": _sample,
     "export": _export,
+    "suite": _suite,
 }
 
 

@@ -43,6 +43,7 @@ MAIN_FIELDS = {
     "rloo": ("steps", "batch_size", "group_size", "learning_rate", "beta", "max_new_tokens"),
     "rejection": ("best_of", "epochs", "learning_rate", "batch_size", "max_new_tokens"),
     "sample": ("temperature", "top_p", "max_new_tokens", "best_of"),
+    "suite": ("checks",),
 }
 """The settings that matter first; the others wait under "More settings"."""
 

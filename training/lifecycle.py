@@ -43,6 +43,7 @@ QUEUES = {
     Stage.REJECTION: "training",
     Stage.SAMPLE: "sampling",
     Stage.EXPORT: "sampling",
+    Stage.SUITE: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)
 STUCK_AFTER = timedelta(seconds=60)

@@ -66,9 +66,11 @@ def wall_clock_limit_s() -> float:
 
 
 def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
-    prepare = {Stage.SAMPLE: _completions_of, Stage.EXPORT: _model_of}.get(
-        Stage(run.stage), _checkpoint_of
-    )
+    prepare = {
+        Stage.SAMPLE: _completions_of,
+        Stage.EXPORT: _model_of,
+        Stage.SUITE: _results_of,
+    }.get(Stage(run.stage), _checkpoint_of)
     try:
         publish = prepare(run)  # reads files: not while the transaction holds its locks
         return lifecycle.succeed(run.pk, attempt, results=outcome.results, publish=publish)
@@ -119,6 +121,11 @@ def _model_of(run: Run) -> Publish:
         )
     size = sum(path.stat().st_size for path in folder.iterdir())
     return lambda: {"folder": str(folder), "bytes": size}
+
+
+def _results_of(run: Run) -> Publish:
+    """Return what records a run whose results are all that it leaves."""
+    return lambda: {}
 
 
 def _completions_of(run: Run) -> Publish:

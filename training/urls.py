@@ -14,6 +14,7 @@ from training.views import (
     runs,
     serving,
     snapshots,
+    suites,
 )
 
 app_name = "training"
@@ -61,6 +62,9 @@ urlpatterns = [
         lineage.download_sources,
         name="download_sources",
     ),
+    path("checkpoints/<int:checkpoint_id>/suites/", suites.suites, name="suites"),
+    path("checkpoints/<int:checkpoint_id>/suites/start/", suites.start, name="start_suite"),
+    path("suites/<int:run_id>/", suites.suite, name="suite"),
     path("items/<int:item_id>/lineage/", lineage.item, name="item"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
     path("tokens/", api_tokens.api_tokens, name="api_tokens"),

@@ -24,6 +24,7 @@ class Stage(models.TextChoices):
     REJECTION = "rejection", "Rejection sampling"
     SAMPLE = "sample", "Sample completions"
     EXPORT = "export", "Export"
+    SUITE = "suite", "Evaluation suite"
 
 
 class Run(models.Model):

@@ -544,6 +544,35 @@ class ExportConfig(StageConfig):
     """Write bfloat16: half the size, but small changes of the weights are rounded away."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SuiteConfig(StageConfig):
+    """A checkpoint measured beside its parent on the same held-out prompts."""
+
+    stage: Literal["suite"] = field(default="suite", init=False)
+    completions_per_prompt: int = 2
+    """Completions of either for each prompt. More prompts narrow the intervals more than more
+    completions do."""
+    temperature: float = 1.0
+    """Sampling temperature. At 1, with the whole nucleus, the KL is measured without a bias."""
+    top_p: float = 1.0
+    """Nucleus: keep the most likely tokens up to this probability (Holtzman et al. 2020,
+    arXiv:1904.09751)."""
+    max_new_tokens: int = 48
+    """Longest completion in tokens."""
+    checks: Literal["", "haiku"] = ""
+    """The project's own checks: haiku counts lines, syllables, subject and repetition."""
+    batch_size: int = 64
+    """Completions sampled side by side."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "completions_per_prompt", 1, 64)
+        _check_sampling(self)
+        _between(self, "batch_size", 1, 4096)
+        if self.checks not in ("", "haiku"):
+            raise PipelineError(f"checks is {self.checks!r}; choose haiku or nothing.")
+
+
 AnyConfig = (
     SFTConfig
     | RewardConfig
@@ -555,6 +584,7 @@ AnyConfig = (
     | RejectionConfig
     | SampleConfig
     | ExportConfig
+    | SuiteConfig
 )
 
 CONFIGS: dict[str, type[AnyConfig]] = {
@@ -568,6 +598,7 @@ CONFIGS: dict[str, type[AnyConfig]] = {
     "rejection": RejectionConfig,
     "sample": SampleConfig,
     "export": ExportConfig,
+    "suite": SuiteConfig,
 }
 
 
@@ -625,7 +656,8 @@ class Job:
     """Of sample for an evaluation: folder of the model that the second checkpoint's adapter lies
     on; None where both lie on the same."""
     rival: bool = False
-    """Of sample: whether a second checkpoint answers too (`rival_path` None = the base)."""
+    """Of sample and suite: whether a second checkpoint answers, too (`rival_path` None: the
+    base)."""
     data_path: str | None = None
     """The snapshot's JSONL (of sample: the prompts)."""
     demonstrations_path: str | None = None

@@ -41,6 +41,7 @@ from training.pipeline.config import (
     RewardConfig,
     SampleConfig,
     SFTConfig,
+    SuiteConfig,
     TrainConfig,
 )
 from training.pipeline.shapes import Shape
@@ -207,7 +208,7 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
                 frozen_adapters=2,
                 checkpointing=_computes_again(config),
             )
-        case SampleConfig():
+        case SampleConfig() | SuiteConfig():
             cached = config.batch_size * (prompt_tokens + config.max_new_tokens)
             return _Load(0, config.batch_size, cached_tokens=cached)
     return None

@@ -77,7 +77,7 @@ def answers(
     total = len(batches) * len(sources) * config.max_new_tokens
     rows: list[dict[str, Any]] = []
     for number, (source, base_path, adapter_path) in enumerate(sources):
-        model = _load(base_path, adapter_path)
+        model = load_merged(base_path, adapter_path)
         reporter.phase("sampling")
         for position, batch in enumerate(batches):
             step = number * len(batches) + position
@@ -99,7 +99,8 @@ def answers(
     return rows
 
 
-def _load(base_path: str, adapter_path: str | None) -> torch.nn.Module:
+def load_merged(base_path: str, adapter_path: str | None) -> torch.nn.Module:
+    """Return a policy in one piece, to sample from."""
     base = load_base(base_path)
     if adapter_path is None:
         return base

@@ -34,6 +34,7 @@ from training.selectors.sources import (
     sources,
     uses_of_item,
 )
+from training.selectors.suites import latest_suite, rival_of, suites, suites_of
 
 __all__ = [
     "ANSWERED_SHARE",
@@ -62,6 +63,7 @@ __all__ = [
     "gate_refusal",
     "gate_result",
     "judges_round",
+    "latest_suite",
     "lineage",
     "loop_status",
     "needs_nobody",
@@ -69,9 +71,12 @@ __all__ = [
     "promoted_checkpoint",
     "promoted_checkpoint_of",
     "result_so_far",
+    "rival_of",
     "run_curves",
     "run_progress",
     "sources",
+    "suites",
+    "suites_of",
     "uses_of_item",
     "waiting_runs",
 ]

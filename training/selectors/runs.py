@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 Content = DatasetSnapshot.Content
-STEP_WORDS = {str(Stage.SAMPLE): "token"}
+STEP_WORDS = {str(Stage.SAMPLE): "token", str(Stage.SUITE): "token"}
 
 
 @dataclass(frozen=True)

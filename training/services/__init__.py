@@ -14,6 +14,7 @@ from training.services.runs import (
     set_priority,
     start_evaluation,
     start_run,
+    start_suite,
 )
 from training.services.snapshots import freeze_snapshot
 
@@ -39,4 +40,5 @@ __all__ = [
     "set_priority",
     "start_evaluation",
     "start_run",
+    "start_suite",
 ]

@@ -136,19 +136,7 @@ def start_evaluation(
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
     With `best_of` above 1 in the config both give the best of so many candidates.
     """
-    if child.pk == parent.pk:
-        raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
-    for checkpoint in (child, parent):
-        check_checkpoint(project, checkpoint, "evaluate")
-    if artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
-        raise ServiceError("The two checkpoints stem from different base models. Choose others.")
-    if split not in ("test", "validation"):
-        raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
-    held_out = sorted(
-        row["prompt_id"] for row in exports.prompts(project.pk) if row["split"] == split
-    )[:limit]
-    if not held_out:
-        raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    held_out = _check_rivals(project, child, parent, split, limit, "evaluate")
     parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
     run = _queue(
         project,
@@ -189,6 +177,39 @@ def request_export(
     )
 
 
+@transaction.atomic
+def start_suite(
+    project: Project,
+    *,
+    child: Checkpoint,
+    parent: Checkpoint,
+    reward_checkpoint: Checkpoint | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    config: dict[str, Any] | None = None,
+    started_by: User,
+) -> Run:
+    """Queue a run that measures a checkpoint beside another on held-out prompts, by itself."""
+    run_config = parse(Stage.SUITE, config or {})
+    held_out = _check_rivals(project, child, parent, split, limit, "measure")
+    if reward_checkpoint is not None:
+        check_reward_model(project, Stage.SUITE, child, reward_checkpoint)
+    return _queue(
+        project,
+        Stage.SUITE,
+        run_config,
+        parent=child,
+        reward_checkpoint=reward_checkpoint,
+        request={
+            "prompt_ids": held_out,
+            "purpose": "suite",
+            "split": split,
+            "rival_checkpoint_id": parent.pk,
+        },
+        started_by=started_by,
+    )
+
+
 def request_cancel(run: Run, user: User) -> None:
     """Cancel a queued run at once; ask a running one to stop. An ended run stays as it ended."""
     lifecycle.cancel(run.pk)
@@ -202,6 +223,31 @@ def set_priority(run: Run, priority: int, user: User) -> None:
     if not lifecycle.set_priority(run.pk, priority):
         raise ServiceError(f"{run} does not wait any more, so it has no place in line.")
     run.refresh_from_db()
+
+
+def _check_rivals(
+    project: Project,
+    child: Checkpoint,
+    parent: Checkpoint,
+    split: str,
+    limit: int | None,
+    purpose: str,
+) -> list[int]:
+    """Return the held-out prompts that both answer; refuse two that can't be compared."""
+    if child.pk == parent.pk:
+        raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
+    for checkpoint in (child, parent):
+        check_checkpoint(project, checkpoint, purpose)
+    if artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
+        raise ServiceError("The two checkpoints stem from different base models. Choose others.")
+    if split not in ("test", "validation"):
+        raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
+    held_out = sorted(
+        row["prompt_id"] for row in exports.prompts(project.pk) if row["split"] == split
+    )[:limit]
+    if not held_out:
+        raise ServiceError(f"There are no prompts in the {split} split. Add prompts first.")
+    return held_out
 
 
 def _queue(

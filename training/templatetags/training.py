@@ -79,6 +79,12 @@ def win_interval(result: WinRate | AnytimeInterval) -> str:
 
 
 @register.filter
+def wins_interval(result: dict[str, Any]) -> str:
+    """Return the interval and n of a win rate that a run reported."""
+    return figures.interval(result["low"], result["high"], result["n"])
+
+
+@register.filter
 def bounds(result: AnytimeInterval) -> str:
     """Return the ends of an interval in words."""
     return figures.bounds(result.low, result.high)

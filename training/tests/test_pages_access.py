@@ -21,6 +21,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
     """Return every address of the app by the method that it answers to."""
     snapshot, checkpoint, run = make_snapshot(project), make_checkpoint(project), make_run(project)
     item = make_item(project)
+    suite = make_run(project, "suite")
     evaluation = Evaluation.objects.create(
         project=project,
         child=checkpoint,
@@ -45,6 +46,8 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("checkpoint", checkpoint.pk),
             ("sources", checkpoint.pk),
             ("item", item.pk),
+            ("suites", checkpoint.pk),
+            ("suite", suite.pk),
             ("evaluation", evaluation.pk),
         ],
         "post": [
@@ -55,6 +58,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("add_base", project.pk),
             ("request_completions", checkpoint.pk),
             ("start_evaluation", checkpoint.pk),
+            ("start_suite", checkpoint.pk),
             ("promote_checkpoint", checkpoint.pk),
             ("export_checkpoint", checkpoint.pk),
         ],

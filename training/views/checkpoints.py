@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from annotations.models import Role
-from training import access, artifacts, examples, selectors, services
+from training import access, artifacts, examples, selectors, services, suite_table
 from training.forms import BaseForm, CompletionsForm, EvaluationForm, ExportForm, PromotionForm
 from training.models import Checkpoint, Evaluation, Stage
 from training.views.shared import show_page, win_rate
@@ -197,8 +197,12 @@ def _checkpoint_page(
         completions_form.use_labels()
     refused = completions_form or evaluation_form or promotion_form or export_form
     may_override = _may_override(request.user, checkpoint)
+    suite = selectors.latest_suite(checkpoint)
     context = {
         "checkpoint": checkpoint,
+        "suite": suite,
+        "suite_rows": suite_table.rows(suite.results) if suite else [],
+        "suite_parent": selectors.rival_of(suite) if suite else None,
         "run": checkpoint.run,
         "lineage": selectors.lineage(checkpoint),
         "children": checkpoint.children.all(),
