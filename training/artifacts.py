@@ -148,6 +148,7 @@ def _job(run: Run, data: Path | None) -> Job:
         rival=rival is not None,
         rival_path=adapter_folder(rival),
         rival_base_path=str(checkpoint_folder(base_of(rival))) if rival else None,
+        card=run.request.get("card", ""),
         demonstrations_path=_demonstrations_file(run),
         data_path=None if data is None else str(data),
         provenance={

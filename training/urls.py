@@ -7,6 +7,7 @@ from django.urls import path
 from training.views import (
     api_tokens,
     audit,
+    cards,
     checkpoints,
     compare,
     lineage,
@@ -65,6 +66,8 @@ urlpatterns = [
     path("checkpoints/<int:checkpoint_id>/suites/", suites.suites, name="suites"),
     path("checkpoints/<int:checkpoint_id>/suites/start/", suites.start, name="start_suite"),
     path("suites/<int:run_id>/", suites.suite, name="suite"),
+    path("checkpoints/<int:checkpoint_id>/card/", cards.card, name="card"),
+    path("checkpoints/<int:checkpoint_id>/README.md", cards.download_card, name="download_card"),
     path("items/<int:item_id>/lineage/", lineage.item, name="item"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
     path("tokens/", api_tokens.api_tokens, name="api_tokens"),

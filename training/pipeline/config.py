@@ -662,6 +662,8 @@ class Job:
     """The snapshot's JSONL (of sample: the prompts)."""
     demonstrations_path: str | None = None
     """Of reward: the snapshot of demonstrations whose mean score becomes 0."""
+    card: str = ""
+    """Of export: the model card, which goes beside the weights as README.md."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Copied into manifest.json: run id, snapshot hash, parent, code version."""
 

@@ -53,6 +53,8 @@ def train(job: Job, config: ExportConfig, reporter: Reporter) -> dict[str, Any]:
     def write(folder: Path) -> None:
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        if job.card:
+            (folder / "README.md").write_text(job.card, encoding="utf-8")
 
     manifest = {"config": config.to_dict(), "provenance": job.provenance, "results": results}
     publish(Path(job.output_dir), write, manifest)

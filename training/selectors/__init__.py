@@ -3,6 +3,7 @@
 from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate
 from training.selectors.audit import audit_log, audit_of
+from training.selectors.cards import model_card
 from training.selectors.checkpoints import (
     CheckpointRow,
     checkpoint_rows,
@@ -66,6 +67,7 @@ __all__ = [
     "latest_suite",
     "lineage",
     "loop_status",
+    "model_card",
     "needs_nobody",
     "open_round",
     "promoted_checkpoint",

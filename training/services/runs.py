@@ -10,7 +10,7 @@ from django.db import transaction
 
 from annotations import exports
 from annotations import services as collecting
-from training import artifacts, lifecycle, tasks
+from training import artifacts, lifecycle, selectors, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Round, Run, Stage
 from training.pipeline.config import (
     AnyConfig,
@@ -173,6 +173,7 @@ def request_export(
         Stage.EXPORT,
         config,
         parent=checkpoint,
+        request={"purpose": "export", "card": selectors.model_card(checkpoint, merged=True)},
         started_by=started_by,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotations.models import Project
-from training import services
+from training import artifacts, services
 from training.models import Checkpoint
 from training.tests import scripted
 from training.tests.factories import make_base, make_checkpoint
@@ -43,3 +43,12 @@ def test_it_refuses_what_has_no_adapter_on_a_language_model(project: Project, ki
     checkpoint = make_base(project) if kind == "base" else make_checkpoint(project, kind=kind)
     with pytest.raises(services.ServiceError, match=r"plain model already|is a reward model"):
         services.request_export(checkpoint, started_by=project.created_by)
+
+
+def test_an_exported_model_carries_its_card(project: Project) -> None:
+    policy = make_checkpoint(project, name="gentle")
+    run = services.request_export(policy, started_by=project.created_by)
+    card = artifacts.job_for(run).card
+    assert card.startswith("---\nbase_model: ")
+    assert "# gentle" in card
+    assert '"transformers"' in card, "the adapter is merged"

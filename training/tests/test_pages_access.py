@@ -46,6 +46,8 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("checkpoint", checkpoint.pk),
             ("sources", checkpoint.pk),
             ("item", item.pk),
+            ("card", checkpoint.pk),
+            ("download_card", checkpoint.pk),
             ("suites", checkpoint.pk),
             ("suite", suite.pk),
             ("evaluation", evaluation.pk),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from training import artifacts, services, supervisor
+from training import artifacts, selectors, services, supervisor
 from training.models import Checkpoint
 from training.pipeline.config import ExportConfig
 
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         config = ExportConfig(half_precision=options["half_precision"])
         with tempfile.TemporaryDirectory() as work_dir:
             job = artifacts.export_job(checkpoint, config, folder, work_dir)
+            job = replace(job, card=selectors.model_card(checkpoint, merged=True))
             outcome = supervisor.run_child(
                 job.to_dict(),
                 on_event=self.tell,

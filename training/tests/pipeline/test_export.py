@@ -22,9 +22,10 @@ MakeJob = Callable[..., Job]
 def test_it_generates_the_same_tokens_without_peft(
     make_job: MakeJob, sft_adapter: str, tmp_path: Path
 ) -> None:
-    job = make_job(tmp_path, ExportConfig(), "prompts", adapter_path=sft_adapter)
+    job = make_job(tmp_path, ExportConfig(), "prompts", adapter_path=sft_adapter, card="# Frog\n")
     output, results, events = run_job(job)
     assert is_whole(Path(output))
+    assert Path(output, "README.md").read_text(encoding="utf-8") == "# Frog\n"
     assert results["same_tokens"] == results["compared_tokens"] > 0
     assert [e["step"] for e in events if e["event"] == "progress"] == [0, 1, 2, 3, 4]
     plain = AutoModelForCausalLM.from_pretrained(output).eval()
