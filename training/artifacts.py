@@ -21,6 +21,11 @@ from training.pipeline.config import AnyConfig, ExportConfig, Job, parse_config
 from training.pipeline.errors import PipelineError
 
 
+def root() -> Path:
+    """Return the folder of the artifact store."""
+    return Path(settings.ARTIFACTS_ROOT)
+
+
 def project_folder(project_id: int) -> Path:
     """Return the folder of everything that a project stores. Names never become paths, ids do."""
     return Path(settings.ARTIFACTS_ROOT) / "projects" / str(project_id)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from annotations.services import conversations
-from training import artifacts, lifecycle, outcomes, replies, supervisor
+from training import artifacts, lifecycle, outcomes, removal, replies, supervisor
 from training.models import Run, Stage
 from training.pipeline.errors import PipelineError
 from training.recording import Recorder
@@ -97,8 +97,9 @@ def dispatch_queued_runs(**_later: Any) -> None:
 
 @shared_task(name="training.find_lost_runs", ignore_result=True, time_limit=60, soft_time_limit=50)
 def find_lost_runs(**_later: Any) -> None:
-    """Take back runs whose worker went silent. Runs every 15 seconds."""
+    """Take back runs whose worker went silent, and files that a crash left. Every 15 seconds."""
     lifecycle.reap()
+    removal.sweep()
 
 
 @shared_task(

@@ -12,6 +12,7 @@ from training.selectors.checkpoints import (
     promoted_checkpoint,
     promoted_checkpoint_of,
 )
+from training.selectors.dependents import dependents
 from training.selectors.evaluations import (
     ANSWERED_SHARE,
     BatchProgress,
@@ -60,6 +61,7 @@ __all__ = [
     "certain",
     "checkpoint_rows",
     "checkpoint_that_replies",
+    "dependents",
     "evaluation_result",
     "gate_refusal",
     "gate_result",

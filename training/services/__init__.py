@@ -3,6 +3,7 @@
 from training.services.api_tokens import create_api_token, note_use, revoke_api_token
 from training.services.audit import record
 from training.services.checkpoints import promote_checkpoint, register_base
+from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rounds import close_round, open_round
 from training.services.runs import (
@@ -27,6 +28,8 @@ __all__ = [
     "check_exportable",
     "close_round",
     "create_api_token",
+    "delete_checkpoint",
+    "delete_snapshot",
     "freeze_snapshot",
     "note_use",
     "open_round",
