@@ -239,6 +239,9 @@ def demonstrations_for(run: Run) -> DatasetSnapshot | None:
     frozen = DatasetSnapshot.objects.filter(
         project_id=run.project_id, content=DatasetSnapshot.Content.DEMONSTRATIONS
     )
+    if (number := run.request.get("rebuilds")) is not None:  # it takes what was there at that time
+        original = Checkpoint.objects.filter(id=number).first()
+        run = (original and original.run) or run
     checkpoint: Checkpoint | None = run.parent
     while checkpoint is not None:
         learned_from = checkpoint.run and checkpoint.run.snapshot_id

@@ -74,6 +74,7 @@ urlpatterns = [
         deletions.delete_checkpoint,
         name="delete_checkpoint",
     ),
+    path("checkpoints/<int:checkpoint_id>/rebuild/", deletions.rebuild, name="rebuild"),
     path("snapshots/<int:snapshot_id>/delete/", deletions.delete_snapshot, name="delete_snapshot"),
     path("items/<int:item_id>/lineage/", lineage.item, name="item"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),

@@ -26,6 +26,7 @@ from training.selectors.evaluations import (
     result_so_far,
 )
 from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
+from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
 from training.selectors.rounds import judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
 from training.selectors.sources import (
@@ -47,6 +48,7 @@ __all__ = [
     "Certain",
     "CheckpointRow",
     "NextAction",
+    "Rebuild",
     "RunProgress",
     "Source",
     "SourceRow",
@@ -74,6 +76,8 @@ __all__ = [
     "open_round",
     "promoted_checkpoint",
     "promoted_checkpoint_of",
+    "rebuild_that_made",
+    "rebuilds_of",
     "result_so_far",
     "rival_of",
     "run_curves",

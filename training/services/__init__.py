@@ -4,6 +4,7 @@ from training.services.api_tokens import create_api_token, note_use, revoke_api_
 from training.services.audit import record
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
+from training.services.rebuilds import rebuild
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rounds import close_round, open_round
 from training.services.runs import (
@@ -34,6 +35,7 @@ __all__ = [
     "note_use",
     "open_round",
     "promote_checkpoint",
+    "rebuild",
     "record",
     "register_base",
     "request_cancel",

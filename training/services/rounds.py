@@ -76,7 +76,7 @@ def link_round(run: Run) -> None:
     """
     opened = selectors.open_round(run.project)
     field = ROUND_FIELDS.get(Stage(run.stage))
-    if opened is None or field is None:
+    if opened is None or field is None or "rebuilds" in run.request:
         return
     belongs = run.parent_id == opened.policy_id
     match run.stage:

@@ -51,8 +51,12 @@ def start_run(
     snapshot: DatasetSnapshot | None,
     reward_checkpoint: Checkpoint | None = None,
     started_by: User,
+    rebuilds: Checkpoint | None = None,
 ) -> Run:
-    """Queue a training run, of any stage but sample, on a frozen snapshot."""
+    """Queue a training run, of any stage but sample, on a frozen snapshot.
+
+    `rebuilds` is the checkpoint that it is to make again.
+    """
     if stage not in CONTENT_OF:
         raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
     parsed = parse(stage, config)
@@ -73,6 +77,7 @@ def start_run(
         parent=parent,
         snapshot=snapshot,
         reward_checkpoint=reward_checkpoint,
+        request={"purpose": "rebuild", "rebuilds": rebuilds.pk} if rebuilds else None,
         started_by=started_by,
     )
 

@@ -61,6 +61,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("request_completions", checkpoint.pk),
             ("start_evaluation", checkpoint.pk),
             ("start_suite", checkpoint.pk),
+            ("rebuild", checkpoint.pk),
             ("promote_checkpoint", checkpoint.pk),
             ("export_checkpoint", checkpoint.pk),
         ],

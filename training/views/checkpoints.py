@@ -203,6 +203,8 @@ def _checkpoint_page(
         "suite": suite,
         "suite_rows": suite_table.rows(suite.results) if suite else [],
         "suite_parent": selectors.rival_of(suite) if suite else None,
+        "rebuilds": selectors.rebuilds_of(checkpoint),
+        "rebuilt": selectors.rebuild_that_made(checkpoint),
         "run": checkpoint.run,
         "lineage": selectors.lineage(checkpoint),
         "children": checkpoint.children.all(),

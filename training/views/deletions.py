@@ -1,4 +1,4 @@
-"""Deleting a checkpoint or a snapshot."""
+"""Deleting a checkpoint or a snapshot, and making a checkpoint again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from training import access, selectors, services
 from training.forms import MAX_REASON_CHARS, PlainForm
 from training.models import Checkpoint, DatasetSnapshot
-from training.views.shared import show_page
+from training.views.shared import attempt, show_page
 
 if TYPE_CHECKING:
     from training.views.shared import AuthenticatedRequest
@@ -53,6 +53,15 @@ def delete_snapshot(request: AuthenticatedRequest, snapshot_id: int) -> HttpResp
         services.delete_snapshot(snapshot, deleted_by=request.user, reason=reason)
 
     return _page(request, snapshot, delete, "training:snapshots")
+
+
+@login_required
+@require_POST
+def rebuild(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
+    """Queue the run of a checkpoint again; say on its page where that is refused."""
+    checkpoint = access.get_checkpoint_for(request.user, checkpoint_id)
+    attempt(request, lambda: services.rebuild(checkpoint, started_by=request.user))
+    return redirect("training:checkpoint", checkpoint_id)
 
 
 def _page(
