@@ -16,6 +16,9 @@ from training.services.refusals import ServiceError
 if TYPE_CHECKING:
     from annotations.models import User
 
+NAMED = 5
+"""So many of what uses it are named."""
+
 
 @transaction.atomic
 def delete_checkpoint(checkpoint: Checkpoint, *, deleted_by: User, reason: str) -> None:
@@ -55,7 +58,8 @@ def _delete(
         raise ServiceError(f"{name} stays, because of {'; '.join(found)}. Delete those first.")
     try:
         subject.delete()
-    except ProtectedError:  # what came to depend on it just now
-        raise ServiceError(f"Something has just begun to use {name}. Look again.") from None
+    except ProtectedError as error:  # what came to depend on it just now, or is named nowhere else
+        users = ", ".join(sorted(map(str, error.protected_objects))[:NAMED])
+        raise ServiceError(f"{name} stays, because {users} uses it. Delete that first.") from None
     if path := facts.get("path"):
         transaction.on_commit(partial(removal.remove, path))

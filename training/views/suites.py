@@ -66,7 +66,6 @@ def suite(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
         "wins": run.results.get("win_rate"),
         "moved": run.results.get("kl_to_parent"),
         "examples": run.results.get("examples", []),
-        "regressions": sorted(run.results.get("regressions", {}).items()),
     }
     return show_page(request, run.project, "training/suite.html", context)
 

@@ -27,7 +27,7 @@ def link(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 class Migration(migrations.Migration):
     dependencies = [
         ("annotations", "0006_correction_drafts"),
-        ("training", "0008_audit"),
+        ("training", "0009_api_tokens"),
     ]
 
     operations = [

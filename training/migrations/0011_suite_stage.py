@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("training", "0009_snapshot_annotations")]
+    dependencies = [("training", "0010_snapshot_annotations")]
 
     operations = [
         migrations.AlterField(
