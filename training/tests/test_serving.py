@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def secret(project: Project, eve: User, policy: Checkpoint) -> str:
     return make_token(eve, project)
 
 
+@pytest.fixture
+def client_of(live_server: Any) -> Iterator[Callable[[str], openai.OpenAI]]:
+    """Return what makes an official client with a token; its connections end with the test."""
+    with ExitStack() as stack:
+        address = f"{live_server.url}/v1"
+        yield lambda secret: stack.enter_context(
+            openai.OpenAI(base_url=address, api_key=secret, max_retries=0)
+        )
+
+
 def post(secret: str, body: Any, path: str = "/v1/chat/completions", **headers: str) -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {secret}", **headers}
@@ -82,8 +93,10 @@ def error_of(response: Any) -> dict[str, Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_official_client_works(live_server: Any, secret: str, policy: Checkpoint) -> None:
-    client = openai.OpenAI(base_url=f"{live_server.url}/v1", api_key=secret, max_retries=0)
+def test_the_official_client_works(
+    client_of: Callable[[str], openai.OpenAI], secret: str, policy: Checkpoint
+) -> None:
+    client = client_of(secret)
     assert [model.id for model in client.models.list()][:2] == ["haiku", "haiku/ppo-7"]
     assert client.models.retrieve("haiku/ppo-7").id == "haiku/ppo-7"
     messages: Any = [
@@ -124,14 +137,14 @@ def test_the_official_client_works(live_server: Any, secret: str, policy: Checkp
     with pytest.raises(openai.NotFoundError, match="no model"):
         client.chat.completions.create(model="gpt-4o", messages=messages)
     with pytest.raises(openai.AuthenticationError, match="not known"):
-        openai.OpenAI(base_url=f"{live_server.url}/v1", api_key="lsl-wrong").models.list()
+        client_of("lsl-wrong").models.list()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_client_that_leaves_stops_its_stream_and_no_page_waits(
-    live_server: Any, secret: str
+    client_of: Callable[[str], openai.OpenAI], secret: str
 ) -> None:
-    client = openai.OpenAI(base_url=f"{live_server.url}/v1", api_key=secret, max_retries=0)
+    client = client_of(secret)
     with brokers.serving():
         stream = client.chat.completions.create(
             model="haiku", messages=[{"role": "user", "content": "x"}], seed=FOR_EVER, stream=True
@@ -152,10 +165,10 @@ def test_a_client_that_leaves_stops_its_stream_and_no_page_waits(
 
 @pytest.mark.django_db(transaction=True)
 def test_what_fails_later_is_told_within_the_stream(
-    live_server: Any, secret: str, monkeypatch: pytest.MonkeyPatch
+    client_of: Callable[[str], openai.OpenAI], secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.views.serving.OUTCOME_S", 0)
-    client = openai.OpenAI(base_url=f"{live_server.url}/v1", api_key=secret, max_retries=0)
+    client = client_of(secret)
     stream = client.chat.completions.create(
         model="haiku", messages=[{"role": "user", "content": "poison"}], stream=True
     )
