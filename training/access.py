@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 
 from annotations import access
 from annotations.models import Project, Role
-from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, Run
+from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, Promotion, Run
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -27,6 +27,11 @@ their own, and a program that writes like the model would be at hand."""
 def get_project_for(user: User, project_id: int) -> Project:
     """Return the project if the user trains in it, else raise Http404."""
     return access.get_project_for(user, project_id, *ROLES)
+
+
+def get_own_project_for(user: User, project_id: int) -> Project:
+    """Return the project if the user owns it, else raise Http404."""
+    return access.get_project_for(user, project_id, Role.OWNER)
 
 
 def get_membership_for(user: User, project_id: int) -> Membership:
@@ -61,6 +66,14 @@ def get_checkpoint_for(user: User, checkpoint_id: int) -> Checkpoint:
 def get_item_for(user: User, item_id: int) -> Item:
     """Return the item if the user trains in its project, else raise Http404."""
     return access.get_item_for(user, item_id, *ROLES)
+
+
+def get_promotion_for(user: User, promotion_id: int) -> Promotion:
+    """Return the promotion if the user trains in its project, else raise Http404."""
+    related = ("project", "checkpoint", "restores")
+    promotion = get_object_or_404(Promotion.objects.select_related(*related), id=promotion_id)
+    get_project_for(user, promotion.project_id)
+    return promotion
 
 
 def get_evaluation_for(user: User, evaluation_id: int) -> Evaluation:

@@ -11,8 +11,10 @@ from training.views import (
     checkpoints,
     compare,
     deletions,
+    gates,
     lineage,
     loop,
+    rollbacks,
     runs,
     serving,
     snapshots,
@@ -26,6 +28,7 @@ urlpatterns = [
     path("projects/<int:project_id>/loop/status/", loop.loop_status, name="loop_status"),
     path("projects/<int:project_id>/loop/open/", loop.open_round, name="open_round"),
     path("projects/<int:project_id>/loop/close/", loop.close_round, name="close_round"),
+    path("projects/<int:project_id>/gate/", gates.gate, name="gate"),
     path("projects/<int:project_id>/snapshots/", snapshots.snapshots, name="snapshots"),
     path("projects/<int:project_id>/snapshots/freeze/", snapshots.freeze, name="freeze_snapshot"),
     path("snapshots/<int:snapshot_id>/", snapshots.snapshot, name="snapshot"),
@@ -57,6 +60,8 @@ urlpatterns = [
     path(
         "checkpoints/<int:checkpoint_id>/promote/", checkpoints.promote, name="promote_checkpoint"
     ),
+    path("promotions/<int:promotion_id>/roll-back/", rollbacks.roll_back, name="roll_back"),
+    path("projects/<int:project_id>/demote/", rollbacks.demote, name="demote"),
     path("checkpoints/<int:checkpoint_id>/export/", checkpoints.export, name="export_checkpoint"),
     path("checkpoints/<int:checkpoint_id>/annotations/", lineage.sources, name="sources"),
     path(

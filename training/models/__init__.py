@@ -3,6 +3,7 @@
 from training.models.api_tokens import ApiToken
 from training.models.audit import AuditEntry
 from training.models.checkpoints import Checkpoint, Promotion
+from training.models.gates import Gate
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
 from training.models.snapshots import DatasetSnapshot, SnapshotAnnotation
@@ -13,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "DatasetSnapshot",
     "Evaluation",
+    "Gate",
     "Metric",
     "Promotion",
     "Round",

@@ -64,6 +64,10 @@ class Promotion(models.Model):
     reason = models.TextField()
     evidence: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     """The win rate with interval and n at the moment of promotion, if there was one."""
+    restores = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="restored_by"
+    )
+    """Of a rollback: the earlier promotion that is in force again. The row before is undone."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

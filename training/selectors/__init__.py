@@ -11,6 +11,8 @@ from training.selectors.checkpoints import (
     lineage,
     promoted_checkpoint,
     promoted_checkpoint_of,
+    promotion_before,
+    promotion_in_force,
 )
 from training.selectors.dependents import dependents
 from training.selectors.evaluations import (
@@ -20,10 +22,16 @@ from training.selectors.evaluations import (
     batch_progress,
     certain,
     evaluation_result,
-    gate_refusal,
     gate_result,
     needs_nobody,
     result_so_far,
+)
+from training.selectors.gate import (
+    Condition,
+    deciding_evaluation,
+    gate_conditions,
+    gate_of,
+    gate_refusal,
 )
 from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
@@ -47,6 +55,7 @@ __all__ = [
     "Behind",
     "Certain",
     "CheckpointRow",
+    "Condition",
     "NextAction",
     "Rebuild",
     "RunProgress",
@@ -63,8 +72,11 @@ __all__ = [
     "certain",
     "checkpoint_rows",
     "checkpoint_that_replies",
+    "deciding_evaluation",
     "dependents",
     "evaluation_result",
+    "gate_conditions",
+    "gate_of",
     "gate_refusal",
     "gate_result",
     "judges_round",
@@ -76,6 +88,8 @@ __all__ = [
     "open_round",
     "promoted_checkpoint",
     "promoted_checkpoint_of",
+    "promotion_before",
+    "promotion_in_force",
     "rebuild_that_made",
     "rebuilds_of",
     "result_so_far",

@@ -13,7 +13,8 @@ from training.figures import percent
 from training.model_card import Card, HumanData, Measured, card_text
 from training.models import Checkpoint, Evaluation, SnapshotAnnotation
 from training.selectors.checkpoints import lineage
-from training.selectors.evaluations import evaluation_result, gate_refusal
+from training.selectors.evaluations import evaluation_result
+from training.selectors.gate import gate_refusal
 from training.selectors.sources import Source, sources
 from training.selectors.suites import latest_suite, rival_of
 

@@ -37,6 +37,26 @@ def promoted_checkpoint_of(project_id: int) -> Checkpoint | None:
     return newest.checkpoint if newest else None
 
 
+def promotion_in_force(project: Project) -> Promotion | None:
+    """Return the record of what samples for the project now."""
+    return project.promotions.select_related("checkpoint", "restores").first()
+
+
+def promotion_before(project: Project) -> Promotion | None:
+    """Return the promotion that a demotion falls back to: the newest of another checkpoint.
+
+    After a rollback it is counted from the promotion that the rollback brought back, so that
+    demoting again goes further back and never to what was undone.
+    """
+    current = promotion_in_force(project)
+    if current is None:
+        return None
+    standing = current.restores or current
+    older = project.promotions.filter(id__lt=standing.pk).exclude(checkpoint=current.checkpoint_id)
+    found = older.select_related("checkpoint", "restores", "project").first()
+    return (found.restores or found) if found else None
+
+
 def checkpoint_that_replies(project_id: int) -> Checkpoint | None:
     """Return the promoted checkpoint, or before the first promotion the first base model."""
     bases = Checkpoint.objects.filter(project=project_id, kind=Checkpoint.Kind.BASE)

@@ -1,23 +1,17 @@
-"""What blind comparisons say of a checkpoint, and whether the gate opens."""
+"""What blind comparisons say of a checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from django.db.models import Count, F, QuerySet
 
 from annotations import exports
-from annotations.algorithms.confidence_sequence import (
-    AnytimeInterval,
-    anytime_interval,
-    in_drawn_order,
-    prompt_means,
-)
+from annotations.algorithms import gate
+from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate, win_rate
-from training.models import Checkpoint, DatasetSnapshot, Evaluation
-from training.selectors.checkpoints import promoted_checkpoint
+from training.models import DatasetSnapshot, Evaluation
 
 if TYPE_CHECKING:
     from annotations.models import Item, Project
@@ -66,24 +60,42 @@ def result_so_far(evaluation: Evaluation) -> AnytimeInterval:
     A prompt is finished once each of its items has its votes. What nobody is asked about is let
     in between at places drawn by lot, the same at every look.
     """
-    items = evaluation.project.items.filter(batch=evaluation.batch)
-    asked = set(items.values_list("prompt_id", flat=True))
-    open_items = items.exclude(pk__in=_answered_items(items).values("pk"))
-    unfinished = set(open_items.values_list("prompt_id", flat=True))
-    certain = _certain(evaluation)
-    judged = [*(one for one in certain if one[0] in asked), *_judged(evaluation)]
-    known = prompt_means(one for one in certain if one[0] not in asked)
-    draw = np.random.default_rng(evaluation.pk)
-    finished = prompt_means(judged, unfinished)
-    return anytime_interval(in_drawn_order(finished, len(unfinished), known, draw))
+    return gate.so_far([_contest(one) for one in of_same_pair(evaluation)])
 
 
 def gate_result(evaluation: Evaluation) -> WinRate | AnytimeInterval:
-    """Return what the gate goes by: the result so far until the votes are in, then that of all."""
+    """Return what the gate goes by, over all evaluations of the same two checkpoints."""
+    return gate.deciding([_contest(one) for one in of_same_pair(evaluation)])
+
+
+def of_same_pair(evaluation: Evaluation) -> list[Evaluation]:
+    """Return the evaluations of this child against this parent that people judge, oldest first.
+
+    To repeat an evaluation until one of them passes would be a new chance of error each time.
+    """
+    same = Evaluation.objects.filter(child=evaluation.child_id, parent=evaluation.parent_id)
+    others = same.exclude(id=evaluation.pk).select_related("project", "run")
+    found = [one for one in others if _has_pairs(one)]
+    return sorted([evaluation, *found], key=lambda one: one.pk)
+
+
+def _has_pairs(evaluation: Evaluation) -> bool:
+    items = evaluation.project.items.filter(batch=evaluation.batch)
+    return bool(_certain(evaluation)) or items.exists()
+
+
+def _contest(evaluation: Evaluation) -> gate.Contest:
+    items = evaluation.project.items.filter(batch=evaluation.batch)
+    open_items = items.exclude(pk__in=_answered_items(items).values("pk"))
     progress = batch_progress(evaluation.project, evaluation.batch)
-    if progress.is_complete or needs_nobody(evaluation):
-        return evaluation_result(evaluation)
-    return result_so_far(evaluation)
+    return gate.Contest(
+        judged=_judged(evaluation),
+        certain=_certain(evaluation),
+        asked=set(items.values_list("prompt_id", flat=True)),
+        unfinished=set(open_items.values_list("prompt_id", flat=True)),
+        is_complete=progress.is_complete or needs_nobody(evaluation),
+        seed=evaluation.pk,
+    )
 
 
 def _judged(evaluation: Evaluation) -> list[tuple[int, float]]:
@@ -151,47 +163,6 @@ def batch_progress(project: Project, batch: str) -> BatchProgress:
 def _answered_items(items: QuerySet[Item]) -> QuerySet[Item]:
     given = Count("annotations", filter=exports.in_force("annotations__"))
     return items.annotate(given=given).filter(open_slots=0, given__gte=F("overlap"))
-
-
-def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
-    """Return why the checkpoint may not be promoted on this evaluation, or an empty string.
-
-    Before all votes are in, an interval decides that holds at every look; then the one of all
-    votes. Of equally good checkpoints the first lets through 2 % and the second 2.5 %.
-    """
-    current = promoted_checkpoint(checkpoint.project)
-    if current is None:
-        return ""
-    if evaluation is None:
-        return f"Promotion needs a blind evaluation of {checkpoint} against {current}. Start one."
-    if evaluation.child_id != checkpoint.pk:
-        return f"That evaluation is of {evaluation.child}, not of {checkpoint}. Choose another."
-    if evaluation.parent_id != current.pk:
-        return (
-            f"That evaluation is against {evaluation.parent}, but {current} is promoted now. "
-            f"Evaluate against {current}."
-        )
-    result = gate_result(evaluation)
-    if result.low > 0.5:
-        return ""
-    interval = f"{share(result.low)} to {share(result.high)}"
-    if isinstance(result, AnytimeInterval):
-        progress = batch_progress(checkpoint.project, evaluation.batch)
-        return (
-            f"{progress.answered} of {progress.items} comparisons are answered. Wait for the "
-            "others, or until the interval that allows for looking after every vote, now "
-            f"{interval}, lies above 50 %."
-        )
-    return (
-        f"The win rate is {share(result.rate)} with a 95 % interval of {interval} over "
-        f"{result.n} votes{_of_certain(evaluation)}; it must lie above 50 %. "
-        "Evaluate on more prompts, or train on."
-    )
-
-
-def _of_certain(evaluation: Evaluation) -> str:
-    words = str(certain(evaluation))
-    return f", {words}" if words else ""
 
 
 def share(value: float | None) -> str:

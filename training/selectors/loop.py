@@ -13,10 +13,10 @@ from training.selectors.evaluations import (
     batch_progress,
     certain,
     evaluation_result,
-    gate_refusal,
     needs_nobody,
     share,
 )
+from training.selectors.gate import gate_refusal
 from training.selectors.rounds import judges_round, open_round
 
 if TYPE_CHECKING:

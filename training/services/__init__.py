@@ -4,8 +4,10 @@ from training.services.api_tokens import create_api_token, note_use, revoke_api_
 from training.services.audit import record
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
+from training.services.gates import set_gate
 from training.services.rebuilds import rebuild
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
+from training.services.rollbacks import demote, roll_back
 from training.services.rounds import close_round, open_round
 from training.services.runs import (
     KINDS_OF_ONE,
@@ -31,6 +33,7 @@ __all__ = [
     "create_api_token",
     "delete_checkpoint",
     "delete_snapshot",
+    "demote",
     "freeze_snapshot",
     "note_use",
     "open_round",
@@ -42,6 +45,8 @@ __all__ = [
     "request_completions",
     "request_export",
     "revoke_api_token",
+    "roll_back",
+    "set_gate",
     "set_priority",
     "start_evaluation",
     "start_run",

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.http import Http404
@@ -65,9 +65,9 @@ def promote_checkpoint(
 ) -> Promotion:
     """Let the checkpoint sample for its project, if it proved itself (or an owner overrides).
 
-    The gate: blind comparisons with the checkpoint in force give a win rate whose 95 % interval
-    lies above one half; while votes are missing, the interval that holds at every look. The first
-    checkpoint has nothing to beat.
+    The gate is `selectors.gate_conditions`: above all, that the interval of the win rate in blind
+    comparisons with the checkpoint in force lies above one half. The first checkpoint has nothing
+    to beat.
     """
     project = checkpoint.project
     reason = lifecycle.clean(reason.strip())
@@ -94,6 +94,7 @@ def promote_checkpoint(
             **({"evaluation": evaluation.pk} if evaluation else {}),
             **({"gate": asdict(selectors.gate_result(evaluation))} if evaluation else {}),
             **(asdict(selectors.certain(evaluation)) if evaluation else {}),
+            **({"conditions": _conditions(evaluation)} if evaluation else {}),
             **({"overridden": refusal} if refusal else {}),
         },
     )
@@ -105,6 +106,10 @@ def promote_checkpoint(
         decision=f"{checkpoint} promoted: {reason}",
     )
     return promotion
+
+
+def _conditions(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [asdict(one) for one in selectors.gate_conditions(evaluation)]
 
 
 def _check_owner(project: Project, user: User) -> None:

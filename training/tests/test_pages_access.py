@@ -37,6 +37,7 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("snapshot", snapshot.pk),
             ("download_snapshot", snapshot.pk),
             ("runs", project.pk),
+            ("gate", project.pk),
             ("runs_status", project.pk),
             ("new_run", project.pk),
             ("run", run.pk),
@@ -125,5 +126,5 @@ def test_it_refuses_the_wrong_method(
 ) -> None:
     client.force_login(eve)
     assert set(statuses(client, addresses["post"], "get").values()) == {405}
-    pages = [page for page in addresses["get"] if page[0] != "new_run"]
+    pages = [page for page in addresses["get"] if page[0] not in ("new_run", "gate")]
     assert set(statuses(client, pages, "post").values()) == {405}

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotations.models import Role
 from training import access, artifacts, examples, selectors, services, suite_table
 from training.forms import BaseForm, CompletionsForm, EvaluationForm, ExportForm, PromotionForm
-from training.models import Checkpoint, Evaluation, Stage
+from training.models import Checkpoint, Stage
 from training.views.shared import show_page, win_rate
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def _checkpoints_page(
     promotions = project.promotions.select_related("checkpoint", "promoted_by")
     context = {
         "rows": rows,
-        "promotions": promotions[:20],
+        "promotions": promotions[:50],
+        "fallback": selectors.promotion_before(project),
         "base_form": form,
         "base_folders": artifacts.base_folders(),
         "models_folder": settings.BASE_MODEL_PATH.parent,
@@ -135,7 +136,7 @@ def promote(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
                 checkpoint,
                 promoted_by=request.user,
                 reason=form.cleaned_data["reason"],
-                evaluation=_deciding_evaluation(checkpoint),
+                evaluation=selectors.deciding_evaluation(checkpoint),
                 override=form.cleaned_data.get("override", False),
             )
         except services.ServiceError as error:
@@ -169,11 +170,14 @@ def export(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
 @require_safe
 def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpResponse:
     evaluation = access.get_evaluation_for(request.user, evaluation_id)
+    conditions = selectors.gate_conditions(evaluation)
     context = {
         "evaluation": evaluation,
         "result": selectors.evaluation_result(evaluation),
         "so_far": selectors.result_so_far(evaluation),
         "certain": selectors.certain(evaluation),
+        "conditions": conditions,
+        "is_open": all(one.is_met for one in conditions),
         "needs_nobody": selectors.needs_nobody(evaluation),
         "votes": examples.votes(evaluation),
         "examples": examples.examples(evaluation),
@@ -192,7 +196,7 @@ def _checkpoint_page(
 ) -> HttpResponse:
     evaluations = [(one, selectors.evaluation_result(one)) for one in _evaluations(checkpoint)]
     promoted = selectors.promoted_checkpoint(checkpoint.project)
-    deciding = _deciding_evaluation(checkpoint)
+    deciding = selectors.deciding_evaluation(checkpoint)
     if completions_form is not None:
         completions_form.use_labels()
     refused = completions_form or evaluation_form or promotion_form or export_form
@@ -212,6 +216,7 @@ def _checkpoint_page(
         "evaluations": evaluations,
         "gate": selectors.gate_result(deciding) if deciding else None,
         "refusal": selectors.gate_refusal(checkpoint, deciding),
+        "conditions": selectors.gate_conditions(deciding) if deciding and promoted else [],
         "promotions": checkpoint.promotions.select_related("promoted_by"),
         "promoted": promoted,
         "is_promoted": promoted == checkpoint,
@@ -227,13 +232,6 @@ def _checkpoint_page(
 
 def _evaluations(checkpoint: Checkpoint) -> Any:
     return checkpoint.evaluations.select_related("parent", "run")
-
-
-def _deciding_evaluation(checkpoint: Checkpoint) -> Evaluation | None:
-    """Return the newest evaluation against the checkpoint in force, else the newest at all."""
-    promoted = selectors.promoted_checkpoint(checkpoint.project)
-    against = checkpoint.evaluations.filter(parent=promoted).first() if promoted else None
-    return against or checkpoint.evaluations.first()
 
 
 def _least_covered(project: Project, form: CompletionsForm) -> list[int]:
