@@ -16,6 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 app = Celery("labelstudio_llm")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Above the services, which it calls as a person does; `tasks` lies below them.
+app.autodiscover_tasks(["training"], related_name="driver")
 
 _PR_SET_PDEATHSIG = 1
 

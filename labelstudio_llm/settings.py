@@ -367,6 +367,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "drive rounds": {
+        "task": "training.drive_rounds",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
     "take back lost runs": {
         "task": "training.find_lost_runs",
         "schedule": 15.0,

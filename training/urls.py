@@ -7,6 +7,7 @@ from django.urls import path
 from training.views import (
     api_tokens,
     audit,
+    automation,
     cards,
     checkpoints,
     compare,
@@ -28,6 +29,15 @@ urlpatterns = [
     path("projects/<int:project_id>/loop/status/", loop.loop_status, name="loop_status"),
     path("projects/<int:project_id>/loop/open/", loop.open_round, name="open_round"),
     path("projects/<int:project_id>/loop/close/", loop.close_round, name="close_round"),
+    path("projects/<int:project_id>/loop/run/", automation.run_round, name="run_round"),
+    path("projects/<int:project_id>/loop/by-hand/", automation.drive_by_hand, name="drive_by_hand"),
+    path("projects/<int:project_id>/loop/retry/", automation.retry_stage, name="retry_stage"),
+    path("projects/<int:project_id>/loop/skip/", automation.skip_stage, name="skip_stage"),
+    path(
+        "projects/<int:project_id>/loop/automation/",
+        automation.set_automation,
+        name="set_automation",
+    ),
     path("projects/<int:project_id>/gate/", gates.gate, name="gate"),
     path("projects/<int:project_id>/snapshots/", snapshots.snapshots, name="snapshots"),
     path("projects/<int:project_id>/snapshots/freeze/", snapshots.freeze, name="freeze_snapshot"),

@@ -2,6 +2,7 @@
 
 from training.models.api_tokens import ApiToken
 from training.models.audit import AuditEntry
+from training.models.automation import Automation
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.gates import Gate
 from training.models.rounds import Evaluation, Round
@@ -11,6 +12,7 @@ from training.models.snapshots import DatasetSnapshot, SnapshotAnnotation
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "Automation",
     "Checkpoint",
     "DatasetSnapshot",
     "Evaluation",

@@ -29,6 +29,15 @@ class Round(models.Model):
     )
     decision = models.TextField(blank=True)
     """Why the round ended as it did: promoted, or kept back with the reason."""
+    driven_by = models.ForeignKey(
+        "annotations.User", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    """In whose name the round goes on by itself; nobody's where it is driven by hand."""
+    skipped: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    """What a person chose not to wait for: `comparisons`, `reward`."""
+    halted_act = models.CharField(max_length=12, blank=True)
+    """What was refused when the round tried it by itself; it is not tried again unasked."""
+    halted_because = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
 

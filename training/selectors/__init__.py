@@ -3,11 +3,21 @@
 from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate
 from training.selectors.audit import audit_log, audit_of
+from training.selectors.automation import (
+    automation_of,
+    last_round_with,
+    newest_reward_model,
+    policy_stage,
+    projects_to_drive,
+    round_state,
+    whats_next,
+)
 from training.selectors.cards import model_card
 from training.selectors.checkpoints import (
     CheckpointRow,
     checkpoint_rows,
     checkpoint_that_replies,
+    least_covered,
     lineage,
     promoted_checkpoint,
     promoted_checkpoint_of,
@@ -34,8 +44,9 @@ from training.selectors.gate import (
     gate_refusal,
 )
 from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
+from training.selectors.past_rounds import PastRound, Share, past_rounds
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
-from training.selectors.rounds import judges_round, open_round
+from training.selectors.rounds import FELL_THROUGH, judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
 from training.selectors.sources import (
     Behind,
@@ -49,6 +60,7 @@ from training.selectors.suites import latest_suite, rival_of, suites, suites_of
 
 __all__ = [
     "ANSWERED_SHARE",
+    "FELL_THROUGH",
     "TITLES",
     "AnytimeInterval",
     "BatchProgress",
@@ -57,8 +69,10 @@ __all__ = [
     "CheckpointRow",
     "Condition",
     "NextAction",
+    "PastRound",
     "Rebuild",
     "RunProgress",
+    "Share",
     "Source",
     "SourceRow",
     "Step",
@@ -68,6 +82,7 @@ __all__ = [
     "WinRate",
     "audit_log",
     "audit_of",
+    "automation_of",
     "batch_progress",
     "certain",
     "checkpoint_rows",
@@ -80,12 +95,18 @@ __all__ = [
     "gate_refusal",
     "gate_result",
     "judges_round",
+    "last_round_with",
     "latest_suite",
+    "least_covered",
     "lineage",
     "loop_status",
     "model_card",
     "needs_nobody",
+    "newest_reward_model",
     "open_round",
+    "past_rounds",
+    "policy_stage",
+    "projects_to_drive",
     "promoted_checkpoint",
     "promoted_checkpoint_of",
     "promotion_before",
@@ -94,6 +115,7 @@ __all__ = [
     "rebuilds_of",
     "result_so_far",
     "rival_of",
+    "round_state",
     "run_curves",
     "run_progress",
     "sources",
@@ -101,4 +123,5 @@ __all__ = [
     "suites_of",
     "uses_of_item",
     "waiting_runs",
+    "whats_next",
 ]

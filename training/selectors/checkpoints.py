@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, Q
 
 from training.models import Checkpoint, DatasetSnapshot, Promotion, Run
 
@@ -80,6 +83,14 @@ def checkpoint_rows(project: Project) -> list[CheckpointRow]:
         )
         for checkpoint in checkpoints
     ]
+
+
+def least_covered(project: Project, splits: Collection[str], count: int) -> list[int]:
+    """Return the ids of so many prompts of these splits, those with the least work first."""
+    judged = Q(items__purpose="training") & ~Q(items__kind="demonstration")
+    prompts = project.prompts.filter(split__in=splits)
+    ordered = prompts.annotate(work=Count("items", filter=judged)).order_by("work", "id")
+    return list(ordered.values_list("id", flat=True)[:count])
 
 
 def lineage(checkpoint: Checkpoint) -> list[Checkpoint]:

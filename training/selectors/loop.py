@@ -139,7 +139,9 @@ def _prompts(project: Project, opened: Round) -> Step:
 def _comparisons(project: Project, opened: Round) -> Step:
     assert opened.sample_run is not None
     progress = batch_progress(project, opened.sample_run.request.get("batch", ""))
-    if progress.is_complete or opened.reward_run is not None or _needs_no_reward_model(opened):
+    skipped = "comparisons" in opened.skipped
+    begun = opened.reward_run is not None or _needs_no_reward_model(opened)
+    if progress.is_complete or begun or skipped:
         early = "" if progress.is_complete else "Training was started before all were in."
         return Step("comparisons", TITLES["comparisons"], "done", _answered(progress), note=early)
     return Step(
@@ -166,6 +168,9 @@ def _reward(project: Project, opened: Round) -> Step:
         assert opened.policy_run is not None
         note = f"{opened.policy_run} learns from the judgements themselves and needs none."
         return Step("reward", TITLES["reward"], "done", note=note)
+    if "reward" in opened.skipped:
+        note = "Skipped: the round goes on with the reward model before."
+        return Step("reward", TITLES["reward"], "done", note=note, run=opened.reward_run)
     action = _train(project, opened, Content.PREFERENCES, "reward")
     numbers: dict[str, int | float | str] = {}
     if opened.reward_run is not None and "heldout_accuracy" in opened.reward_run.results:

@@ -2,6 +2,14 @@
 
 from training.services.api_tokens import create_api_token, note_use, revoke_api_token
 from training.services.audit import record
+from training.services.automation import (
+    advance,
+    drive_by_hand,
+    retry_stage,
+    run_round,
+    set_automation,
+    skip_stage,
+)
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.gates import set_gate
@@ -28,12 +36,14 @@ __all__ = [
     "KINDS_OF_WORK",
     "SCORED",
     "ServiceError",
+    "advance",
     "check_exportable",
     "close_round",
     "create_api_token",
     "delete_checkpoint",
     "delete_snapshot",
     "demote",
+    "drive_by_hand",
     "freeze_snapshot",
     "note_use",
     "open_round",
@@ -44,10 +54,14 @@ __all__ = [
     "request_cancel",
     "request_completions",
     "request_export",
+    "retry_stage",
     "revoke_api_token",
     "roll_back",
+    "run_round",
+    "set_automation",
     "set_gate",
     "set_priority",
+    "skip_stage",
     "start_evaluation",
     "start_run",
     "start_suite",

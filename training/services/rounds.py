@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from training import lifecycle, selectors
-from training.models import DatasetSnapshot, Round, Run, Stage
+from training.models import Automation, DatasetSnapshot, Round, Run, Stage
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def end_round(project: Project, **changes: Any) -> None:
         Round.objects.filter(id=opened.pk, ended_at=None).update(
             reward_run=opened.reward_run, ended_at=Now(), **changes
         )
+        Automation.objects.filter(project=project).update(asks="")  # whatever it was about it
 
 
 def link_round(run: Run) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
@@ -88,7 +87,9 @@ def request_completions(request: AuthenticatedRequest, checkpoint_id: int) -> Ht
             started = services.request_completions(
                 checkpoint.project,
                 checkpoint=checkpoint,
-                prompts=_least_covered(checkpoint.project, form),
+                prompts=selectors.least_covered(
+                    checkpoint.project, form.chosen_splits(), form.cleaned_data["prompt_count"]
+                ),
                 completions_per_prompt=config["completions_per_prompt"],
                 kind=form.cleaned_data["kind"],
                 started_by=request.user,
@@ -232,14 +233,6 @@ def _checkpoint_page(
 
 def _evaluations(checkpoint: Checkpoint) -> Any:
     return checkpoint.evaluations.select_related("parent", "run")
-
-
-def _least_covered(project: Project, form: CompletionsForm) -> list[int]:
-    """Return the ids of the chosen number of prompts, those with the least work first."""
-    judged = Q(items__purpose="training") & ~Q(items__kind="demonstration")
-    prompts = project.prompts.filter(split__in=form.chosen_splits())
-    ordered = prompts.annotate(work=Count("items", filter=judged)).order_by("work", "id")
-    return list(ordered.values_list("id", flat=True)[: form.cleaned_data["prompt_count"]])
 
 
 def _may_override(user: User, checkpoint: Checkpoint) -> bool:

@@ -1,0 +1,93 @@
+"""What each round came to and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from annotations import exports
+from annotations.algorithms.winrate import WinRate
+from training.models import Round, Run
+from training.selectors.evaluations import evaluation_result
+
+if TYPE_CHECKING:
+    from annotations.models import Project
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class PastRound:
+    """One ended round in figures, each of which has a page that it comes from."""
+
+    round: Round
+    result: WinRate | None
+    """Of the child against its parent."""
+    accuracy: Share | None
+    """Of the reward model, on held-out judgements."""
+    people: Share | None
+    """How often two people agree on such judgements: what a reward model can reach."""
+    labels: int
+    votes: int
+    seconds: float
+    """That its runs took, without the time of people."""
+
+
+def past_rounds(project: Project) -> list[PastRound]:
+    """Return the ended rounds of a project, newest first."""
+    related = ("policy", "sample_run", "reward_run", "policy_run__checkpoint", "promotion")
+    ended = project.rounds.filter(ended_at__isnull=False)
+    rounds = ended.select_related(*related, "evaluation__run", "evaluation__project")
+    return [_measured(one) for one in rounds]
+
+
+def _measured(one: Round) -> PastRound:
+    found = one.reward_run.results if one.reward_run else {}
+    evaluation = one.evaluation
+    result = evaluation_result(evaluation) if evaluation else None
+    runs = (one.sample_run, one.reward_run, one.policy_run, evaluation.run if evaluation else None)
+    return PastRound(
+        round=one,
+        result=result if result and result.n else None,
+        accuracy=_share(
+            {
+                "value": found.get("heldout_accuracy"),
+                "low": found.get("heldout_low"),
+                "high": found.get("heldout_high"),
+                "n": found.get("heldout_pairs", 0),
+            }
+        ),
+        people=_share(found.get("human_agreement") or {}),
+        labels=_answers(one.project, one.sample_run),
+        votes=_answers(one.project, evaluation.run if evaluation else None),
+        seconds=sum(map(_seconds, runs)),
+    )
+
+
+def _share(found: dict[str, Any]) -> Share | None:
+    value = found.get("value")
+    if value is None:
+        return None
+    low, high = found.get("low"), found.get("high")
+    return Share(value, value if low is None else low, value if high is None else high, found["n"])
+
+
+def _answers(project: Project, run: Run | None) -> int:
+    if run is None:
+        return 0
+    items = project.items.filter(exports.in_force("annotations__"), batch=run.request.get("batch"))
+    return items.filter(annotations__isnull=False).values("annotations").distinct().count()
+
+
+def _seconds(run: Run | None) -> float:
+    if run is None or run.started_at is None or run.ended_at is None:
+        return 0.0
+    return (run.ended_at - run.started_at).total_seconds()
