@@ -1,11 +1,12 @@
 # make run    a running system on a machine with Python 3.11 and nothing else
 # make test   every test, on SQLite and on PostgreSQL
 # make check  what CI runs
-# make loop   the closed loop with simulated annotators on the demo model
+# make loop   the closed loop with simulated annotators on the demo model; ROUNDS=2 goes round twice
 # make bench  the benchmarks, as tables and in var/bench.json
 
 PYTHON ?= python3.11
 PORT ?= 8000
+ROUNDS ?= 1
 VAR_DIR ?= $(CURDIR)/var
 export PORT VAR_DIR
 
@@ -49,7 +50,7 @@ check: lint test
 
 loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)
-	$(BIN)/python manage.py run_loop $(ARGS)
+	$(BIN)/python manage.py run_loop --rounds $(ROUNDS) $(ARGS)
 
 bench: $(DEVELOPMENT) $(MODEL) $(STATIC)
 	$(BIN)/python -m tests.bench $(ARGS)

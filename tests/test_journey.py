@@ -17,6 +17,7 @@ from annotations import services as annotation_services
 from annotations.models import Annotation, Completion, Item, Kind, Project, Prompt, User
 from conftest import PASSWORD
 from training import selectors, services, tasks
+from training.driver import drive_rounds
 from training.models import Checkpoint, Run
 from training.simulation import SimulatedAnnotator
 
@@ -149,16 +150,12 @@ def test_it_goes_once_round_the_loop(
     )
     assert selectors.promoted_checkpoint(project) == child
     before = Completion.objects.filter(checkpoint=child).count()
-    carry_out(
-        services.request_completions(
-            project,
-            checkpoint=child,
-            prompts=Prompt.objects.filter(project=project)[:5],
-            completions_per_prompt=2,
-            kind=Kind.COMPARISON,
-            started_by=eve,
-            config={"max_new_tokens": 8},
-        )
-    )
+    services.run_round(project, wanted_by=eve)  # the second round goes on by itself
+    drive_rounds()
+    opened = selectors.open_round(project)
+    assert opened is not None
+    assert opened.policy == child
+    assert opened.sample_run is not None
+    carry_out(opened.sample_run)
     assert Completion.objects.filter(checkpoint=child).count() > before
-    assert annotator.work(project.pk, Kind.COMPARISON) > 0
+    assert annotator.work(project.pk, Kind.RANKING, limit=5) == 5

@@ -1,9 +1,12 @@
-"""The closed loop as a measurement: from an empty database to a promoted checkpoint.
+"""The closed loop as a measurement: from an empty database to a promoted checkpoint, and on.
 
 Everything goes through what people use: the engineer's acts are the services behind the pages,
 the runs are real runs on real workers, and the annotators are programs that sign in and answer
 over HTTP (`training.simulation`). Their judge is the stated haiku rubric with a stated share of
 flipped answers; nothing that learns ever sees the rubric.
+
+The first round is driven by hand, act by act. Those after it go on by themselves (`next_act`) with
+the settings of the first; here only people are simulated then.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -22,7 +25,7 @@ from django.utils import timezone
 from annotations.algorithms.haiku import score_haiku
 from annotations.models import Completion, Kind, Project, Prompt, Split, User
 from training import selectors, services
-from training.models import Checkpoint, Evaluation, Run, Stage
+from training.models import Automation, Checkpoint, Evaluation, Round, Run, Stage
 from training.simulation import SimulatedAnnotator
 
 FLIP = 0.2
@@ -46,6 +49,8 @@ class Settings:
     """Completions of each prompt (K)."""
     evaluation_pairs: int = 3
     """Blind pairs on each held-out prompt."""
+    rounds: int = 1
+    """How often it goes round; all but the first start and end by themselves."""
     sft: dict[str, Any] = field(default_factory=dict)
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +70,8 @@ class Report:
     promoted: bool = False
     decision: str = ""
     haikus: list[dict[str, str]] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    """Each round, measured alike whoever drove it."""
 
 
 class ClosedLoop:
@@ -77,18 +84,20 @@ class ClosedLoop:
         password: str,
         settings: Settings,
         say: Callable[[str], None],
+        wait: Callable[[], None] = lambda: time.sleep(POLL_SECONDS),
     ) -> None:
         self.project = project
         self.base_url = base_url
         self.password = password
         self.settings = settings
         self.say = say
+        self.wait = wait
         self.engineer = User.objects.get(username="eve")
         self.owner = User.objects.get(username="alice")
         self.report = Report(seed=settings.seed)
 
     def run(self) -> Report:
-        """Go once round and return the report."""
+        """Go round as often as is wanted and return the report."""
         started = time.monotonic()
         policy = self.fine_tune()
         self.collect_rankings(policy)
@@ -96,6 +105,10 @@ class ClosedLoop:
         child = self.train_policy(policy, reward_model)
         evaluation = self.evaluate(child, policy)
         self.decide(child, evaluation)
+        self.go_on()
+        self.report.rounds = [
+            measure_round(one) for one in self.project.rounds.filter(ended_at__isnull=False)
+        ][::-1]
         self.report.seconds["total"] = round(time.monotonic() - started, 1)
         return self.report
 
@@ -202,15 +215,8 @@ class ClosedLoop:
         self, child: Checkpoint, parent: Checkpoint, evaluation: Evaluation
     ) -> None:
         """What the rubric without noise says of the same completions, and three of them."""
-        texts: dict[int, list[Completion]] = {}
-        for checkpoint in (parent, child):
-            found = Completion.objects.filter(
-                checkpoint=checkpoint, items__batch=evaluation.batch
-            ).select_related("prompt")
-            texts[checkpoint.pk] = list(found.order_by("prompt_id", "id"))
-            scores = [score_haiku(c.prompt.text, c.text).total for c in texts[checkpoint.pk]]
-            name = "after" if checkpoint == child else "before"
-            self.report.rubric[name] = round(sum(scores) / max(1, len(scores)), 3)
+        texts = {one.pk: _answers(one, evaluation) for one in (parent, child)}
+        self.report.rubric = _rubric(evaluation)
         first: dict[int, dict[str, str]] = {}
         for checkpoint, name in ((parent, "before"), (child, "after")):
             for completion in texts[checkpoint.pk]:
@@ -230,6 +236,7 @@ class ClosedLoop:
                 )
             except services.ServiceError as refusal:
                 self.report.decision = str(refusal)
+                services.close_round(self.project, decision=str(refusal))
                 return
             self.report.promoted = True
             self.report.decision = "Promoted: the interval of the win rate lies above one half."
@@ -250,6 +257,39 @@ class ClosedLoop:
             )
             self.wait_for(run)
             self.report.counts["next comparisons"] = self.annotate(Kind.COMPARISON)
+
+    def go_on(self) -> None:
+        """Switch rounds on, promotion included, and be nothing but annotators from then on."""
+        if self.settings.rounds < 2:
+            return
+        self.automate(Automation.Mode.PROMOTING)
+        for number in range(2, self.settings.rounds + 1):
+            with self.step(f"round {number}, by itself"):
+                while not self.project.rounds.filter(number=number, ended_at__isnull=False):
+                    self.annotate_what_waits()
+                    asks = Automation.objects.values_list("asks", flat=True).get(
+                        project=self.project
+                    )
+                    if asks:
+                        raise LoopFailed(f"Round {number} waits for a decision: {asks}")
+                    self.wait()
+        self.automate(Automation.Mode.OFF)
+
+    def automate(self, mode: str) -> None:
+        """Let rounds go on by themselves, or no further, in the engineer's name."""
+        services.set_automation(
+            self.project,
+            mode=mode,
+            new_comparisons=self.settings.prompts,
+            settings_from=Automation.SettingsFrom.LAST,
+            changed_by=self.engineer,
+        )
+
+    def annotate_what_waits(self) -> None:
+        """Answer what the queue holds, if it holds anything; nobody signs in for nothing."""
+        for kind in (Kind.RANKING, Kind.COMPARISON):
+            if self.project.items.filter(kind=kind, open_slots__gt=0).exists():
+                self.annotate(kind)
 
     def train(self, stage: str, config: dict[str, Any], **inputs: Any) -> Checkpoint:
         """Start a run as the form does, wait for it, return its checkpoint."""
@@ -306,6 +346,87 @@ class ClosedLoop:
         self.report.seconds[name] = round(time.monotonic() - started, 1)
 
 
+def measure_round(done: Round) -> dict[str, Any]:
+    """Return what an ended round cost and what came of it, read from its rows."""
+    runs = {
+        "sampling": done.sample_run,
+        "reward model": done.reward_run,
+        "policy": done.policy_run,
+        "evaluation": done.evaluation.run if done.evaluation else None,
+    }
+    assert done.ended_at is not None  # only ended rounds are measured
+    batches = {name: run.request.get("batch", "") for name, run in runs.items() if run}
+    seconds = {name: _seconds(run) for name, run in runs.items() if run}
+    seconds["total"] = round((done.ended_at - done.created_at).total_seconds(), 1)
+    evaluation = done.evaluation
+    return {
+        "number": done.number,
+        "by_itself": done.driven_by_id is not None,
+        "promoted": done.promotion_id is not None,
+        "decision": done.decision,
+        "counts": {
+            "judgements": _judgements(done.project, batches.get("sampling")),
+            "blind comparisons": _judgements(done.project, batches.get("evaluation")),
+        },
+        "reward_model": done.reward_run.results if done.reward_run else {},
+        "kl": done.policy_run.results.get("kl") if done.policy_run else None,
+        "rubric": _rubric(evaluation) if evaluation else {},
+        "evaluation": asdict(selectors.evaluation_result(evaluation)) if evaluation else {},
+        "seconds": seconds,
+    }
+
+
+def _judgements(project: Project, batch: str | None) -> int:
+    items = project.items.filter(batch=batch or "-")
+    return items.filter(annotations__isnull=False).values("annotations").count()
+
+
+def _seconds(run: Run) -> float:
+    if run.started_at is None or run.ended_at is None:
+        return 0.0
+    return round((run.ended_at - run.started_at).total_seconds(), 1)
+
+
+def _answers(checkpoint: Checkpoint, evaluation: Evaluation) -> list[Completion]:
+    found = Completion.objects.filter(checkpoint=checkpoint, items__batch=evaluation.batch)
+    return list(found.select_related("prompt").order_by("prompt_id", "id"))
+
+
+def _rubric(evaluation: Evaluation) -> dict[str, float]:
+    """Return the mean score of parent and child, without noise, on what people compared."""
+    means = {}
+    for name, checkpoint in (("before", evaluation.parent), ("after", evaluation.child)):
+        answers = _answers(checkpoint, evaluation)
+        scores = [score_haiku(one.prompt.text, one.text).total for one in answers]
+        means[name] = round(sum(scores) / max(1, len(scores)), 3)
+    return means
+
+
+def describe_rounds(rounds: list[dict[str, Any]]) -> list[str]:
+    """Return a table with one line for each round."""
+    lines = ["", "Rounds"]
+    for one in rounds:
+        result, reward, rubric = one["evaluation"], one["reward_model"], one["rubric"]
+        how = "by itself" if one["by_itself"] else "by hand"
+        outcome = "promoted" if one["promoted"] else "kept back"
+        counts = ", ".join(f"{count} {name}" for name, count in one["counts"].items())
+        lines += [f"  {one['number']}  {how}, {outcome}; {counts}"]
+        parts = [
+            f"reward accuracy {reward['heldout_accuracy']:.3f}"
+            if "heldout_accuracy" in reward
+            else "",
+            f"KL {one['kl']:.2f}" if one["kl"] is not None else "",
+            f"rubric {rubric['before']:.2f} → {rubric['after']:.2f}" if rubric else "",
+            f"win rate {result['rate']:.3f} [{result['low']:.3f}, {result['high']:.3f}]"
+            if result
+            else "",
+        ]
+        lines += [f"     {', '.join(part for part in parts if part)}"]
+        seconds = ", ".join(f"{name} {value:.0f} s" for name, value in one["seconds"].items())
+        lines += [f"     {seconds}"]
+    return lines
+
+
 def describe(report: Report) -> str:
     """Return the report as a person reads it."""
     lines = [f"Seed {report.seed}", "", "Counts"]
@@ -337,6 +458,7 @@ def describe(report: Report) -> str:
         ]
     lines += [f"Decision       {report.decision}", "", "Seconds"]
     lines += [f"  {name:<26}{value:>8.1f}" for name, value in report.seconds.items()]
+    lines += describe_rounds(report.rounds)
     for row in report.haikus:
         lines += [
             "",

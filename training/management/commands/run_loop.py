@@ -30,10 +30,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one loop for each")
+        parser.add_argument("--rounds", type=int, default=1, help="how often it goes round")
         parser.add_argument("--settings-json", default="{}", help="changes to the loop's settings")
         parser.add_argument("--inside", type=int, help="(internal) the seed to run in this place")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        if options["rounds"] < 1:
+            raise CommandError("It goes round at least once: --rounds 1.")
         if options["inside"] is not None:
             self.run_inside(options["inside"], json.loads(options["settings_json"]))
             return
@@ -41,7 +44,8 @@ class Command(BaseCommand):
         for seed in options["seeds"]:
             place = settings.VAR_DIR / "loop" / f"seed-{seed}"
             shutil.rmtree(place, ignore_errors=True)
-            self.run_in_place(place, seed, options["settings_json"])
+            changes = {"rounds": options["rounds"], **json.loads(options["settings_json"])}
+            self.run_in_place(place, seed, json.dumps(changes))
             reports.append(json.loads((place / "loop.json").read_text(encoding="utf-8")))
         target = settings.VAR_DIR / "loop.json"
         target.write_text(json.dumps(reports, indent=1, ensure_ascii=False), encoding="utf-8")
