@@ -126,6 +126,24 @@ class Battles(Generic[M]):
         met = wins + wins.T
         return np.divide(wins, met, out=np.full_like(wins, np.nan), where=met > 0)
 
+    def islands(self) -> list[tuple[M, ...]]:
+        """Return the models in groups that battles connect, the largest group first.
+
+        Ratings of two groups hang together by the prior alone and say nothing of one another.
+
+        >>> Battles.of([("a", "b", "left"), ("c", "d", "tie")], models="abcd").islands()
+        [('a', 'b'), ('c', 'd')]
+        """
+        met = self.win_matrix() + self.win_matrix().T > 0
+        left, groups = list(range(len(self.models))), []
+        while left:
+            group = {left[0]}
+            while (wider := group | _neighbours(met, group)) != group:
+                group = wider
+            groups.append(tuple(self.models[place] for place in sorted(group)))
+            left = [place for place in left if place not in group]
+        return sorted(groups, key=len, reverse=True)
+
     def sum_by_pair(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums of (N,) weights by left model (row) and right model (column), (M, M)."""
         size = len(self.models)
@@ -142,6 +160,10 @@ class Battles(Generic[M]):
             style=self.style[kept],
             cluster=None if self.cluster is None else self.cluster[kept],
         )
+
+
+def _neighbours(met: NDArray[np.bool_], group: set[int]) -> set[int]:
+    return set(np.flatnonzero(met[sorted(group)].any(axis=0)).tolist())
 
 
 def _places(names: Iterable[M], places: dict[M, int]) -> NDArray[np.intp]:

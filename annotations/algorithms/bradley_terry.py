@@ -119,6 +119,21 @@ class Fit(Generic[M]):
             for i in np.argsort(-ratings, kind="stable")
         ]
 
+    def win_rates_against(self, model: M) -> Array:
+        """Return each model's chance to win against one of them, and its 95 % interval, (M, 3).
+
+        Against itself it is one half. Raises ValueError where the model is not on the board.
+        """
+        models = self.battles.models
+        if model not in models:
+            raise ValueError(f"{model!r} is not on the board. Choose a model that is.")
+        place = models.index(model)
+        contrasts = np.eye(len(models), len(self.parameters))
+        contrasts[:, place] -= 1
+        errors = _errors_of(contrasts, self.parameters, self.battles, self.ridge)
+        ahead = contrasts @ self.parameters
+        return _sigmoid(ahead[:, None] + Z_95 * errors[:, None] * np.array([0.0, -1.0, 1.0]))
+
     def style_effects(self) -> list[StyleEffect]:
         """Return what each covariate of style is worth; nothing without style control."""
         models = len(self.battles.models)
@@ -144,7 +159,7 @@ def fit(battles: Battles[M], *, ridge: float = RIDGE) -> Fit[M]:
     if not 0 < ridge < np.inf:
         raise ValueError(f"Give a ridge above 0, for example {RIDGE}; {ridge} leaves ratings open.")
     prepared = _standardised(battles.aggregated())
-    parameters = _minimum(prepared, ridge, start=np.zeros(_size(prepared)))
+    parameters = _minimum(_likely(prepared), ridge, start=np.zeros(_size(prepared)))
     return Fit(prepared, ridge, parameters, _errors(parameters, prepared, ridge))
 
 
@@ -222,16 +237,35 @@ def _minimum(battles: Battles[M], ridge: float, *, start: Array) -> Array:
 
 
 def _errors(parameters: Array, battles: Battles[M], ridge: float) -> Array:
-    models, size = len(battles.models), len(parameters)
-    bread = hessian(parameters, battles, ridge)
-    of_prior = ridge / np.diag(bread)  # (P,)
-    scores = _sum_of_score_products(parameters, battles) + ridge * np.eye(size)
+    models = len(battles.models)
     # What the average of the thetas varies by is no part of how far a model is from it.
-    centring = np.eye(size)
+    centring = np.eye(len(parameters))
     centring[:models, :models] -= 1 / max(models, 1)
-    inverse = centring @ np.linalg.inv(bread)
+    of_prior = ridge / np.diag(hessian(parameters, _likely(battles), ridge))  # (P,)
+    return _errors_of(centring, parameters, battles, ridge, of_prior=of_prior)
+
+
+def _errors_of(
+    contrasts: Array,
+    parameters: Array,
+    battles: Battles[M],
+    ridge: float,
+    *,
+    of_prior: Array | None = None,
+) -> Array:
+    """Return the standard errors of (Q, P) contrasts of the parameters, (Q,).
+
+    `of_prior` is how much of what is known of each is the prior's.
+    """
+    bread = hessian(parameters, _likely(battles), ridge)
+    if of_prior is None:
+        known = np.einsum("ij,jk,ik->i", contrasts, bread, contrasts, optimize=True)
+        lengths = ridge * (contrasts**2).sum(axis=1)
+        of_prior = np.divide(lengths, known, out=np.zeros(len(known)), where=known > 0)
+    scores = _sum_of_score_products(parameters, battles) + ridge * np.eye(len(parameters))
+    inverse = contrasts @ np.linalg.inv(bread)
     sandwich = np.einsum("ij,jk,ik->i", inverse, scores, inverse, optimize=True)
-    believed = np.einsum("ij,ij->i", inverse, centring)
+    believed = np.einsum("ij,ij->i", inverse, contrasts)
     variance = (1 - of_prior) * sandwich + of_prior * believed
     return np.sqrt(np.maximum(variance, 0))  # of a single model it is 0, but for rounding
 
@@ -258,7 +292,13 @@ def _resampled(battles: Battles[M], rng: np.random.Generator) -> Battles[M]:
     numbers, row = np.unique(battles.cluster, return_inverse=True)
     clusters = len(numbers)
     times = rng.multinomial(clusters, np.full(clusters, 1 / clusters))
-    return replace(battles, count=battles.count * times[row])
+    # Once whole clusters are drawn, votes that are alike may be taken together again.
+    return replace(battles, count=battles.count * times[row], cluster=None).aggregated()
+
+
+def _likely(battles: Battles[M]) -> Battles[M]:
+    """Return the battles as the likelihood sees them: clusters change the errors alone."""
+    return replace(battles, cluster=None).aggregated()
 
 
 def _standardised(battles: Battles[M]) -> Battles[M]:

@@ -80,3 +80,10 @@ def test_it_refuses_what_does_not_go_with_the_rows(given, message):
 def test_it_refuses_an_unknown_outcome():
     with pytest.raises(ValueError, match="not 'won'"):
         Battles.of([("a", "b", "won")])
+
+
+def test_it_finds_the_islands():
+    rows = [("a", "b", "left"), ("b", "c", "tie"), ("d", "e", "right"), ("a", "e", "both_bad")]
+    islands = Battles.of(rows, models="fabcde").islands()
+    assert islands == [("a", "b", "c"), ("d", "e"), ("f",)]
+    assert Battles.of([]).islands() == []

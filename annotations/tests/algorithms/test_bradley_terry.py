@@ -341,3 +341,19 @@ def test_it_rates_100_000_battles_of_50_models_in_well_under_a_second():
     fit(Battles.of(rows)).standings()
     fit(Battles.of(rows, style=style)).standings()
     assert time.process_time() - started < 1
+
+
+def test_it_gives_the_chances_against_one_model():
+    wins, ties, losses = 30, 4, 10
+    fitted = fit(two_models(wins, ties, losses), ridge=ALMOST_NONE)
+    (same, against) = fitted.win_rates_against("a")
+    assert same == pytest.approx([0.5] * 3)
+    p = (losses + ties / 2) / (wins + ties + losses)
+    # By hand as above: the error of ln(p / q).
+    scores = losses * (1 - p) ** 2 + ties * (0.5 - p) ** 2 + wins * p**2
+    reach = Z_95 * sqrt(scores) / (44 * p * (1 - p))
+    logit = log(p / (1 - p))
+    expected = [1 / (1 + exp(-logit - shift)) for shift in (0, -reach, reach)]
+    assert against == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="not on the board"):
+        fitted.win_rates_against("z")
