@@ -14,7 +14,7 @@ from annotations.exports.judgements import (
     ratings,
     ties,
 )
-from annotations.exports.prompts import annotators, prompts
+from annotations.exports.prompts import annotators, prompts, prompts_by_tag
 from annotations.exports.rows import (
     AnnotatedRow,
     BattleRow,
@@ -27,6 +27,7 @@ from annotations.exports.rows import (
     pseudonym,
 )
 from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
+from annotations.exports.votes import VoteCounts, VoteRow, vote_counts, votes, withdrawn_votes
 from annotations.models import in_force
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "RatingRow",
     "ReviewCounts",
     "TieRow",
+    "VoteCounts",
+    "VoteRow",
     "annotators",
     "battles",
     "demonstrations",
@@ -48,8 +51,12 @@ __all__ = [
     "preference_counts",
     "preferences",
     "prompts",
+    "prompts_by_tag",
     "pseudonym",
     "ratings",
     "review_counts",
     "ties",
+    "vote_counts",
+    "votes",
+    "withdrawn_votes",
 ]

@@ -22,6 +22,16 @@ def prompts(project_id: int) -> Iterator[PromptRow]:
         yield {"split": split, "prompt_id": prompt_id, "prompt": messages}
 
 
+def prompts_by_tag(project_id: int) -> dict[str, list[int]]:
+    """Return the ids of the prompts that have each tag, by tag."""
+    tagged = Prompt.objects.filter(project_id=project_id).exclude(tags=[]).order_by("id")
+    found: dict[str, list[int]] = {}
+    for prompt_id, tags in tagged.values_list("id", "tags").iterator(chunk_size=CHUNK):
+        for tag in tags:
+            found.setdefault(tag, []).append(prompt_id)
+    return dict(sorted(found.items()))
+
+
 def annotators(project_id: int) -> list[tuple[str, int]]:
     """Return everyone whose annotations are in force, with how many those are, most first."""
     counted = (

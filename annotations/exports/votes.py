@@ -1,0 +1,178 @@
+"""Every vote of a project between two checkpoints, wherever it was cast."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, groupby
+from operator import itemgetter
+from typing import Any, TypedDict
+
+from django.db.models import Count, F, Max, Q
+
+from annotations.exports.rows import CHUNK, current, pseudonym
+from annotations.models import (
+    Annotation,
+    Comparison,
+    ConversationChoice,
+    Kind,
+    RankedCompletion,
+    Retraction,
+)
+
+KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.CONVERSATION)
+"""Kinds of work in which somebody prefers one completion to another."""
+
+
+class VoteRow(TypedDict):
+    """What somebody thought of the completions of two checkpoints, side by side and unnamed."""
+
+    annotation_id: int
+    item_id: int
+    prompt_id: int
+    annotator: str
+    kind: str
+    purpose: str
+    left_checkpoint_id: int
+    right_checkpoint_id: int
+    left_text: str
+    right_text: str
+    outcome: str
+    strength: str
+
+
+@dataclass(frozen=True)
+class VoteCounts:
+    """What changes whenever a vote comes or goes."""
+
+    annotations: int
+    """That may hold votes, in force or not."""
+    newest: int
+    retracted: int
+
+
+def vote_counts(project_id: int, *, after: int = 0, until: int | None = None) -> VoteCounts:
+    """Return what a figure that was reckoned from votes has to be held against.
+
+    Counted are annotations newer than `after` and none newer than `until`.
+    """
+    cast = Annotation.objects.filter(item__project_id=project_id, kind__in=KINDS, id__gt=after)
+    if until is not None:
+        cast = cast.filter(id__lte=until)
+    found = cast.aggregate(annotations=Count("id"), newest=Max("id"))
+    retracted = Retraction.objects.filter(annotation__item__project_id=project_id)
+    return VoteCounts(found["annotations"], found["newest"] or 0, retracted.count())
+
+
+def withdrawn_votes(project_id: int, *, after: int) -> set[int]:
+    """Return the annotations that were retracted, or superseded by one newer than `after`."""
+    cast = Annotation.objects.filter(item__project_id=project_id, kind__in=KINDS)
+    superseded = cast.filter(id__gt=after, supersedes__isnull=False)
+    retracted = Retraction.objects.filter(annotation__item__project_id=project_id)
+    return {
+        *superseded.values_list("supersedes_id", flat=True),
+        *retracted.values_list("annotation_id", flat=True),
+    }
+
+
+def votes(project_id: int, *, after: int = 0) -> Iterator[VoteRow]:
+    """Yield every vote between two checkpoints, by annotation; those newer than `after`.
+
+    Comparisons for training and for evaluation and gold ones count alike, as do the choices in a
+    conversation. A ranking gives a vote for every two of its completions that two checkpoints
+    wrote; which of them is on the left says nothing there.
+    """
+    return heapq.merge(
+        _of_comparisons(project_id, after),
+        _of_rankings(project_id, after),
+        _of_conversations(project_id, after),
+        key=itemgetter("annotation_id"),
+    )
+
+
+def _source(path: str) -> list[str]:
+    fields = ("id", "item_id", "item__prompt_id", "annotator_id", "kind", "item__purpose")
+    return [f"{path}{field}" for field in fields]
+
+
+def _between_checkpoints() -> Q:
+    known = Q(left__checkpoint__isnull=False, right__checkpoint__isnull=False)
+    return known & ~Q(left__checkpoint_id=F("right__checkpoint_id"))
+
+
+SIDES = (
+    "left__checkpoint_id",
+    "right__checkpoint_id",
+    "left__text",
+    "right__text",
+    "outcome",
+    "strength",
+)
+
+
+def _of_comparisons(project_id: int, after: int) -> Iterator[VoteRow]:
+    path = "annotation__"
+    rows = (
+        Comparison.objects.filter(current(path, project_id), _between_checkpoints())
+        .filter(annotation_id__gt=after)
+        .order_by("annotation_id")
+        .values(*_source(path), *SIDES)
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield _vote(row, path, row["annotation__item__prompt_id"], row)
+
+
+def _of_conversations(project_id: int, after: int) -> Iterator[VoteRow]:
+    path = "conversation__annotation__"
+    rows = (
+        ConversationChoice.objects.filter(current(path, project_id), _between_checkpoints())
+        .filter(conversation_id__gt=after)
+        .order_by("conversation_id", "position")
+        .values(*_source(path), "prompt_id", *SIDES)
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield _vote(row, path, row["prompt_id"], row)
+
+
+def _of_rankings(project_id: int, after: int) -> Iterator[VoteRow]:
+    path = "ranking__annotation__"
+    rows = (
+        RankedCompletion.objects.filter(current(path, project_id))
+        .filter(ranking_id__gt=after, completion__checkpoint__isnull=False)
+        .order_by("ranking_id", "tier", "id")
+        .values(*_source(path), "tier", "completion__checkpoint_id", "completion__text")
+    )
+    entries = rows.iterator(chunk_size=CHUNK)
+    for _, ranking in groupby(entries, key=itemgetter(f"{path}id")):
+        for better, worse in combinations(ranking, 2):
+            if better["completion__checkpoint_id"] != worse["completion__checkpoint_id"]:
+                yield _vote(better, path, better[f"{path}item__prompt_id"], _ranked(better, worse))
+
+
+def _ranked(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "left__checkpoint_id": better["completion__checkpoint_id"],
+        "right__checkpoint_id": worse["completion__checkpoint_id"],
+        "left__text": better["completion__text"],
+        "right__text": worse["completion__text"],
+        "outcome": "tie" if better["tier"] == worse["tier"] else "left",
+        "strength": "",
+    }
+
+
+def _vote(row: dict[str, Any], path: str, prompt_id: int, sides: dict[str, Any]) -> VoteRow:
+    return {
+        "annotation_id": row[f"{path}id"],
+        "item_id": row[f"{path}item_id"],
+        "prompt_id": prompt_id,
+        "annotator": pseudonym(row[f"{path}annotator_id"]),
+        "kind": row[f"{path}kind"],
+        "purpose": row[f"{path}item__purpose"],
+        "left_checkpoint_id": sides["left__checkpoint_id"],
+        "right_checkpoint_id": sides["right__checkpoint_id"],
+        "left_text": sides["left__text"],
+        "right_text": sides["right__text"],
+        "outcome": sides["outcome"],
+        "strength": sides["strength"],
+    }
