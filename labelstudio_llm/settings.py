@@ -229,6 +229,14 @@ ROOT_URLCONF = "labelstudio_llm.urls"
 WSGI_APPLICATION = "labelstudio_llm.wsgi.application"
 
 DATABASES = {"default": database()}
+CACHES = {
+    # Figures that can be reckoned again. Files, so that all processes share them.
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": VAR_DIR / "cache",
+        "TIMEOUT": 7 * 24 * 3600,
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

@@ -22,6 +22,8 @@ ROLES = (Role.OWNER, Role.ENGINEER)
 SERVED_ROLES = (*ROLES, Role.REVIEWER)
 """Who may let programs talk with the promoted model. Annotators may not: what they write is to be
 their own, and a program that writes like the model would be at hand."""
+ROLES_BESIDE_THE_QUEUE = (*ROLES, Role.REVIEWER)
+"""Those who may know which checkpoint is ahead: labellers would not be blind any more."""
 
 
 def get_project_for(user: User, project_id: int) -> Project:
@@ -32,6 +34,11 @@ def get_project_for(user: User, project_id: int) -> Project:
 def get_own_project_for(user: User, project_id: int) -> Project:
     """Return the project if the user owns it, else raise Http404."""
     return access.get_project_for(user, project_id, Role.OWNER)
+
+
+def get_board_for(user: User, project_id: int) -> Project:
+    """Return the project if the user may see its leaderboard, else raise Http404."""
+    return access.get_project_for(user, project_id, *ROLES_BESIDE_THE_QUEUE)
 
 
 def get_membership_for(user: User, project_id: int) -> Membership:

@@ -12,6 +12,15 @@ from training.selectors.automation import (
     round_state,
     whats_next,
 )
+from training.selectors.board import (
+    VOTES_ASKED,
+    Board,
+    Line,
+    RateAgainst,
+    Wish,
+    leaderboard,
+    win_rate_against_first,
+)
 from training.selectors.cards import model_card
 from training.selectors.checkpoints import (
     CheckpointRow,
@@ -44,32 +53,31 @@ from training.selectors.gate import (
     gate_refusal,
 )
 from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
+from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.past_rounds import PastRound, Share, past_rounds
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
 from training.selectors.rounds import FELL_THROUGH, judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
-from training.selectors.sources import (
-    Behind,
-    Source,
-    SourceRow,
-    Uses,
-    sources,
-    uses_of_item,
-)
+from training.selectors.sources import Behind, Source, SourceRow, Uses, sources, uses_of_item
 from training.selectors.suites import latest_suite, rival_of, suites, suites_of
+from training.selectors.vote_log import vote_log
 
 __all__ = [
     "ANSWERED_SHARE",
     "FELL_THROUGH",
     "TITLES",
+    "VOTES_ASKED",
     "AnytimeInterval",
     "BatchProgress",
     "Behind",
+    "Board",
     "Certain",
     "CheckpointRow",
     "Condition",
+    "Line",
     "NextAction",
     "PastRound",
+    "RateAgainst",
     "Rebuild",
     "RunProgress",
     "Share",
@@ -78,8 +86,10 @@ __all__ = [
     "Step",
     "StepName",
     "Uses",
+    "Voter",
     "Waiting",
     "WinRate",
+    "Wish",
     "audit_log",
     "audit_of",
     "automation_of",
@@ -97,9 +107,11 @@ __all__ = [
     "judges_round",
     "last_round_with",
     "latest_suite",
+    "leaderboard",
     "least_covered",
     "lineage",
     "loop_status",
+    "marks",
     "model_card",
     "needs_nobody",
     "newest_reward_model",
@@ -122,6 +134,9 @@ __all__ = [
     "suites",
     "suites_of",
     "uses_of_item",
+    "vote_log",
+    "voters",
     "waiting_runs",
     "whats_next",
+    "win_rate_against_first",
 ]

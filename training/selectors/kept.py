@@ -1,0 +1,48 @@
+"""Figures that are kept, because to reckon them again takes seconds. None is needed.
+
+Without its cache a page is slow and right: whatever is wrong with what was kept (a disk that is
+full, a file of another version), it is as if nothing had been kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import cache
+
+if TYPE_CHECKING:
+    from annotations.models import Project
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Raised when what is kept changes its meaning or its fields."""
+UNREADABLE = (OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError, zlib.error)
+
+
+def recall(project: Project, what: str) -> Any:
+    """Return what was kept of a project, or None."""
+    try:
+        return cache.get(_key(project, what))
+    except UNREADABLE as error:
+        logger.warning("What was kept of project %s can't be read: %s", project.pk, error)
+        return None
+
+
+def keep(project: Project, what: str, value: Any) -> None:
+    """Keep something for a week, if there is room."""
+    try:
+        cache.set(_key(project, what), value)
+    except OSError as error:
+        logger.warning("Nothing could be kept of project %s: %s", project.pk, error)
+
+
+def _key(project: Project, what: str) -> str:
+    """Return the name that something is kept under.
+
+    The time tells a project from one that had its number in another database.
+    """
+    return f"{what}:{FORMAT}:{project.pk}:{project.created_at.timestamp()}"
