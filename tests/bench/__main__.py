@@ -14,10 +14,11 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
-from tests.bench import ppo, queue, reward, sampling, serving
+from tests.bench import leaderboard, ppo, queue, reward, sampling, serving
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "queue": queue.measure,
+    "leaderboard": leaderboard.measure,
     "ppo": ppo.measure,
     "ppo_bfloat16": ppo.measure_bfloat16,
     "reward": reward.measure,
