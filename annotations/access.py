@@ -11,6 +11,7 @@ from django.http import Http404
 
 from annotations.models import (
     Assignment,
+    Battle,
     GuidelineVersion,
     Item,
     Membership,
@@ -52,15 +53,35 @@ def get_project_for(user: Person, project_id: int, *roles: Role) -> Project:
 def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
     """Return one's own assignment, in any state, in a project one is still a member of.
 
-    A paused member still reaches it, so that what they were writing is not lost.
+    A paused member still reaches it, so that what they were writing is not lost. What is voted in
+    the arena has its own page.
     """
     own = Assignment.objects.filter(
         annotator_id=_id(user), item__project__memberships__user_id=_id(user)
     ).select_related("annotator", "item__project", "item__prompt", "guideline_version")
     try:
-        return own.get(id=assignment_id)
+        return own.exclude(item__purpose=Item.Purpose.ARENA).get(id=assignment_id)
     except Assignment.DoesNotExist:
         raise Http404("There is no such assignment for this person.") from None
+
+
+def get_battle_for(user: Person, battle_id: int) -> Battle:
+    """Return one's own battle, in a project of which one is an active member."""
+    own = Battle.objects.filter(voter_id=_id(user)).select_related(
+        "project", "voter", "prompt", "left", "right", "previous", "assignment"
+    )
+    try:
+        battle = own.get(id=battle_id)
+    except Battle.DoesNotExist:
+        raise Http404("There is no such battle for this person.") from None
+    get_membership_for(user, battle.project_id)
+    return battle
+
+
+def get_battles_for(user: Person, project_id: int) -> QuerySet[Battle]:
+    """Return one's own battles in a project, the newest first."""
+    own = Battle.objects.filter(voter_id=_id(user), project_id=project_id)
+    return own.select_related("prompt").order_by("-id")
 
 
 def get_item_for(user: Person, item_id: int, *roles: Role) -> Item:

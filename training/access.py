@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from annotations import access
 from annotations.models import Project, Role
 from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, Promotion, Run
+from training.selectors.arena import arena_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from annotations.models import Item, Membership, User
+    from annotations.models import Battle, Item, Membership, User
 
 ROLES = (Role.OWNER, Role.ENGINEER)
 SERVED_ROLES = (*ROLES, Role.REVIEWER)
@@ -44,6 +46,21 @@ def get_board_for(user: User, project_id: int) -> Project:
 def get_membership_for(user: User, project_id: int) -> Membership:
     """Return the user's membership in a project they were already let into."""
     return access.get_membership_for(user, project_id)
+
+
+def get_arena_for(user: User, project_id: int) -> Membership:
+    """Return the user's membership if they may ask in the project's arena, else raise Http404."""
+    membership = access.get_membership_for(user, project_id)
+    if membership.role not in ROLES and not arena_of(membership.project).is_open:
+        raise Http404("The arena of this project is not open to this person.")
+    return membership
+
+
+def get_battle_for(user: User, battle_id: int) -> Battle:
+    """Return the user's own battle in an arena that they may ask in, else raise Http404."""
+    battle = access.get_battle_for(user, battle_id)
+    get_arena_for(user, battle.project_id)
+    return battle
 
 
 def get_snapshot_for(user: User, snapshot_id: int) -> DatasetSnapshot:

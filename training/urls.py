@@ -6,6 +6,7 @@ from django.urls import path
 
 from training.views import (
     api_tokens,
+    arena,
     audit,
     automation,
     cards,
@@ -115,6 +116,13 @@ urlpatterns = [
         leaderboard.votes_as_jsonl,
         name="votes_as_jsonl",
     ),
+    path("projects/<int:project_id>/arena/", arena.arena, name="arena"),
+    path("projects/<int:project_id>/arena/settings/", arena.settings, name="arena_settings"),
+    path("battles/<int:battle_id>/", arena.battle, name="battle"),
+    path("battles/<int:battle_id>/write/", arena.write, name="write_battle"),
+    path("battles/<int:battle_id>/vote/", arena.vote, name="vote"),
+    path("battles/<int:battle_id>/vote/undo/", arena.take_back, name="take_back_vote"),
+    path("battles/<int:battle_id>/say/", arena.say, name="say_in_battle"),
     path("evaluations/<int:evaluation_id>/", checkpoints.evaluation, name="evaluation"),
     path("tokens/", api_tokens.api_tokens, name="api_tokens"),
     path("tokens/<int:token_id>/revoke/", api_tokens.revoke, name="revoke_api_token"),

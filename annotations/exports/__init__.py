@@ -5,6 +5,7 @@ in force, and the split of its prompt. Superseded and retracted annotations are 
 function holds a few thousand rows in memory at a time, however large the project is.
 """
 
+from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
 from annotations.exports.battles import battles
 from annotations.exports.judgements import (
     PreferenceCounts,
@@ -32,6 +33,7 @@ from annotations.models import in_force
 
 __all__ = [
     "AnnotatedRow",
+    "ArenaRow",
     "BattleRow",
     "DemonstrationRow",
     "JudgedRow",
@@ -44,6 +46,8 @@ __all__ = [
     "VoteCounts",
     "VoteRow",
     "annotators",
+    "arena_counts",
+    "arena_votes",
     "battles",
     "demonstrations",
     "in_force",

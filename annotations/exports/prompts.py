@@ -14,8 +14,9 @@ from annotations.models import (
 
 
 def prompts(project_id: int) -> Iterator[PromptRow]:
-    """Yield every prompt of a project, by id."""
+    """Yield every prompt of a project, by id, but for what somebody asked in the arena."""
     rows = Prompt.objects.filter(project_id=project_id).order_by("id")
+    rows = rows.exclude(origin=Prompt.Origin.ARENA)
     for prompt_id, split, messages in rows.values_list("id", "split", "messages").iterator(
         chunk_size=CHUNK
     ):

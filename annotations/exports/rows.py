@@ -12,6 +12,7 @@ from annotations.algorithms.preferences import (
 from annotations.models import (
     Item,
     Message,
+    Project,
     in_force,
 )
 
@@ -128,7 +129,16 @@ def current(path: str, project_id: int) -> Q:
 
 
 def for_training(path: str, project_id: int) -> Q:
-    return current(path, project_id) & Q(**{f"{path}item__purpose": Item.Purpose.TRAINING})
+    """Return the condition that an annotation is learned from.
+
+    Of the arena that is a vote that nothing speaks against, where the project wants them.
+    """
+    learned = Q(**{f"{path}item__purpose": Item.Purpose.TRAINING})
+    if Project.objects.filter(id=project_id, learns_from_arena=True).exists():
+        learned |= Q(
+            **{f"{path}item__purpose": Item.Purpose.ARENA, f"{path}assignment__battle__marks": []}
+        )
+    return current(path, project_id) & learned
 
 
 def source_fields(path: str) -> list[str]:

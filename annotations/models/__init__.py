@@ -20,6 +20,7 @@ from annotations.models.annotations import (
     Rewrite,
     in_force,
 )
+from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.projects import (
@@ -43,6 +44,7 @@ __all__ = [
     "AssemblyPart",
     "Assignment",
     "AssignmentEvent",
+    "Battle",
     "Comparison",
     "Completion",
     "Conversation",

@@ -16,6 +16,10 @@ class Item(models.Model):
         TRAINING = "training", "Training"
         EVALUATION = "evaluation", "Evaluation"
         GOLD = "gold", "Gold"
+        ARENA = "arena", "Arena"
+
+    ASIDE = (Purpose.GOLD, Purpose.ARENA)
+    """What is no part of the work that waits or is done: it is asked beside it."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
     kind = models.CharField(max_length=16, choices=Kind)

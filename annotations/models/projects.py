@@ -90,6 +90,8 @@ class Project(models.Model):
     """One's own work can be corrected from the history after the grace period."""
     own_prompts_allowed = models.BooleanField(default=False)
     own_conversations_allowed = models.BooleanField(default=False)
+    learns_from_arena = models.BooleanField(default=False)
+    """Votes of the arena are preference pairs, unless something speaks against them."""
     shows_agreement = models.BooleanField(default=False)
     """People see how far they agree with others, after both have answered."""
     hourly_pay = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)

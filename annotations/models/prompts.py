@@ -30,6 +30,7 @@ class Prompt(models.Model):
         WRITTEN = "written", "Written here"
         IMPORTED = "imported", "Imported"
         ANNOTATOR = "annotator", "By a labeller"
+        ARENA = "arena", "Asked in the arena"
 
     class Style(models.TextChoices):
         """What kind of prompt a labeller wrote (InstructGPT, arXiv:2203.02155, appendix A.1)."""

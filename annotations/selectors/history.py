@@ -138,7 +138,7 @@ def own_history(user: User, project: Project, kind: str = "") -> QuerySet[Assign
     )
     if kind:
         closed = closed.filter(item__kind=kind)
-    return closed.select_related("item__prompt").order_by("-closed_at", "-id")
+    return closed.select_related("item__prompt", "battle").order_by("-closed_at", "-id")
 
 
 def begun_corrections(user: User, project: Project) -> list[Assignment]:
@@ -161,7 +161,7 @@ def own_statistics(user: User, project: Project) -> OwnStatistics:
     """Return what a person has done, how long it took, and what they earned by it."""
     submitted = Assignment.objects.filter(
         annotator=user, item__project=project, state=Assignment.State.SUBMITTED
-    )
+    ).exclude(item__purpose=Item.Purpose.ARENA)
     today = submitted_since_midnight(user, project)
     counts = dict(submitted.values_list("item__kind").annotate(Count("id")))
     total = _times(submitted)

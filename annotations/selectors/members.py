@@ -48,7 +48,7 @@ def prompts_to_converse_about(
     """Return the prompts of a project that no conversation has been through, newest first."""
     begun = Item.objects.filter(kind=Kind.CONVERSATION, prompt=OuterRef("pk"))
     said = Turn.objects.filter(prompt=OuterRef("pk"))
-    found = _found(project, search, split)
+    found = _found(project, search, split).exclude(origin=Prompt.Origin.ARENA)
     return found.filter(~Exists(begun), ~Exists(said)).order_by("-id")
 
 

@@ -116,6 +116,7 @@ def work_waiting_for(user: User, project: Project) -> dict[str, int]:
 def progress_for(user: User, project: Project) -> Progress:
     """Return what a person has done in a project and what waits for them."""
     own = Annotation.objects.filter(in_force(), annotator=user, item__project=project)
+    own = own.exclude(item__purpose=Item.Purpose.ARENA)
     by_kind = dict(own.values_list("kind").annotate(Count("id")))
     return Progress(
         done=sum(by_kind.values()),
@@ -148,10 +149,10 @@ def progress_at_work(user: User, project: Project, kind: str) -> Progress:
 
 
 def queue_counts(project: Project) -> dict[str, QueueCount]:
-    """Return how far the work of each kind is, gold items apart: they never come to an end."""
+    """Return how far the work of each kind is, gold items and battles apart: they never end."""
     items = {
         row["kind"]: row
-        for row in project.items.exclude(purpose=Item.Purpose.GOLD)
+        for row in project.items.exclude(purpose__in=Item.ASIDE)
         .values("kind")
         .annotate(
             items=Count("id"),
@@ -161,12 +162,12 @@ def queue_counts(project: Project) -> dict[str, QueueCount]:
     }
     leased = dict(
         Assignment.objects.filter(LEASED, item__project=project)
-        .exclude(item__purpose=Item.Purpose.GOLD)
+        .exclude(item__purpose__in=Item.ASIDE)
         .values_list("item__kind")
         .annotate(Count("id"))
     )
     unfinished = dict(
-        project.items.exclude(purpose=Item.Purpose.GOLD)
+        project.items.exclude(purpose__in=Item.ASIDE)
         .filter(
             Q(open_slots__gt=0)
             | Exists(Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED))
@@ -176,7 +177,7 @@ def queue_counts(project: Project) -> dict[str, QueueCount]:
     )
     annotations = dict(
         Annotation.objects.filter(in_force(), item__project=project)
-        .exclude(item__purpose=Item.Purpose.GOLD)
+        .exclude(item__purpose__in=Item.ASIDE)
         .values_list("kind")
         .annotate(Count("id"))
     )

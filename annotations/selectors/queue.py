@@ -72,11 +72,9 @@ def items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item]:
 
     Left out is what they have already had (but for a lease of theirs that ran out), the same
     question in another item, what they have annotated, what shows or reviews a text of their own,
-    what too many have skipped, and gold items.
+    what too many have skipped, and what is no part of the work: gold items, battles.
     """
-    return (
-        _open_to(user, project, kind).exclude(purpose=Item.Purpose.GOLD).order_by("-priority", "id")
-    )
+    return _open_to(user, project, kind).exclude(purpose__in=Item.ASIDE).order_by("-priority", "id")
 
 
 def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:
@@ -86,7 +84,7 @@ def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:
     return (
         _open_to(user, project, kind, again=(Assignment.State.SKIPPED,))
         .filter(assignments__annotator=user, assignments__state=Assignment.State.SKIPPED)
-        .exclude(purpose=Item.Purpose.GOLD)
+        .exclude(purpose__in=Item.ASIDE)
         .order_by("assignments__closed_at", "id")
     )
 
@@ -130,20 +128,24 @@ def kinds_with_open_items(project: Project) -> list[str]:
 
 
 def leases_of(user: User, project: Project) -> QuerySet[Assignment]:
-    """Return what a person holds, what they were handed first at the front."""
+    """Return what a person holds, what they were handed first at the front; battles apart."""
     held = Assignment.objects.filter(LEASED, annotator=user, item__project=project)
-    return held.order_by("id")
+    return held.exclude(item__purpose=Item.Purpose.ARENA).order_by("id")
 
 
 def submitted_since_midnight(user: User, project: Project) -> QuerySet[Assignment]:
-    """Return what a person has handed in today."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    """Return what a person has handed in today; votes of the arena are no work."""
     return Assignment.objects.filter(
         annotator=user,
-        closed_at__gte=midnight,
+        closed_at__gte=midnight(),
         state=Assignment.State.SUBMITTED,
         item__project=project,
-    )
+    ).exclude(item__purpose=Item.Purpose.ARENA)
+
+
+def midnight() -> datetime:
+    """Return when today began."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def limit_reached(user: User, project: Project) -> str:
@@ -158,7 +160,7 @@ def limit_reached(user: User, project: Project) -> str:
     if project.total_limit is not None:
         submitted = Assignment.objects.filter(
             annotator=user, item__project=project, state=Assignment.State.SUBMITTED
-        )
+        ).exclude(item__purpose=Item.Purpose.ARENA)
         if submitted[: project.total_limit].count() + held >= project.total_limit:
             return "total"
     return ""
@@ -174,6 +176,7 @@ def recently_closed(user: User, project: Project) -> WithAnnotations[Assignment,
             item__project=project,
             closed_at__gt=Now() - timedelta(seconds=project.grace_seconds),
         )
+        .exclude(item__purpose=Item.Purpose.ARENA)
         .select_related("item")
         .annotate(asked_at=Now())
         .order_by("-closed_at")

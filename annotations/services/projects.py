@@ -38,6 +38,7 @@ SETTINGS = (
     "own_prompts_allowed",
     "own_conversations_allowed",
     "shows_agreement",
+    "learns_from_arena",
     "currency",
     "rendering",
     "counters",

@@ -171,13 +171,20 @@ def _prompt(project: Project, messages: Messages, created_by: User | None, origi
     )
 
 
-def prompt_of(project: Project, messages: Messages, created_by: User, *, split: str = "") -> Prompt:
+def prompt_of(
+    project: Project,
+    messages: Messages,
+    created_by: User,
+    *,
+    split: str = "",
+    origin: str = Prompt.Origin.ANNOTATOR,
+) -> Prompt:
     """Return the prompt of these messages, which a labeller wrote if the project has it not yet.
 
     What is said later in a conversation is given the `split` of its beginning, so that no reply
     is trained on in one split and part of a prompt in another.
     """
-    new = _prompt(project, messages, created_by, Prompt.Origin.ANNOTATOR)
+    new = _prompt(project, messages, created_by, origin)
     prompt, _ = Prompt.objects.get_or_create(
         project=project,
         content_hash=new.content_hash,

@@ -123,7 +123,7 @@ def test_it_reloads_by_itself_without_scripts(
 def test_it_shows_every_page_within_its_policy_and_its_width(
     page: Page, run: Run, project: Project
 ) -> None:
-    names = ("loop", "snapshots", "runs", "new_run", "checkpoints")
+    names = ("loop", "snapshots", "runs", "new_run", "checkpoints", "arena", "arena_settings")
     page.set_viewport_size({"width": 390, "height": 800})
     for path in [reverse(f"training:{name}", args=[project.pk]) for name in names]:
         page.goto(path)

@@ -1,6 +1,7 @@
 """The nouns of training: frozen data, runs on it, and the checkpoints that come out."""
 
 from training.models.api_tokens import ApiToken
+from training.models.arena import Arena
 from training.models.audit import AuditEntry
 from training.models.automation import Automation
 from training.models.checkpoints import Checkpoint, Promotion
@@ -11,6 +12,7 @@ from training.models.snapshots import DatasetSnapshot, SnapshotAnnotation
 
 __all__ = [
     "ApiToken",
+    "Arena",
     "AuditEntry",
     "Automation",
     "Checkpoint",

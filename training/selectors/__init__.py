@@ -2,6 +2,7 @@
 
 from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate
+from training.selectors.arena import arena_of, chosen_fighters, fighters, possible_fighters
 from training.selectors.audit import audit_log, audit_of
 from training.selectors.automation import (
     automation_of,
@@ -90,6 +91,7 @@ __all__ = [
     "Waiting",
     "WinRate",
     "Wish",
+    "arena_of",
     "audit_log",
     "audit_of",
     "automation_of",
@@ -97,9 +99,11 @@ __all__ = [
     "certain",
     "checkpoint_rows",
     "checkpoint_that_replies",
+    "chosen_fighters",
     "deciding_evaluation",
     "dependents",
     "evaluation_result",
+    "fighters",
     "gate_conditions",
     "gate_of",
     "gate_refusal",
@@ -118,6 +122,7 @@ __all__ = [
     "open_round",
     "past_rounds",
     "policy_stage",
+    "possible_fighters",
     "projects_to_drive",
     "promoted_checkpoint",
     "promoted_checkpoint_of",

@@ -88,7 +88,7 @@ def checkpoint_rows(project: Project) -> list[CheckpointRow]:
 def least_covered(project: Project, splits: Collection[str], count: int) -> list[int]:
     """Return the ids of so many prompts of these splits, those with the least work first."""
     judged = Q(items__purpose="training") & ~Q(items__kind="demonstration")
-    prompts = project.prompts.filter(split__in=splits)
+    prompts = project.prompts.filter(split__in=splits).exclude(origin="arena")
     ordered = prompts.annotate(work=Count("items", filter=judged)).order_by("work", "id")
     return list(ordered.values_list("id", flat=True)[:count])
 

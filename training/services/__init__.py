@@ -1,6 +1,13 @@
 """Every write of training that a person or a program asks for. Each refuses with a sentence."""
 
 from training.services.api_tokens import create_api_token, note_use, revoke_api_token
+from training.services.arena import (
+    ask_in_arena,
+    set_arena,
+    take_back_arena_vote,
+    vote_in_arena,
+    write_battle,
+)
 from training.services.audit import record
 from training.services.automation import (
     advance,
@@ -37,6 +44,7 @@ __all__ = [
     "SCORED",
     "ServiceError",
     "advance",
+    "ask_in_arena",
     "check_exportable",
     "close_round",
     "create_api_token",
@@ -58,6 +66,7 @@ __all__ = [
     "revoke_api_token",
     "roll_back",
     "run_round",
+    "set_arena",
     "set_automation",
     "set_gate",
     "set_priority",
@@ -65,4 +74,7 @@ __all__ = [
     "start_evaluation",
     "start_run",
     "start_suite",
+    "take_back_arena_vote",
+    "vote_in_arena",
+    "write_battle",
 ]

@@ -43,6 +43,8 @@ def addresses(project: Project) -> dict[str, list[Address]]:
             ("run", run.pk),
             ("run_status", run.pk),
             ("audit", project.pk),
+            ("arena", project.pk),
+            ("arena_settings", project.pk),
             ("checkpoints", project.pk),
             ("checkpoint", checkpoint.pk),
             ("sources", checkpoint.pk),
@@ -126,5 +128,6 @@ def test_it_refuses_the_wrong_method(
 ) -> None:
     client.force_login(eve)
     assert set(statuses(client, addresses["post"], "get").values()) == {405}
-    pages = [page for page in addresses["get"] if page[0] not in ("new_run", "gate")]
+    forms = ("new_run", "gate", "arena", "arena_settings")
+    pages = [page for page in addresses["get"] if page[0] not in forms]
     assert set(statuses(client, pages, "post").values()) == {405}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("annotations", "0006_correction_drafts"),
-        ("training", "0016_gate"),
+        ("training", "0012_gate"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
