@@ -18,7 +18,7 @@ from django.db import connection
 
 from annotations import services
 from annotations.models import Kind, Project, Turn, User
-from annotations.tests.factories import make_assignment, make_item, make_prompt
+from annotations.tests.factories import make_assignment, make_item, make_prompt, make_replies
 from training import replies, tasks
 from training.models import Checkpoint, Promotion
 from training.pipeline.checkpoints import seal
@@ -86,8 +86,12 @@ def test_it_answers_turn_after_turn_whatever_dies_and_whatever_is_broken(
     project: Project, alice: User, bob: User, bea: User, ben: User, policy: Checkpoint
 ) -> None:
     turn = make_turn(project, bob, "Write a haiku about the moon.")
-    other = make_turn(project, bea, "Write a haiku about the rain and a cat in the winter sea.")
+    begun = make_turn(project, bea, "Write a haiku about the rain and a cat in the winter sea.")
+    make_replies(begun.assignment)
+    services.pick(begun.assignment, 0, "left", "better")
+    second = services.say(begun.assignment, 1, "Another one about the sea.")
     too_long = make_turn(project, ben, "the moon " * 600)
+    spoilt = make_turn(make_project_with_a_torn_checkpoint(alice, policy), bea, "Write.")
     child = replies.service_folder() / "child.json"
 
     def kill() -> None:
@@ -98,25 +102,18 @@ def test_it_answers_turn_after_turn_whatever_dies_and_whatever_is_broken(
     in_the_background(kill)
     tasks.answer_turns()
     assert "the child died" in log()
-    for waiting in (turn, other):
+    for waiting in (turn, second):
         waiting.refresh_from_db()
         assert waiting.state == State.ANSWERED, waiting.error
         shown = [waiting.first, waiting.second]
         assert {c.checkpoint_id for c in shown if c} == {policy.pk}
         assert len({c.sampling["seed"] for c in shown if c}) == 2
         assert all(1 <= c.sampling["tokens"] <= replies.MAX_NEW_TOKENS for c in shown if c)
-    assert max(turn.attempt, other.attempt) == 2
+    assert max(turn.attempt, second.attempt) == 2
+    assert [m["role"] for m in second.prompt.messages] == ["user", "assistant", "user"]
     too_long.refresh_from_db()
     assert too_long.state == State.FAILED
     assert "too long" in too_long.error
-
-    services.pick(turn.assignment, 0, "left", "better")
-    second = services.say(turn.assignment, 1, "Another one about the sea.")
-    spoilt = make_turn(make_project_with_a_torn_checkpoint(alice, policy), bea, "Write.")
-    tasks.answer_turns()
-    second.refresh_from_db()
-    assert second.state == State.ANSWERED, second.error
-    assert [m["role"] for m in second.prompt.messages] == ["user", "assistant", "user"]
     spoilt.refresh_from_db()
     assert (spoilt.state, spoilt.error) == (State.FAILED, replies.CANNOT_ANSWER)
     assert "manifest does not match" in log()
