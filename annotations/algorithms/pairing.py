@@ -58,12 +58,11 @@ def worthwhile_matches(
     size = len(battles.models)
     parameters = np.concatenate([theta, np.zeros(battles.style.shape[1])])
     known = hessian(parameters, battles.aggregated(), ridge)[:size, :size]
-    variance: Array = np.linalg.inv(known)
+    variance = np.linalg.inv(known).astype(np.float64)
     i, j = np.triu_indices(size, 1)  # (P,) each
     chance = 1 / (1 + np.exp(theta[j] - theta[i]))
     learnt = votes * chance * (1 - chance)
-    squared: Array = variance @ variance
-    narrowed = _of_differences(squared, i, j)
+    narrowed = _of_differences(variance @ variance, i, j)
     taken = learnt * narrowed / (1 + learnt * _of_differences(variance, i, j))
     gain = taken / max(np.trace(variance), np.finfo(float).tiny)
     won = battles.win_matrix()

@@ -175,8 +175,12 @@ def win_rate_against_first(project: Project) -> list[RateAgainst]:
     island = next(group for group in battles.islands() if first in group)
     rates = fit(battles).win_rates_against(first)
     checkpoints = Checkpoint.objects.in_bulk(list(island))
-    known = zip(battles.models, rates.tolist(), battles.fought().tolist(), strict=True)
-    return [RateAgainst(checkpoints[one], *rate, int(n)) for one, rate, n in known if one in island]
+    known = zip(battles.models, *rates.T.tolist(), battles.fought().tolist(), strict=True)
+    return [
+        RateAgainst(checkpoints[one], rate, low, high, int(n))
+        for one, rate, low, high, n in known
+        if one in island
+    ]
 
 
 def battles_of(rows: NDArray[Any], *, style: bool = False) -> Battles[int]:

@@ -293,7 +293,7 @@ def test_it_gives_the_bootstrap_twice_the_same_and_refuses_what_takes_too_long(
     assert [one.bootstrap for one in first.lines] == [one.bootstrap for one in again.lines]
     assert all(one.bootstrap and one.bootstrap[0] < one.bootstrap[1] for one in first.lines)
     cache.clear()
-    monkeypatch.setattr("training.selectors.board.MOST_RESAMPLED", 11)
+    monkeypatch.setattr("training.selectors.board.MOST_RESAMPLED", 1)
     refused = board(project, bootstrap=True)
     assert refused.lines[0].bootstrap is None
     assert "Choose a tag" in refused.refused[0]

@@ -142,8 +142,9 @@ def _names(project: Project) -> dict[int, str]:
     return dict(project.checkpoints.values_list("id", "name"))
 
 
-def _checkpoint(project: Project, number: str | None) -> Checkpoint:
-    checkpoint = project.checkpoints.filter(id=_number(number or "")).first()
+def _checkpoint(project: Project, text: str | None) -> Checkpoint:
+    number = _number(text or "")
+    checkpoint = project.checkpoints.filter(id=number).first() if number is not None else None
     if checkpoint is None:
         raise Http404("There is no such checkpoint in this project.")
     return checkpoint
