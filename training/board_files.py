@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotations import exports
 from training import selectors
-from training.selectors.vote_log import names_author
+from training.selectors.vote_log import is_named
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -73,10 +73,10 @@ def vote_rows(project: Project, names: dict[int, str]) -> Iterator[dict[str, Any
         reasons = {
             "gold": vote["purpose"] == "gold",
             "outlier": vote["annotator"] in flagged,
-            "identity": names_author(vote, of_both),
+            "identity": is_named(vote, of_both),
         }
         row = {**vote, "left": names[left], "right": names[right]}
-        row["marks"] = [name for name, is_so in reasons.items() if is_so]
+        row["marks"] = sorted({*vote["marks"], *(name for name, is_so in reasons.items() if is_so)})
         yield {column: row[column] for column in VOTE_COLUMNS}
 
 

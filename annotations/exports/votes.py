@@ -40,6 +40,8 @@ class VoteRow(TypedDict):
     right_text: str
     outcome: str
     strength: str
+    marks: list[str]
+    """Of `Battle.Mark`, of a vote in the arena: what speaks against counting it."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def withdrawn_votes(project_id: int, *, after: int) -> set[int]:
 def votes(project_id: int, *, after: int = 0) -> Iterator[VoteRow]:
     """Yield every vote between two checkpoints, by annotation; those newer than `after`.
 
-    Comparisons for training and for evaluation and gold ones count alike, as do the choices in a
-    conversation. A ranking gives a vote for every two of its completions that two checkpoints
-    wrote; which of them is on the left says nothing there.
+    Comparisons for training, for evaluation, in the arena and gold ones count alike, as do the
+    choices in a conversation. A ranking gives a vote for every two of its completions that two
+    checkpoints wrote; which of them is on the left says nothing there.
     """
     return heapq.merge(
         _of_comparisons(project_id, after),
@@ -111,13 +113,16 @@ SIDES = (
 )
 
 
+MARKS = "annotation__assignment__battle__marks"
+
+
 def _of_comparisons(project_id: int, after: int) -> Iterator[VoteRow]:
     path = "annotation__"
     rows = (
         Comparison.objects.filter(current(path, project_id), _between_checkpoints())
         .filter(annotation_id__gt=after)
         .order_by("annotation_id")
-        .values(*_source(path), *SIDES)
+        .values(*_source(path), *SIDES, MARKS)
     )
     for row in rows.iterator(chunk_size=CHUNK):
         yield _vote(row, path, row["annotation__item__prompt_id"], row)
@@ -175,4 +180,5 @@ def _vote(row: dict[str, Any], path: str, prompt_id: int, sides: dict[str, Any])
         "right_text": sides["right__text"],
         "outcome": sides["outcome"],
         "strength": sides["strength"],
+        "marks": sides.get(MARKS) or [],
     }

@@ -216,12 +216,7 @@ def _reckoned(log: VoteLog, wish: Wish, prompts: list[int], roots: dict[int, int
     fitted = fit(battles)
     lines, refused = _lines(rows, battles, fitted, wish)
     places = [battles.models.index(line.checkpoint_id) for line in lines]
-    of_asked = replace(
-        marked,
-        gold=marked.gold[asked],
-        named=marked.named[asked],
-        outlier=marked.outlier[asked],
-    )
+    of_asked = marked.of(asked)
     return Board(
         wish=wish,
         lines=lines,

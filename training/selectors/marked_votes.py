@@ -21,18 +21,28 @@ class Marks:
 
     gold: NDArray[np.bool_]
     named: NDArray[np.bool_]
+    spoilt: NDArray[np.bool_]
     outlier: NDArray[np.bool_]
 
     @property
     def any(self) -> NDArray[np.bool_]:
         """Return which votes are marked at all."""
-        return self.gold | self.named | self.outlier
+        return self.gold | self.named | self.spoilt | self.outlier
+
+    def of(self, chosen: NDArray[np.bool_]) -> Marks:
+        """Return the marks of some of the votes."""
+        columns = (self.gold, self.named, self.spoilt, self.outlier)
+        return Marks(*(column[chosen] for column in columns))
 
     def reasons(self) -> list[tuple[str, int]]:
         """Return how many votes each reason marks, in words."""
         counted = [
             ("by voters who go against all others", self.outlier),
             ("on an answer that names who wrote it", self.named),
+            (
+                "in the arena on empty or equal answers, asked twice, or after the names",
+                self.spoilt,
+            ),
             ("on gold items, whose answer was chosen beforehand", self.gold),
         ]
         return [(words, int(votes.sum())) for words, votes in counted if votes.any()]
@@ -69,7 +79,8 @@ def marks(log: VoteLog, people: list[Voter]) -> Marks:
     """Return which votes of the log are marked."""
     flagged = {one.pseudonym for one in people if one.reason}
     places = [place for place, name in enumerate(log.voters) if name in flagged]
-    return Marks(log.rows["gold"], log.rows["named"], np.isin(log.rows["voter"], places))
+    rows = log.rows
+    return Marks(rows["gold"], rows["named"], rows["spoilt"], np.isin(rows["voter"], places))
 
 
 def _votes_by_pair(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from annotations.models import Project
 
 OUTCOMES = ("left", "right", "tie", "both_bad")
+NOT_BLIND = frozenset({"asks_who", "names_model"})
+"""Marks of the arena that say who wrote an answer, or who was asked."""
 KEPT_BACK = 500
 """Votes that may be read again with each look before the cache is written anew."""
 
@@ -38,6 +40,7 @@ ROW = np.dtype(
         ("outcome", "i1"),
         ("gold", "?"),
         ("named", "?"),
+        ("spoilt", "?"),
         ("style", "f4", (2,)),
     ]
 )
@@ -109,13 +112,19 @@ def _rows(project: Project, voters: dict[str, int], *, after: int) -> Iterator[t
             right,
             OUTCOMES.index(vote["outcome"]),
             vote["purpose"] == "gold",
-            names_author(vote, of_both),
+            is_named(vote, of_both),
+            not NOT_BLIND.issuperset(vote["marks"]),
             style_difference(vote["left_text"], vote["right_text"]),
         )
 
 
-def names_author(vote: exports.VoteRow, names: list[str]) -> bool:
-    """Return whether either text says who wrote it: the names of the two, or any vendor's."""
+def is_named(vote: exports.VoteRow, names: list[str]) -> bool:
+    """Return whether a text says who wrote it: the names of the two, or any vendor's.
+
+    The arena looked already, and knows what was asked.
+    """
+    if vote["purpose"] == "arena":
+        return not NOT_BLIND.isdisjoint(vote["marks"])
     telling = [*VENDORS, *(name.casefold() for name in names)]
     for text in (vote["left_text"], vote["right_text"]):
         plain = " ".join(text.casefold().split())

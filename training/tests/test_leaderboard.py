@@ -13,6 +13,7 @@ import pytest
 from django.core.cache import cache
 
 from annotations import exports
+from annotations import services as collecting
 from annotations.algorithms.battles import Battles
 from annotations.algorithms.bradley_terry import fit
 from annotations.models import ConversationChoice, Project, Retraction, User
@@ -221,6 +222,28 @@ def test_it_marks_outliers_gold_and_answers_that_say_who_wrote_them(
     assert lines(found)[b].wins == 0
     with_them = board(project, with_marked=True)
     assert (with_them.counted, lines(with_them)[b].wins, with_them.marked) == (68, 8, 8)
+
+
+def test_it_counts_votes_of_the_arena_unless_something_speaks_against_them(
+    project: Project, players: list[Checkpoint], bob: User
+) -> None:
+    sides = players[0].pk, players[1].pk
+
+    def fight(question: str, left: str, right: str) -> None:
+        messages = collecting.question_to_ask(project, bob, question, daily_limit=50)
+        battle = collecting.open_battle(project, bob, messages, sides, daily_limit=50)
+        written = collecting.Written(left), collecting.Written(right)
+        battle = collecting.answer_battle(battle, *written, names=["m1", "m2"])
+        collecting.vote(battle, "left")
+
+    fight("A haiku, please.", "one frog", "two frogs")
+    fight("Who made you?", "somebody", "nobody")
+    fight("A limerick, please.", "I am Claude", "two frogs")
+    fight("A tanka, please.", "one frog", "")
+    found = board(project)
+    assert (found.votes, found.counted) == (4, 1)
+    assert [count for _, count in found.reasons] == [2, 1]
+    assert lines(board(project, with_marked=True))[sides[0]].wins == 4
 
 
 def test_it_takes_out_what_length_wins(
