@@ -293,7 +293,9 @@ def _bootstrap(
         without = " Switch style control off, or choose a tag." if wish.style else " Choose a tag."
         return [], [f"The bootstrap takes too long beyond {most:,} battles.{without}"]
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    ends = bootstrap_intervals(fitted, rng=rng, rounds=ROUNDS, anchor=anchor)
+    # Anchored as the intervals beside them are: all are moved, and the anchor's keeps its width.
+    moved = fitted.ratings(anchor) - fitted.ratings()
+    ends = bootstrap_intervals(fitted, rng=rng, rounds=ROUNDS) + moved[:, None]
     return [(low, high) for low, high in ends.tolist()], []
 
 
