@@ -28,6 +28,8 @@ PROPERTIES = {
     "haiku_repetition": ("Repeats itself", "a line twice, or a weighty word three times", True),
 }
 """Of each property its name, what it is, and whether it is a share."""
+POINTS = " points"
+"""Of percent."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Row:
     interval: str
     is_clear: bool
     """Whether the interval of the difference leaves out zero."""
+    is_equal: bool
+    """Whether the two were alike on every prompt."""
 
 
 def rows(results: Mapping[str, Any]) -> list[Row]:
@@ -66,12 +70,19 @@ def _row(label: str, note: str, is_share: bool, found: Mapping[str, Any]) -> Row
         child=write(found["child"]["value"]),
         parent=write(found["parent"]["value"]),
         difference=_signed(found["difference"]["value"], is_share),
-        interval=f"{_signed(low, is_share)} to {_signed(high, is_share)}" if known else "unknown",
+        interval=_interval(low, high, is_share) if known else "unknown",
         is_clear=known and (low > 0 or high < 0),
+        is_equal=known and low == high == 0,
     )
+
+
+def _interval(low: float, high: float, is_share: bool) -> str:
+    return f"{_signed(low, is_share).removesuffix(POINTS)} to {_signed(high, is_share)}"
 
 
 def _signed(value: float, is_share: bool) -> str:
     """Return a difference with its sign; of shares in points of percent."""
     text = short(abs(value) * 100 if is_share else abs(value))
-    return text if text == "0" else f"{'−' if value < 0 else '+'}{text}"
+    if text == "0":
+        return text
+    return f"{'−' if value < 0 else '+'}{text}{POINTS if is_share else ''}"

@@ -16,10 +16,16 @@ from training.models import Checkpoint, Run
 from training.tests.factories import make_base, make_checkpoint, make_run
 
 SIDE = {"value": 1.5, "low": 1.0, "high": 2.0}
+FEW = {"value": 0.05, "low": -0.02, "high": 0.12}
+NONE = {"value": 0.0, "low": 0.0, "high": 0.0}
 RESULTS = {
     "prompts": 5,
     "answers": 10,
-    "table": {"tokens": {"child": SIDE, "parent": SIDE, "difference": SIDE, "prompts": 5}},
+    "table": {
+        "tokens": {"child": SIDE, "parent": SIDE, "difference": SIDE, "prompts": 5},
+        "refusal": {"child": FEW, "parent": FEW, "difference": FEW, "prompts": 5},
+        "ended": {"child": FEW, "parent": FEW, "difference": NONE, "prompts": 5},
+    },
     "win_rate": {"n": 10, "wins": 7, "ties": 0, "losses": 3, "rate": 0.7, "low": 0.4, "high": 0.9},
     "kl_to_parent": SIDE,
     "examples": [
@@ -120,6 +126,9 @@ def test_it_shows_what_was_measured(engineer: Client, child: Checkpoint) -> None
     page = text_of(engineer.get(url("suite", run.pk)))
     assert "+1.5" in page
     assert "+1 to +2" in page
+    assert "+5 points" in page
+    assert "−2 to +12 points" in page
+    assert "alike" in page
     assert "70.0" in page
     assert "A &lt;b&gt;frog&lt;/b&gt;" in page
     assert "&lt;i&gt;ribbit&lt;/i&gt;" in page
