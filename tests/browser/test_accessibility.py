@@ -37,14 +37,16 @@ SHIFTS = """
 """
 
 
+RUN = """async (options) => (await axe.run(options)).violations.flatMap((found) =>
+    found.nodes.map((node) => `${found.id}: ${found.help}: ${node.html.slice(0, 200)}`))"""
+
+
 def violations(page: Page, options: dict[str, Any] = OPTIONS) -> list[str]:
     """Return what axe finds on a page, each with where it is."""
-    response = Axe().run(page, options=options).response
-    return [
-        f"{found['id']}: {found['help']}: {node['html'][:200]}"
-        for found in response["violations"]
-        for node in found["nodes"]
-    ]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    found: list[str] = page.evaluate(RUN, options)
+    return found
 
 
 def in_light_and_dark(page: Page) -> list[str]:

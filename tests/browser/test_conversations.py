@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from annotations import services
 from annotations.models import Annotation, Assignment, Kind, Project, Turn, User
 from annotations.tests.factories import make_replies
-from tests.browser.test_accessibility import SHIFTS, in_light_and_dark
+from tests.browser.test_accessibility import SHIFTS, in_light_and_dark, violations
 from tests.browser.work import REPLIES, make_work, open_item, replier
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -267,28 +267,31 @@ def test_it_goes_round_without_scripts(
     context.close()
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing_at_any_step(page: Page, conversation: Assignment, width: int) -> None:
+@pytest.mark.parametrize(("width", "found"), [(1280, in_light_and_dark), (360, violations)])
+def test_axe_finds_nothing_at_any_step(
+    page: Page, conversation: Assignment, width: int, found: Callable[[Page], list[str]]
+) -> None:
     page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(reduced_motion="reduce")
     Turn.objects.update(asked_at=Now() - timedelta(seconds=25))
     expect(page.locator("#waiting").get_by_text("No sampling worker")).to_be_visible()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     (claimed,) = services.claim_waiting_turns(1)
     services.fail_turn(claimed.id, claimed.attempt, "Ask an engineer, then ask again.")
     expect(at(page, "failed")).to_be_visible()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     services.ask_again(conversation, 0)
     make_replies(conversation, "same", "same")
     page.reload()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     services.pick(conversation, 0, "tie")
     page.reload()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     box(page).fill(" ")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Your message is empty")).to_be_visible()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     services.submit_conversation(conversation)
     page.reload()
-    assert in_light_and_dark(page) == []
+    assert found(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
