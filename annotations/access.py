@@ -12,16 +12,21 @@ from django.http import Http404
 from annotations.models import (
     Assignment,
     Battle,
+    Completion,
     GuidelineVersion,
     Item,
     Membership,
     Project,
     Prompt,
     Role,
+    Ticket,
     User,
 )
 
 Person = User | AnonymousUser
+
+DECIDING = (Role.OWNER, Role.ENGINEER, Role.REVIEWER)
+"""Who sees what was reported, by whom, and decides what becomes of it."""
 
 
 def get_projects_for(user: Person) -> QuerySet[Membership]:
@@ -102,6 +107,27 @@ def get_prompt_for(user: Person, prompt_id: int, *roles: Role) -> Prompt:
         raise Http404("There is no such prompt.") from None
     get_project_for(user, prompt.project_id, *roles)
     return prompt
+
+
+def get_completion_for(user: Person, completion_id: int, *roles: Role) -> Completion:
+    """Return a completion in a project that a person is a member of, in one of the roles."""
+    try:
+        completion = Completion.objects.select_related("prompt").get(id=completion_id)
+    except Completion.DoesNotExist:
+        raise Http404("There is no such completion.") from None
+    get_project_for(user, completion.prompt.project_id, *roles)
+    return completion
+
+
+def get_ticket_for(user: Person, ticket_id: int) -> Ticket:
+    """Return a ticket to those who decide about it; for labellers it does not exist."""
+    tickets = Ticket.objects.select_related("project", "completion__prompt", "item")
+    try:
+        ticket = tickets.get(id=ticket_id)
+    except Ticket.DoesNotExist:
+        raise Http404("There is no such ticket.") from None
+    get_project_for(user, ticket.project_id, *DECIDING)
+    return ticket
 
 
 def get_guideline_version_for(user: Person, version_id: int) -> GuidelineVersion:

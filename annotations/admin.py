@@ -19,6 +19,8 @@ from annotations.models import (
     Membership,
     Project,
     Prompt,
+    RegressionCase,
+    Ticket,
     User,
 )
 
@@ -95,3 +97,17 @@ class AnnotationAdmin(ReadOnlyAdmin):
     list_display = ["id", "item", "annotator", "kind", "surplus", "created_at"]
     list_filter = ["kind", "surplus"]
     list_select_related = ["item", "annotator"]
+
+
+@admin.register(Ticket)
+class TicketAdmin(ReadOnlyAdmin):
+    list_display = ["id", "project", "completion", "reason", "state", "created_at"]
+    list_filter = ["state", "reason"]
+    list_select_related = ["project", "completion"]
+
+
+@admin.register(RegressionCase)
+class RegressionCaseAdmin(ReadOnlyAdmin):
+    list_display = ["id", "ticket", "kind", "version", "answers", "created_by"]
+    list_filter = ["kind"]
+    list_select_related = ["ticket", "created_by"]

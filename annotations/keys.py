@@ -21,6 +21,7 @@ RATING = frozenset({Kind.RATING})
 ASSEMBLING = frozenset({Kind.ASSEMBLY})
 STEPPING = COMPARING | RANKING
 REVIEWING = frozenset({Kind.REVIEW})
+REPORTING = EVERY - {Kind.DEMONSTRATION} - REVIEWING
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("skip", "Skip, with a reason", "s", EVERY),
     Action("undo", "Undo what was just sent or skipped", "u", EVERY),
     Action("reason", "Write a reason", "r", JUDGING),
+    Action("report", "Report an answer", "f", REPORTING),
     Action("write", "Go to the text field", "w", WRITING | REVIEWING | CONVERSING),
     Action("guidelines", "Open or close the guidelines", "g", EVERY),
     Action("search", "Search in the guidelines", "/", EVERY),

@@ -15,6 +15,7 @@ from annotations.views import (
     quality,
     queue,
     rating_schemes,
+    tickets,
 )
 
 app_name = "annotations"
@@ -75,5 +76,17 @@ urlpatterns = [
     path("projects/<int:project_id>/history/", history.history, name="history"),
     path("items/<int:item_id>/", history.item, name="item"),
     path("items/<int:item_id>/gold/", history.make_gold, name="make_gold"),
+    path("assignments/<int:assignment_id>/report/", tickets.report_shown, name="report_shown"),
+    path(
+        "completions/<int:completion_id>/report/",
+        tickets.report_completion,
+        name="report_completion",
+    ),
+    path("projects/<int:project_id>/tickets/", tickets.tickets, name="tickets"),
+    path("tickets/<int:ticket_id>/", tickets.ticket, name="ticket"),
+    path("tickets/<int:ticket_id>/rewrite/", tickets.ask_for_rewrite, name="ask_for_rewrite"),
+    path("tickets/<int:ticket_id>/check/", tickets.change_check, name="change_check"),
+    path("tickets/<int:ticket_id>/dismiss/", tickets.dismiss, name="dismiss_ticket"),
+    path("tickets/<int:ticket_id>/again/", tickets.take_up_again, name="take_up_ticket"),
     path("guidelines/<int:version_id>/acknowledge/", history.acknowledge, name="acknowledge"),
 ]

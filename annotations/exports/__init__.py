@@ -16,6 +16,12 @@ from annotations.exports.judgements import (
     ties,
 )
 from annotations.exports.prompts import annotators, prompts, prompts_by_tag
+from annotations.exports.regressions import (
+    RegressionRow,
+    RewriteOfTicket,
+    regression_cases,
+    rewrite_of,
+)
 from annotations.exports.rows import (
     AnnotatedRow,
     BattleRow,
@@ -41,7 +47,9 @@ __all__ = [
     "PreferenceRow",
     "PromptRow",
     "RatingRow",
+    "RegressionRow",
     "ReviewCounts",
+    "RewriteOfTicket",
     "TieRow",
     "VoteCounts",
     "VoteRow",
@@ -58,7 +66,9 @@ __all__ = [
     "prompts_by_tag",
     "pseudonym",
     "ratings",
+    "regression_cases",
     "review_counts",
+    "rewrite_of",
     "ties",
     "vote_counts",
     "votes",

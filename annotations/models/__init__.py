@@ -36,6 +36,7 @@ from annotations.models.projects import (
     User,
 )
 from annotations.models.prompts import Completion, Message, Prompt, Split
+from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
 
 __all__ = [
     "WRITTEN_KINDS",
@@ -65,11 +66,15 @@ __all__ = [
     "Rating",
     "RatingAnswer",
     "RatingScheme",
+    "RegressionCase",
     "Retraction",
     "Review",
     "Rewrite",
     "Role",
     "Split",
+    "Ticket",
+    "TicketEvent",
+    "TicketReport",
     "Turn",
     "User",
     "in_force",

@@ -49,9 +49,19 @@ from annotations.selectors.queue import (
     limit_reached,
     shown_completions,
 )
+from annotations.selectors.tickets import (
+    REPORTABLE,
+    check_in_words,
+    objections_to_check,
+    reportable_completions,
+    reported_checkpoints,
+    tickets_by_state,
+    tickets_of,
+)
 from annotations.selectors.turns import Standing, standing_of, turns_of
 
 __all__ = [
+    "REPORTABLE",
     "AgreementReport",
     "AnnotationRecord",
     "Correction",
@@ -65,6 +75,7 @@ __all__ = [
     "annotations_of",
     "assignments_of",
     "begun_corrections",
+    "check_in_words",
     "correction_of",
     "fields_of",
     "guideline_draft",
@@ -77,6 +88,7 @@ __all__ = [
     "known_guideline",
     "limit_reached",
     "members_of",
+    "objections_to_check",
     "own_history",
     "own_statistics",
     "previous_of",
@@ -86,8 +98,12 @@ __all__ = [
     "prompts_to_converse_about",
     "queue_counts",
     "records_of",
+    "reportable_completions",
+    "reported_checkpoints",
     "shown_completions",
     "standing_of",
+    "tickets_by_state",
+    "tickets_of",
     "turns_of",
     "work_waiting_for",
 ]

@@ -28,6 +28,7 @@ from annotations.selectors.answers import correction_of, fields_of
 from annotations.services.review_items import withdraw_review
 from annotations.services.rules import ServiceError, check
 from annotations.services.submissions import LONGEST_MS, annotation_in_force, expect_edits
+from annotations.services.tickets import rewrite_taken_back
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -221,6 +222,7 @@ def _take_back(current: Assignment) -> None:
     assert annotation is not None  # as of everything that was submitted
     Retraction.objects.create(annotation=annotation)
     withdraw_review(annotation)
+    rewrite_taken_back(annotation)
     holds = not annotation.surplus or queue.take_place(current.item_id)
     # A conversation is in its turns; its draft is what was not sent yet when it ended.
     is_conversation = annotation.kind == Kind.CONVERSATION

@@ -9,6 +9,7 @@ from annotations.models import Annotation, Assignment, Completion, Kind, Rewrite
 from annotations.services.review_items import ask_for_review
 from annotations.services.rules import ServiceError, check
 from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
+from annotations.services.tickets import rewritten
 
 
 @transaction.atomic
@@ -29,6 +30,7 @@ def submit_rewrite(
         completion = write_text(annotation, text)
         Rewrite.objects.create(annotation=annotation, original=original, completion=completion)
         ask_for_review(annotation)
+        rewritten(annotation)
     return annotation
 
 

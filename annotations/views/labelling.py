@@ -226,7 +226,7 @@ def _context(
     project: Project = assignment.item.project
     turns = assignment.item.prompt.messages
     kind = Kind(assignment.item.kind)
-    context = {
+    context: dict[str, Any] = {
         "assignment": assignment,
         "project": project,
         "heading": HEADINGS[kind],
@@ -255,6 +255,8 @@ def _context(
     }
     if kind == Kind.CONVERSATION:
         context |= _conversation_context(assignment, form)
+    if kind in selectors.REPORTABLE:
+        context["reportable"] = "".join(one.letter for one in context["completions"])
     return context
 
 

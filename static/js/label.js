@@ -21,9 +21,13 @@ import { beginUndo, undo } from "./undo.js";
 
 const skipPanel = () => document.querySelector("[data-skip]");
 
-function toggleSkip() {
-  if (!skipPanel()) return false;
-  skipPanel().open = !skipPanel().open;
+const reportPanel = () => document.querySelector(".dock [data-report]");
+const panels = () => [skipPanel(), reportPanel()].filter(Boolean);
+
+function toggle(panel) {
+  if (!panel) return false;
+  panel.open = !panel.open;
+  for (const other of panels()) if (other !== panel) other.open = false;
 }
 
 function focusOn(selector) {
@@ -39,7 +43,7 @@ function press(selector) {
 }
 
 function leave(event) {
-  skipPanel()?.removeAttribute("open");
+  for (const panel of panels()) panel.removeAttribute("open");
   closeSheet();
   if (isTyping(event.target)) {
     event.target.blur();
@@ -51,9 +55,11 @@ const stepBy = (by) => (isRanking() ? step(by) : stepChoice(by));
 
 listenForKeys({
   leave,
-  send,
+  // What is entered to report an answer is no answer.
+  send: (_, event) => (event.target.closest?.("[data-report]") ? false : send()),
   undo,
-  skip: toggleSkip,
+  skip: () => toggle(skipPanel()),
+  report: () => toggle(reportPanel()),
   reason: () => focusOn("#reason"),
   write: () => focusOn("#answer textarea, textarea[form=answer]"),
   guidelines: toggleGuidelines,
@@ -86,14 +92,18 @@ document.addEventListener("click", (event) => {
   if (target?.hasAttribute("data-take-stored")) handedIn(idOf(answer()));
 });
 
-// Skipping: the panel closes when something else is clicked, and opens onto its first reason.
+// Skipping and reporting: a panel closes when something else is clicked, and opens onto what comes first.
 
 document.addEventListener("click", (event) => {
-  if (skipPanel()?.open && !skipPanel().contains(event.target)) skipPanel().open = false;
+  for (const panel of panels()) if (panel.open && !panel.contains(event.target)) panel.open = false;
 });
 document.addEventListener("toggle", (event) => {
-  if (event.target === skipPanel() && skipPanel().open) skipPanel().querySelector("button")?.focus();
+  if (panels().includes(event.target) && event.target.open) event.target.querySelector("input[type=radio], button:enabled")?.focus();
 }, true);
+// What was pressed is gone with the panel that it stood in.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target === reportPanel()) event.target.querySelector(event.target.open ? "input[type=radio], button:enabled" : "summary").focus();
+});
 
 // Entering
 

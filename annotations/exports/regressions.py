@@ -1,0 +1,102 @@
+"""Prompts whose answers were faulty once, and how to tell whether the fault is back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from annotations.models import Message, RegressionCase, Review, Rewrite, Ticket, in_force
+
+
+@dataclass(frozen=True)
+class RewriteOfTicket:
+    """The better version of a reported answer, as a reviewer left it."""
+
+    annotation_id: int
+    """Of the rewrite, or of the review that fixed it: what its rows in snapshots come from."""
+    text: str
+    is_rejected: bool
+
+    @property
+    def accepted(self) -> str | None:
+        """Return the text unless a reviewer rejected it."""
+        return None if self.is_rejected else self.text
+
+
+class RegressionRow(TypedDict):
+    """A regression case that binds: what to answer, and how the answers are checked."""
+
+    case_id: int
+    version: int
+    ticket_id: int
+    reason: str
+    is_fixed: bool
+    """The promoted checkpoint passed it, so that failing means that the fault came back."""
+    split: str
+    prompt_id: int
+    prompt: list[Message]
+    prompt_text: str
+    kind: str
+    parameters: dict[str, Any]
+    answers: int
+    reported: str
+    rewrite: str
+
+
+def regression_cases(project_id: int) -> Iterator[RegressionRow]:
+    """Yield the cases of a project that bind, by ticket: those whose rewrite is there.
+
+    While a reviewer's rejection stands, there is no rewrite; a fault that was fixed stays a case.
+    """
+    cases = RegressionCase.objects.filter(
+        ticket__project=project_id, ticket__state__in=RegressionCase.BINDING
+    )
+    for case in cases.select_related("ticket__completion__prompt").order_by("ticket_id"):
+        ticket, prompt = case.ticket, case.ticket.completion.prompt
+        rewrite = rewrite_of(ticket)
+        is_fixed = ticket.state == Ticket.State.FIXED
+        if rewrite is None or (rewrite.is_rejected and not is_fixed):
+            continue
+        yield {
+            "case_id": case.pk,
+            "version": case.version,
+            "ticket_id": ticket.pk,
+            "reason": ticket.get_reason_display(),
+            "is_fixed": is_fixed,
+            "split": prompt.split,
+            "prompt_id": prompt.pk,
+            "prompt": prompt.messages,
+            "prompt_text": prompt.text,
+            "kind": case.kind,
+            "parameters": case.parameters,
+            "answers": case.answers,
+            "reported": ticket.completion.text,
+            "rewrite": rewrite.text,
+        }
+
+
+def rewrite_of(ticket: Ticket) -> RewriteOfTicket | None:
+    """Return the rewrite that is in force of a reported answer, if there is one."""
+    if ticket.item_id is None:
+        return None
+    rewrite = (
+        Rewrite.objects.filter(in_force("annotation__"), annotation__item=ticket.item_id)
+        .select_related("completion")
+        .order_by("annotation_id")
+        .last()
+    )
+    if rewrite is None:
+        return None
+    reviews = Review.objects.filter(in_force("annotation__"), subject=rewrite.annotation_id)
+    if reviews.filter(decision=Review.Decision.REJECT).exists():
+        return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected=True)
+    fix = (
+        reviews.filter(decision=Review.Decision.FIX)
+        .select_related("completion")
+        .order_by("annotation_id")
+        .last()
+    )
+    if fix and fix.completion:
+        return RewriteOfTicket(fix.annotation_id, fix.completion.text, is_rejected=False)
+    return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected=False)
