@@ -18,7 +18,7 @@ from training.selectors.arena import arena_of
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from annotations.models import Battle, Item, Membership, User
+    from annotations.models import Battle, Item, Membership, Ticket, User
 
 ROLES = (Role.OWNER, Role.ENGINEER)
 SERVED_ROLES = (*ROLES, Role.REVIEWER)
@@ -98,6 +98,13 @@ def get_promotion_for(user: User, promotion_id: int) -> Promotion:
     promotion = get_object_or_404(Promotion.objects.select_related(*related), id=promotion_id)
     get_project_for(user, promotion.project_id)
     return promotion
+
+
+def get_ticket_for(user: User, ticket_id: int) -> Ticket:
+    """Return the ticket if the user trains in its project, else raise Http404."""
+    ticket = access.get_ticket_for(user, ticket_id)
+    get_project_for(user, ticket.project_id)
+    return ticket
 
 
 def get_evaluation_for(user: User, evaluation_id: int) -> Evaluation:

@@ -13,6 +13,7 @@ from training.models import (
     DatasetSnapshot,
     Evaluation,
     Promotion,
+    RegressionResult,
     Round,
     Run,
 )
@@ -57,6 +58,11 @@ class PromotionAdmin(ReadOnlyAdmin):
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnlyAdmin):
     list_display = ("id", "project", "child", "parent", "batch", "created_at")
+
+
+@admin.register(RegressionResult)
+class RegressionResultAdmin(ReadOnlyAdmin):
+    list_display = ("id", "checkpoint", "case", "case_version", "passed", "run", "created_at")
 
 
 @admin.register(Round)

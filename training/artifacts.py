@@ -279,7 +279,11 @@ def _prompts_file(run: Run) -> Path:
     """Write the prompts that a sample run answers, in the order of their ids."""
     wanted = set(run.request.get("prompt_ids", []))
     rows = sorted(
-        (row for row in exports.prompts(run.project_id) if row["prompt_id"] in wanted),
+        (
+            {**row, **_references(run, row["prompt_id"])}
+            for row in exports.prompts(run.project_id)
+            if row["prompt_id"] in wanted
+        ),
         key=lambda row: row["prompt_id"],
     )
     if not rows:
@@ -289,3 +293,10 @@ def _prompts_file(run: Run) -> Path:
     write_synced(path.with_suffix(".tmp"), "".join(map(to_line, rows)))
     path.with_suffix(".tmp").rename(path)
     return path
+
+
+def _references(run: Run, prompt_id: int) -> dict[str, Any]:
+    """Return the texts that answers to a prompt are held against, of a run on regression cases."""
+    cases = [case for case in run.request.get("cases", []) if case["prompt_id"] == prompt_id]
+    pairs = {str(case["case_id"]): [case["reported"], case["rewrite"]] for case in cases}
+    return {"references": pairs} if pairs else {}

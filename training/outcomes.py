@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from annotations import services as annotation_services
-from training import artifacts, lifecycle, recording
+from training import artifacts, lifecycle, recording, regressions
 from training.models import Checkpoint, Run, Stage
 from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
@@ -71,6 +71,8 @@ def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
         Stage.EXPORT: _model_of,
         Stage.SUITE: _results_of,
     }.get(Stage(run.stage), _checkpoint_of)
+    if run.request.get("kind") == "regression":
+        prepare = _regressions_of
     try:
         publish = prepare(run)  # reads files: not while the transaction holds its locks
         return lifecycle.succeed(run.pk, attempt, results=outcome.results, publish=publish)
@@ -147,17 +149,25 @@ def _completions_of(run: Run) -> Publish:
     return publish
 
 
+def _regressions_of(run: Run) -> Publish:
+    """Return what records whether the checkpoint passed the cases that the run tried."""
+    rows = _rows(artifacts.output_folder(run) / "completions.jsonl")
+    results = regressions.results_of(run.request["cases"], rows)
+
+    def publish() -> dict[str, Any]:
+        regressions.record_results(run.parent, results, run)
+        passed = sum(result.passed for result in results)
+        return {"cases_passed": passed, "cases_failed": len(results) - passed}
+
+    return publish
+
+
 def _answers(run: Run, path: Path) -> Iterator[annotation_services.Answer]:
     sources = {"policy": run.parent_id, "rival": run.request.get("rival_checkpoint_id")}
     names = dict(
         Checkpoint.objects.filter(id__in=filter(None, sources.values())).values_list("id", "name")
     )
-    try:
-        with path.open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise PublishingError(f"The completions can't be read ({error}). Run it again.") from error
-    for row in lifecycle.clean(rows):
+    for row in _rows(path):
         checkpoint_id = sources[row["source"]]
         yield annotation_services.Answer(
             prompt_id=row["prompt_id"],
@@ -166,6 +176,15 @@ def _answers(run: Run, path: Path) -> Iterator[annotation_services.Answer]:
             source_name=names.get(checkpoint_id or 0, ""),
             sampling=row.get("sampling", {}),
         )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows: list[dict[str, Any]] = lifecycle.clean([json.loads(line) for line in file])
+    except (OSError, ValueError) as error:
+        raise PublishingError(f"The completions can't be read ({error}). Run it again.") from error
+    return rows
 
 
 def _killed(outcome: Outcome, remedy: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from training.models.audit import AuditEntry
 from training.models.automation import Automation
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.gates import Gate
+from training.models.regressions import RegressionResult
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
 from training.models.snapshots import DatasetSnapshot, SnapshotAnnotation
@@ -21,6 +22,7 @@ __all__ = [
     "Gate",
     "Metric",
     "Promotion",
+    "RegressionResult",
     "Round",
     "Run",
     "SnapshotAnnotation",

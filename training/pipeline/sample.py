@@ -26,6 +26,7 @@ from training.pipeline.loading import (
     load_scorer,
     load_tokenizer,
 )
+from training.pipeline.references import add_scores
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import sample
 
@@ -38,7 +39,10 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
             raise RunStopped
         reporter.progress(done, total)
 
-    rows = answers(job, config, data.read_rows(job.data_path), reporter, tell)
+    prompt_rows = data.read_rows(job.data_path)
+    rows = answers(job, config, prompt_rows, reporter, tell)
+    if config.best_of == 1 and job.reward_path:
+        add_scores(job, prompt_rows, rows, reporter)
 
     def write(folder: Path) -> None:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

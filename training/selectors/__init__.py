@@ -57,6 +57,14 @@ from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_sta
 from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.past_rounds import PastRound, Share, past_rounds
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
+from training.selectors.regressions import (
+    CheckedCase,
+    TicketWay,
+    checked_cases,
+    regression_cases,
+    regressions_failed,
+    ticket_way,
+)
 from training.selectors.rounds import FELL_THROUGH, judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
 from training.selectors.sources import Behind, Source, SourceRow, Uses, sources, uses_of_item
@@ -73,6 +81,7 @@ __all__ = [
     "Behind",
     "Board",
     "Certain",
+    "CheckedCase",
     "CheckpointRow",
     "Condition",
     "Line",
@@ -86,6 +95,7 @@ __all__ = [
     "SourceRow",
     "Step",
     "StepName",
+    "TicketWay",
     "Uses",
     "Voter",
     "Waiting",
@@ -97,6 +107,7 @@ __all__ = [
     "automation_of",
     "batch_progress",
     "certain",
+    "checked_cases",
     "checkpoint_rows",
     "checkpoint_that_replies",
     "chosen_fighters",
@@ -130,6 +141,8 @@ __all__ = [
     "promotion_in_force",
     "rebuild_that_made",
     "rebuilds_of",
+    "regression_cases",
+    "regressions_failed",
     "result_so_far",
     "rival_of",
     "round_state",
@@ -138,6 +151,7 @@ __all__ = [
     "sources",
     "suites",
     "suites_of",
+    "ticket_way",
     "uses_of_item",
     "vote_log",
     "voters",

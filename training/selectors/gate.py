@@ -10,6 +10,7 @@ from annotations.algorithms.confidence_sequence import AnytimeInterval
 from training.models import Checkpoint, Evaluation, Gate
 from training.selectors.checkpoints import promoted_checkpoint
 from training.selectors.evaluations import batch_progress, certain, gate_result, of_same_pair, share
+from training.selectors.regressions import regressions_failed
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -70,7 +71,7 @@ def gate_conditions(evaluation: Evaluation) -> list[Condition]:
     found = [_rival(evaluation), _win_rate(evaluation, settings), *_people(evaluation, settings)]
     if settings.largest_kl is not None:
         found.append(_kl(evaluation.child, settings.largest_kl))
-    return [*found, _hacking(evaluation.child)]
+    return [*found, _regressions(evaluation.child), _hacking(evaluation.child)]
 
 
 def _rival(evaluation: Evaluation) -> Condition:
@@ -156,6 +157,14 @@ def _kl(child: Checkpoint, largest: float) -> Condition:
         else ""
     )
     return Condition("KL to the reference", wanted, f"{measured:.2f} nats", refusal)
+
+
+def _regressions(child: Checkpoint) -> Condition:
+    """Return whether reported faults stay mended. A person decides about one that came back."""
+    failed = regressions_failed(child)
+    found = f"{len(failed)} came back or not tried" if failed else "all passed"
+    wanted = "none that was fixed came back"
+    return Condition("Regression cases", wanted, found, " ".join(failed), can_change=True)
 
 
 def _hacking(child: Checkpoint) -> Condition:

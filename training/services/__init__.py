@@ -32,6 +32,7 @@ from training.services.runs import (
     request_export,
     set_priority,
     start_evaluation,
+    start_regressions,
     start_run,
     start_suite,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "set_priority",
     "skip_stage",
     "start_evaluation",
+    "start_regressions",
     "start_run",
     "start_suite",
     "take_back_arena_vote",

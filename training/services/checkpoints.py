@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import Http404
 
 from annotations import access
-from training import artifacts, lifecycle, selectors
+from training import artifacts, lifecycle, regressions, selectors
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage
 from training.services.audit import record
 from training.services.refusals import ServiceError, or_service_error
@@ -99,6 +99,7 @@ def promote_checkpoint(
         },
     )
     record(project, promoted_by, "promoted", checkpoint, reason, promotion.evidence)
+    regressions.settle_tickets(project)
     end_round(
         project,
         promotion=promotion,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from training import lifecycle, selectors
+from training import lifecycle, regressions, selectors
 from training.models import Promotion
 from training.services.audit import record
 from training.services.refusals import ServiceError, check_checkpoint
@@ -51,5 +51,6 @@ def roll_back(earlier: Promotion, *, rolled_back_by: User, reason: str) -> Promo
         evidence={"undoes": current.pk, "demoted": current.checkpoint.name},
     )
     record(project, rolled_back_by, "demoted", current.checkpoint, reason, promotion.evidence)
+    regressions.settle_tickets(project)
     end_round(project, decision=f"{current.checkpoint} was demoted meanwhile: {reason}")
     return promotion

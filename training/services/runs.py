@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from training.models import Checkpoint, DatasetSnapshot, Evaluation, Round, Run,
 from training.pipeline.config import (
     AnyConfig,
 )
+from training.services import regressions
 from training.services.refusals import (
     CONTENT_OF,
     SCORED,
@@ -139,7 +141,8 @@ def start_evaluation(
     """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
 
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
-    With `best_of` above 1 in the config both give the best of so many candidates.
+    With `best_of` above 1 in the config both give the best of so many candidates. Where there are
+    regression cases the child is tried on them, too: the gate will ask.
     """
     held_out = _check_rivals(project, child, parent, split, limit, "evaluate")
     parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
@@ -162,7 +165,28 @@ def start_evaluation(
     )
     made_in_round = Round.objects.filter(project=project, ended_at=None, policy=parent)
     made_in_round.filter(policy_run__checkpoint=child).update(evaluation=evaluation)
+    _try_on_cases(child, started_by)
     return evaluation
+
+
+@transaction.atomic
+def start_regressions(checkpoint: Checkpoint, *, started_by: User) -> Run:
+    """Queue a run in which a checkpoint answers the prompts of the regression cases."""
+    trial = regressions.prepare(checkpoint)
+    return _queue(
+        checkpoint.project,
+        Stage.SAMPLE,
+        trial.config,
+        parent=checkpoint,
+        reward_checkpoint=trial.scorer,
+        request=trial.request,
+        started_by=started_by,
+    )
+
+
+def _try_on_cases(child: Checkpoint, started_by: User) -> None:
+    with suppress(ServiceError):  # nothing can be tried; the gate and the page say why
+        start_regressions(child, started_by=started_by)
 
 
 @transaction.atomic

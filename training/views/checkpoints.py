@@ -218,6 +218,7 @@ def _checkpoint_page(
         "gate": selectors.gate_result(deciding) if deciding else None,
         "refusal": selectors.gate_refusal(checkpoint, deciding),
         "conditions": selectors.gate_conditions(deciding) if deciding and promoted else [],
+        "regressions": selectors.checked_cases(checkpoint),
         "promotions": checkpoint.promotions.select_related("promoted_by"),
         "promoted": promoted,
         "is_promoted": promoted == checkpoint,

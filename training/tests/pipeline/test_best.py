@@ -151,3 +151,23 @@ def test_it_says_when_nothing_ended(make_job: MakeJob, reward_adapter: str, tmp_
     job = make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
     with pytest.raises(PipelineError, match=r"None of the completions ended.*max_new_tokens"):
         run_job(Job(**{**vars(job), "data_path": path}))
+
+
+def test_it_scores_answers_beside_the_texts_that_they_are_held_against(
+    make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path
+) -> None:
+    texts = ["words words", "a frog"]
+    first = {**prompt_rows()[0], "references": {"7": texts}}
+    rows_path = tmp_path / "two.jsonl"
+    write_rows(rows_path, [first, prompt_rows()[1]])
+    config = replace(SAMPLING, best_of=1)
+    paths = {"adapter_path": sft_adapter, "reward_path": reward_adapter}
+    job = replace(make_job(tmp_path, config, "prompts", **paths), data_path=str(rows_path))
+    rows = completions(run_job(job)[0])
+    assert len(rows) == 4
+    assert all(math.isfinite(row["sampling"]["score"]) for row in rows)
+    of_first = [row for row in rows if row["prompt_id"] == first["prompt_id"]]
+    assert all(len(row["references"]["7"]) == 2 for row in of_first)
+    same = {tuple(row["references"]["7"]) for row in of_first}
+    assert len(same) == 1
+    assert [row["references"] for row in rows if row not in of_first] == [{}, {}]
