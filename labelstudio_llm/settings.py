@@ -399,6 +399,11 @@ RUN_SILENCE_SECONDS = number("RUN_SILENCE_SECONDS", 90)
 REPLIES_IDLE_SECONDS = number("REPLIES_IDLE_SECONDS", 600)
 """How long the model that answers conversations stays in memory after the last turn."""
 
+# External endpoints --------------------------------------------------------------------------
+
+ALLOWED_PRIVATE_ENDPOINTS = [host.lower() for host in words("ALLOWED_PRIVATE_ENDPOINTS")]
+"""Hosts that may be asked for completions though they lie in a private network; `*` allows all."""
+
 # Logs ----------------------------------------------------------------------------------------
 
 LOGGING = {

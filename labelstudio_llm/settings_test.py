@@ -30,7 +30,10 @@ def remove(folder: str, maker: int) -> None:
 os.environ["VAR_DIR"] = os.environ["FOLDER_OF_TESTS"] = make_folder()
 os.environ["SECRET_KEY"] = "only-for-tests-" * 4
 os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
-for name in ("DEBUG", "DEMO", "REDIS_URL", "ARTIFACTS_URL", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS"):
+for name in (
+    *("DEBUG", "DEMO", "REDIS_URL", "ARTIFACTS_URL", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS"),
+    "ALLOWED_PRIVATE_ENDPOINTS",
+):
     os.environ.pop(name, None)
 
 from labelstudio_llm.settings import *  # noqa: E402, F403

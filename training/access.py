@@ -12,7 +12,15 @@ from django.shortcuts import get_object_or_404
 
 from annotations import access
 from annotations.models import Project, Role
-from training.models import ApiToken, Checkpoint, DatasetSnapshot, Evaluation, Promotion, Run
+from training.models import (
+    ApiToken,
+    Checkpoint,
+    DatasetSnapshot,
+    Endpoint,
+    Evaluation,
+    Promotion,
+    Run,
+)
 from training.selectors.arena import arena_of
 
 if TYPE_CHECKING:
@@ -131,3 +139,11 @@ def get_engineered_ids_for(user: User) -> set[int]:
 def get_api_token_for(user: User, token_id: int) -> ApiToken:
     """Return one's own token, else raise Http404."""
     return get_object_or_404(ApiToken, id=token_id, user=user)
+
+
+def get_endpoint_for(user: User, endpoint_id: int) -> Endpoint:
+    """Return the endpoint if the user trains in its project, else raise Http404."""
+    endpoints = Endpoint.objects.select_related("checkpoint__project", "created_by")
+    endpoint = get_object_or_404(endpoints, id=endpoint_id)
+    get_project_for(user, endpoint.checkpoint.project_id)
+    return endpoint

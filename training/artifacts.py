@@ -15,10 +15,12 @@ from typing import Any
 from django.conf import settings
 
 from annotations import exports
-from training.models import Checkpoint, DatasetSnapshot, Run, Stage
+from training import secrecy
+from training.models import Checkpoint, DatasetSnapshot, Endpoint, Run, Stage
 from training.pipeline.checkpoints import check_model_folder
-from training.pipeline.config import AnyConfig, ExportConfig, Job, parse_config
+from training.pipeline.config import AnyConfig, ExportConfig, ExternalSource, Job, parse_config
 from training.pipeline.errors import PipelineError
+from training.pipeline.external import KEY_VARIABLE
 
 
 def root() -> Path:
@@ -64,7 +66,7 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
 
 def adapter_folder(checkpoint: Checkpoint | None) -> str | None:
     """Return the folder of an adapter as a path for the child; None for a model of its own."""
-    if checkpoint is None or checkpoint.stands_alone:
+    if checkpoint is None or checkpoint.stands_alone or checkpoint.is_external:
         return None
     return str(checkpoint_folder(checkpoint))
 
@@ -124,8 +126,46 @@ def job_to_be(
 
 def job_for(run: Run) -> Job:
     """Return what the child process is told; write the prompts of a sample run beside it."""
-    check_base(checkpoint_folder(base_of(run.parent)))
+    if not run.parent.is_external:
+        check_base(checkpoint_folder(base_of(run.parent)))
     return _job(run, _rows_file(run, write=True))
+
+
+def secrets_for(run: Run) -> dict[str, str]:
+    """Return what the child is told through its environment: the key of the server it asks."""
+    rival_id = run.request.get("rival_checkpoint_id")
+    for checkpoint_id in filter(None, (run.parent_id, rival_id)):
+        endpoint = Endpoint.objects.filter(checkpoint=checkpoint_id).first()
+        if endpoint is not None and endpoint.encrypted_key:
+            return {KEY_VARIABLE: key_of(endpoint)}
+    return {}
+
+
+def key_of(endpoint: Endpoint) -> str:
+    """Return the key of a server. Raise PipelineError where it can't be read any more."""
+    if not endpoint.encrypted_key:
+        return ""
+    try:
+        return secrecy.decrypt(endpoint.encrypted_key)
+    except secrecy.SecretLost:
+        raise PipelineError(
+            f"The key of {endpoint} can't be read: SECRET_KEY has changed since it was entered. "
+            "Enter it again on the endpoint's page."
+        ) from None
+
+
+def external_source(checkpoint: Checkpoint | None) -> ExternalSource | None:
+    """Return the server that a checkpoint stands for; None for one with weights here."""
+    if checkpoint is None or not checkpoint.is_external:
+        return None
+    endpoint = checkpoint.endpoint
+    return ExternalSource(
+        name=checkpoint.name,
+        url=endpoint.url,
+        model=endpoint.model,
+        timeout_s=endpoint.timeout_s,
+        allowed=tuple(settings.ALLOWED_PRIVATE_ENDPOINTS),
+    )
 
 
 def job_outside(run: Run) -> Job:
@@ -145,14 +185,16 @@ def _job(run: Run, data: Path | None) -> Job:
     rival = Checkpoint.objects.get(id=rival_id) if rival_id else None
     return Job(
         config=parse_config(run.stage, run.config),
-        base_path=str(checkpoint_folder(base)),
+        base_path="" if run.parent.is_external else str(checkpoint_folder(base)),
         work_dir=str(work_folder(run)),
         output_dir=str(output_folder(run)),
         adapter_path=adapter_folder(run.parent),
         reward_path=adapter_folder(run.reward_checkpoint),
         rival=rival is not None,
         rival_path=adapter_folder(rival),
-        rival_base_path=str(checkpoint_folder(base_of(rival))) if rival else None,
+        rival_base_path=_base_folder(rival),
+        external=external_source(run.parent),
+        rival_external=external_source(rival),
         card=run.request.get("card", ""),
         demonstrations_path=_demonstrations_file(run),
         data_path=None if data is None else str(data),
@@ -170,6 +212,12 @@ def _job(run: Run, data: Path | None) -> Job:
             "code_version": code_version(),
         },
     )
+
+
+def _base_folder(checkpoint: Checkpoint | None) -> str | None:
+    if checkpoint is None or checkpoint.is_external:
+        return None
+    return str(checkpoint_folder(base_of(checkpoint)))
 
 
 def export_job(checkpoint: Checkpoint, config: ExportConfig, folder: Path, work_dir: str) -> Job:

@@ -199,7 +199,8 @@ def _kl(rest: dict[str, Any]) -> Figure | None:
 
 def _sample(rest: dict[str, Any]) -> list[Figure | None]:
     found = [_take(rest, "completions", "Completions"), _take(rest, "items", "Items")]
-    return [*found, *_best_of(rest)]
+    why = str(rest.pop("why_left_out", ""))
+    return [*found, _take(rest, "left_out", "Left out", note=why), *_best_of(rest)]
 
 
 def _best_of(rest: dict[str, Any]) -> list[Figure | None]:

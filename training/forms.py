@@ -151,7 +151,7 @@ class RunForm(ConfigForm):
         adapters = Checkpoint.objects.filter(project_id=project.pk)
         _choose(
             self.fields["parent"],
-            adapters.exclude(kind=Checkpoint.Kind.REWARD),
+            adapters.exclude(kind__in=(Checkpoint.Kind.REWARD, Checkpoint.Kind.EXTERNAL)),
             "There is no model to start from. Register a base model first.",
         )
         self.fields["parent"].help_text = PARENT_HELP[stage]
@@ -191,7 +191,8 @@ def run_defaults(
 
     `mended` takes what the earlier run's failure asks to be changed.
     """
-    policies = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD)
+    without = (Checkpoint.Kind.REWARD, Checkpoint.Kind.EXTERNAL)
+    policies = project.checkpoints.exclude(kind__in=without)
     rewards = project.checkpoints.filter(kind=Checkpoint.Kind.REWARD)
     snapshots = project.snapshots.filter(content=SNAPSHOT_CONTENT[stage])
     parent = selectors.promoted_checkpoint(project) or policies.first()

@@ -212,7 +212,7 @@ def _request(name: str, wanted: dict[str, Any]) -> StreamRequest:
     checkpoint = Checkpoint.objects.filter(id=wanted.pop("checkpoint_id")).first()
     if checkpoint is None:
         raise PipelineError(GONE)
-    if checkpoint.kind == Checkpoint.Kind.REWARD:
+    if checkpoint.kind not in Checkpoint.ANSWERING:
         raise PipelineError(NO_POLICY)
     base = artifacts.checkpoint_folder(artifacts.base_of(checkpoint))
     try:

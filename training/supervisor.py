@@ -115,11 +115,13 @@ def run_child(
     name: str = "job",
     limit_s: float | None = None,
     shutdown_s: float = GRACE_S["shutdown"],
+    secrets: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run one child to its end and return how it ended.
 
     `on_event` returns False when the attempt was superseded; `should_stop` is asked every second.
-    A worker that is to end lets the child save for `shutdown_s` seconds.
+    A worker that is to end lets the child save for `shutdown_s` seconds. `secrets` reach the child
+    through its environment alone: the job lies on the disk.
     Call it from the main thread: the parent-death signal follows the thread that forked.
     """
     work_dir = Path(job["work_dir"])
@@ -128,7 +130,7 @@ def run_child(
     job_file = work_dir / f"{name}.json"
     job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
     with (work_dir / LOG).open("ab") as log, termination_as_shutdown():
-        child = Child([*command, str(job_file)], work_dir, log, on_event)
+        child = Child([*command, str(job_file)], work_dir, log, on_event, secrets=secrets)
         child.grace_s["shutdown"] = shutdown_s
         try:
             return child.watch(should_stop, limit_s)
@@ -147,6 +149,7 @@ class Child:
         on_event: Callable[[Event], bool],
         *,
         takes_input: bool = False,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self.log = log
         self.on_event = on_event
@@ -166,7 +169,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=Path(__file__).resolve().parent.parent,
-            env=_environment(),
+            env={**_environment(), **(secrets or {})},
             start_new_session=True,
             preexec_fn=_dying_with(os.getpid()),
         )

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from annotations.services import conversations
-from training import artifacts, lifecycle, outcomes, removal, replies, supervisor
+from training import artifacts, lifecycle, outcomes, removal, replies, supervisor, tries
 from training.models import Run, Stage
 from training.pipeline.errors import PipelineError
 from training.recording import Recorder
@@ -127,6 +127,20 @@ def dispatch_waiting_turns(**_later: Any) -> None:
         hint_replies()
 
 
+@shared_task(name="training.try_endpoint", ignore_result=True, time_limit=60, soft_time_limit=50)
+def try_endpoint(endpoint_id: int, **_later: Any) -> None:
+    """Send one short message to a server elsewhere. Delivering the message twice is harmless."""
+    tries.try_out(endpoint_id)
+
+
+def send_try(endpoint_id: int) -> None:
+    """Ask a worker to try a server. Where that can't be sent the page says so after a while."""
+    try:
+        _publish(try_endpoint, (endpoint_id,), "default")
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("Endpoint %s can't be tried: no broker (%s).", endpoint_id, error)
+
+
 _reply_hint_sent_at = float("-inf")
 
 
@@ -175,7 +189,7 @@ def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
     """Run the child of one attempt to its end. Return None if it could not even start."""
     recorder = Recorder(run.pk, attempt, artifacts.work_folder(run) / supervisor.LOG)
     try:
-        job = artifacts.job_for(run)
+        job, secrets = artifacts.job_for(run), artifacts.secrets_for(run)
     except PipelineError as error:
         lifecycle.fail(run.pk, attempt, str(error))
         return None
@@ -187,6 +201,7 @@ def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
         name=f"job-{attempt}",
         limit_s=outcomes.wall_clock_limit_s(),
         shutdown_s=settings.RUN_SHUTDOWN_SECONDS,
+        secrets=secrets,
     )
     recorder.close()
     return outcome

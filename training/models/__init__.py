@@ -5,6 +5,7 @@ from training.models.arena import Arena
 from training.models.audit import AuditEntry
 from training.models.automation import Automation
 from training.models.checkpoints import Checkpoint, Promotion
+from training.models.endpoints import Endpoint
 from training.models.gates import Gate
 from training.models.regressions import RegressionResult
 from training.models.rounds import Evaluation, Round
@@ -18,6 +19,7 @@ __all__ = [
     "Automation",
     "Checkpoint",
     "DatasetSnapshot",
+    "Endpoint",
     "Evaluation",
     "Gate",
     "Metric",

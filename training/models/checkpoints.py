@@ -15,6 +15,11 @@ class Checkpoint(models.Model):
         BASE = "base", "Base model"
         POLICY = "policy", "Policy"
         REWARD = "reward", "Reward model"
+        EXTERNAL = "external", "External endpoint"
+        """A server elsewhere (`Endpoint`): a source of completions, without weights here."""
+
+    ANSWERING = (Kind.BASE, Kind.POLICY)
+    """Kinds that a model on this installation's machines can answer as."""
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="checkpoints"
@@ -22,7 +27,8 @@ class Checkpoint(models.Model):
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=8, choices=Kind)
     path = models.CharField(max_length=500)
-    """Of a base: the model's folder. Of what a run made: its folder below ARTIFACTS_URL."""
+    """Of a base: the model's folder. Of what a run made: its folder below ARTIFACTS_URL. Of an
+    external one: nothing."""
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     run = models.OneToOneField(
         "training.Run", on_delete=models.PROTECT, null=True, related_name="checkpoint"
@@ -39,10 +45,19 @@ class Checkpoint(models.Model):
                 name="checkpoint_base_has_no_parent",
                 condition=Q(kind="base", parent__isnull=True) | ~Q(kind="base"),
             ),
+            models.CheckConstraint(
+                name="checkpoint_external_has_no_parent",
+                condition=~Q(kind="external") | Q(parent__isnull=True, run__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_external(self) -> bool:
+        """Return whether it is a server elsewhere, without weights here."""
+        return self.kind == self.Kind.EXTERNAL
 
     @property
     def stands_alone(self) -> bool:

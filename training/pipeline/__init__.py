@@ -37,6 +37,11 @@ def train(job: Job, *, report: Report, should_stop: ShouldStop) -> TrainingResul
     output = Path(job.output_dir)
     if is_whole(output):
         return TrainingResult(read_manifest(output).get("results", {}), output)
+    if job.external is not None:  # no model is loaded, so nothing of what follows is needed
+        from training.pipeline import external
+
+        Path(job.work_dir).mkdir(parents=True, exist_ok=True)
+        return TrainingResult(external.train(job, report, should_stop), output)
     preflight.check(job)
     Path(job.work_dir).mkdir(parents=True, exist_ok=True)
     # After what can be told at once, and this stage alone: the libraries take seconds to load.

@@ -633,6 +633,21 @@ def read_settings(text: str, stage: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExternalSource:
+    """A server elsewhere that answers prompts. Its key is not here: a job lies on the disk."""
+
+    name: str
+    """What its completions are filed under."""
+    url: str
+    """Up to where `/chat/completions` follows."""
+    model: str
+    timeout_s: float
+    """How long one answer may take."""
+    allowed: tuple[str, ...] = ()
+    """Hosts that may be asked though they lie in a private network; `*` means all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One run as the child process sees it: a stage's config and where everything lies.
 
@@ -658,6 +673,10 @@ class Job:
     rival: bool = False
     """Of sample and suite: whether a second checkpoint answers, too (`rival_path` None: the
     base)."""
+    external: ExternalSource | None = None
+    """Of sample: the server that answers in the place of a model; `base_path` is empty then."""
+    rival_external: ExternalSource | None = None
+    """Of sample for an evaluation: the server that answers as the second."""
     data_path: str | None = None
     """The snapshot's JSONL (of sample: the prompts)."""
     demonstrations_path: str | None = None
@@ -670,7 +689,12 @@ class Job:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Job:
         config = dict(values["config"])
-        return cls(**{**values, "config": parse_config(config["stage"], config)})
+        servers = {
+            name: ExternalSource(**{**values[name], "allowed": tuple(values[name]["allowed"])})
+            for name in ("external", "rival_external")
+            if values.get(name)
+        }
+        return cls(**{**values, **servers, "config": parse_config(config["stage"], config)})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

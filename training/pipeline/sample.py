@@ -6,6 +6,7 @@ Where the best of n is asked for, n candidates are drawn for each (`training.pip
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
-from training.pipeline import data
+from training.pipeline import data, external
 from training.pipeline.best import gain, keep_best
 from training.pipeline.checkpoints import check_adapter, publish
-from training.pipeline.config import Job, SampleConfig
+from training.pipeline.config import ExternalSource, Job, SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.loading import (
@@ -39,8 +40,13 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
             raise RunStopped
         reporter.progress(done, total)
 
-    prompt_rows = data.read_rows(job.data_path)
-    rows = answers(job, config, prompt_rows, reporter, tell)
+    prompt_rows, asked = data.read_rows(job.data_path), external.Outcome()
+    if job.rival_external is not None:  # first: it may be out of reach
+        asked = _asked(job, job.rival_external, config, reporter)
+        answered = {row["prompt_id"] for row in asked.rows}
+        prompt_rows = [row for row in prompt_rows if row["prompt_id"] in answered]
+    rows = [*answers(job, config, prompt_rows, reporter, tell), *asked.rows]
+    rows.sort(key=lambda row: (row["prompt_id"], row["source"]))
     if config.best_of == 1 and job.reward_path:
         add_scores(job, prompt_rows, rows, reporter)
 
@@ -48,7 +54,11 @@ def train(job: Job, config: SampleConfig, reporter: Reporter) -> dict[str, Any]:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / "completions.jsonl").write_text(lines, encoding="utf-8")
 
-    results = {"completions": len(rows), **(gain(rows) if config.best_of > 1 else {})}
+    results = {
+        "completions": len(rows),
+        **asked.results(),
+        **(gain(rows) if config.best_of > 1 else {}),
+    }
     publish(Path(job.output_dir), write, {"results": results})
     return results
 
@@ -74,7 +84,7 @@ def answers(
     # the prompts' length decides how much padding a batch has
     prompts.sort(key=lambda row: (len(row.ids), row.prompt_id))
     sources = [("policy", job.base_path, job.adapter_path)]
-    if job.rival:
+    if job.rival and job.rival_external is None:
         sources.append(("rival", job.rival_base_path or job.base_path, job.rival_path))
     per_batch = max(1, config.batch_size // (config.completions_per_prompt * config.best_of))
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
@@ -101,6 +111,27 @@ def answers(
             row["sampling"]["reward_model"] = job.provenance.get("reward_checkpoint")
     rows.sort(key=lambda row: (row["prompt_id"], row["source"]))
     return rows
+
+
+def _asked(
+    job: Job, source: ExternalSource, config: SampleConfig, reporter: Reporter
+) -> external.Outcome:
+    """Return the completions of a server, of the prompts that it answered in full.
+
+    Others are left out of the evaluation: it compares as many of one as of the other.
+    """
+    reporter.phase("asking the endpoint")
+
+    def tell(done: int, total: int) -> None:
+        reporter.count(done, total, "question")
+
+    outcome = external.answers(job, source, "rival", config, tell, reporter.should_stop)
+    counts = Counter(row["prompt_id"] for row in outcome.rows)
+    wanted = config.completions_per_prompt
+    outcome.rows = [row for row in outcome.rows if counts[row["prompt_id"]] == wanted]
+    if not outcome.rows:
+        raise PipelineError(external.nothing_came(outcome))
+    return outcome
 
 
 def load_merged(base_path: str, adapter_path: str | None) -> torch.nn.Module:

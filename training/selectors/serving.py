@@ -63,4 +63,4 @@ def served_model(token: ApiToken, name: str) -> ServedModel | None:
 
 def _policies(project: Project) -> list[Checkpoint]:
     checkpoints = Checkpoint.objects.filter(project=project.pk)
-    return list(checkpoints.exclude(kind=Checkpoint.Kind.REWARD))
+    return list(checkpoints.filter(kind__in=Checkpoint.ANSWERING))

@@ -19,6 +19,7 @@ from training.services.automation import (
 )
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
+from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
 from training.services.gates import set_gate
 from training.services.rebuilds import rebuild
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
@@ -43,9 +44,12 @@ __all__ = [
     "KINDS_OF_ONE",
     "KINDS_OF_WORK",
     "SCORED",
+    "Server",
     "ServiceError",
+    "add_endpoint",
     "advance",
     "ask_in_arena",
+    "change_endpoint",
     "check_exportable",
     "close_round",
     "create_api_token",
@@ -77,6 +81,7 @@ __all__ = [
     "start_run",
     "start_suite",
     "take_back_arena_vote",
+    "try_endpoint",
     "vote_in_arena",
     "write_battle",
 ]

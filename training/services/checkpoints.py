@@ -75,6 +75,11 @@ def promote_checkpoint(
         raise ServiceError("Say why this checkpoint shall answer the prompts from now on.")
     if checkpoint.kind == Checkpoint.Kind.REWARD:
         raise ServiceError("A reward model scores and can't answer prompts. Promote a policy.")
+    if checkpoint.is_external:
+        raise ServiceError(
+            f"{checkpoint} is an external endpoint and can't be promoted: nothing can be trained "
+            "from it. Promote a policy."
+        )
     current = selectors.promoted_checkpoint(project)
     if current is not None and current.pk == checkpoint.pk:
         raise ServiceError(f"{checkpoint} is the promoted checkpoint already.")

@@ -24,6 +24,7 @@ from training.pipeline.config import (
     SFTConfig,
     parse_config,
 )
+from training.pipeline.endpoint import EndpointError, check_url
 from training.pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -82,7 +83,25 @@ def check_checkpoint(project: Project, checkpoint: Checkpoint, purpose: str) -> 
         raise ServiceError(
             f"{checkpoint} is a reward model; choose a policy or a base model to {purpose}."
         )
-    _check_files(checkpoint)
+    if checkpoint.is_external:
+        _check_external(checkpoint, purpose)
+    else:
+        _check_files(checkpoint)
+
+
+def _check_external(checkpoint: Checkpoint, purpose: str) -> None:
+    """Refuse a server elsewhere for whatever needs its weights."""
+    if purpose not in ("sample", "evaluate"):
+        raise ServiceError(
+            f"{checkpoint} is an external endpoint, whose weights are not here. Choose a policy or "
+            f"a base model to {purpose}."
+        )
+    source = artifacts.external_source(checkpoint)
+    assert source is not None  # it is external
+    try:
+        check_url(source.url, source.allowed)
+    except EndpointError as error:
+        raise ServiceError(f"{checkpoint}: {error}") from None
 
 
 def _check_files(checkpoint: Checkpoint) -> None:
@@ -183,6 +202,11 @@ def scorer_of_best(
     """Return the reward model that chooses among candidates; None where there is no choice."""
     if not isinstance(config, SampleConfig) or config.best_of == 1:
         return None
+    if policy.is_external:
+        raise ServiceError(
+            f"{policy} is an external endpoint; its answers are taken as they come. Set best_of to "
+            "1."
+        )
     if reward is None:
         raise ServiceError(
             f"The best of {config.best_of} is what a reward model scores highest. Choose a reward "

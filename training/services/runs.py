@@ -146,6 +146,8 @@ def start_evaluation(
     """
     held_out = _check_rivals(project, child, parent, split, limit, "evaluate")
     parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
+    if parent.is_external:
+        scorer_of_best(project, parsed, parent, reward_checkpoint)
     run = _queue(
         project,
         Stage.SAMPLE,
@@ -268,7 +270,12 @@ def _check_rivals(
         raise ServiceError("A checkpoint can't be compared with itself. Choose its parent.")
     for checkpoint in (child, parent):
         check_checkpoint(project, checkpoint, purpose)
-    if artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
+    if child.is_external:
+        raise ServiceError(
+            f"{child} is an external endpoint. Evaluate a policy, and choose {child} as what it is "
+            "held against."
+        )
+    if not parent.is_external and artifacts.root_of(child).pk != artifacts.root_of(parent).pk:
         raise ServiceError("The two checkpoints stem from different base models. Choose others.")
     if split not in ("test", "validation"):
         raise ServiceError("Evaluate on held-out prompts: choose the split test or validation.")
