@@ -14,6 +14,8 @@ from annotations import access
 from annotations.models import Project, Role
 from training.models import (
     ApiToken,
+    Chat,
+    ChatMessage,
     Checkpoint,
     DatasetSnapshot,
     Endpoint,
@@ -139,6 +141,22 @@ def get_engineered_ids_for(user: User) -> set[int]:
 def get_api_token_for(user: User, token_id: int) -> ApiToken:
     """Return one's own token, else raise Http404."""
     return get_object_or_404(ApiToken, id=token_id, user=user)
+
+
+def get_chat_for(user: User, chat_id: int) -> Chat:
+    """Return one's own chat in a project that one still trains in, else raise Http404."""
+    own = Chat.objects.filter(person_id=user.pk or 0).select_related("project", "left", "right")
+    chat = get_object_or_404(own, id=chat_id)
+    get_project_for(user, chat.project_id)
+    return chat
+
+
+def get_reply_for(user: User, reply_id: int) -> ChatMessage:
+    """Return a reply in one's own chat, else raise Http404."""
+    replies = ChatMessage.objects.filter(role=ChatMessage.Role.ASSISTANT)
+    reply = get_object_or_404(replies.select_related("checkpoint"), id=reply_id)
+    reply.chat = get_chat_for(user, reply.chat_id)
+    return reply
 
 
 def get_endpoint_for(user: User, endpoint_id: int) -> Endpoint:

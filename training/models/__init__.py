@@ -4,6 +4,7 @@ from training.models.api_tokens import ApiToken
 from training.models.arena import Arena
 from training.models.audit import AuditEntry
 from training.models.automation import Automation
+from training.models.chats import Chat, ChatMessage
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.endpoints import Endpoint
 from training.models.gates import Gate
@@ -17,6 +18,8 @@ __all__ = [
     "Arena",
     "AuditEntry",
     "Automation",
+    "Chat",
+    "ChatMessage",
     "Checkpoint",
     "DatasetSnapshot",
     "Endpoint",

@@ -23,6 +23,7 @@ from training.selectors.board import (
     win_rate_against_first,
 )
 from training.selectors.cards import model_card
+from training.selectors.chats import CHATS_SHOWN, Turn, chats_of, checkpoints_that_chat, turns_of
 from training.selectors.checkpoints import (
     CheckpointRow,
     checkpoint_rows,
@@ -73,6 +74,7 @@ from training.selectors.vote_log import vote_log
 
 __all__ = [
     "ANSWERED_SHARE",
+    "CHATS_SHOWN",
     "FELL_THROUGH",
     "TITLES",
     "VOTES_ASKED",
@@ -96,6 +98,7 @@ __all__ = [
     "Step",
     "StepName",
     "TicketWay",
+    "Turn",
     "Uses",
     "Voter",
     "Waiting",
@@ -107,9 +110,11 @@ __all__ = [
     "automation_of",
     "batch_progress",
     "certain",
+    "chats_of",
     "checked_cases",
     "checkpoint_rows",
     "checkpoint_that_replies",
+    "checkpoints_that_chat",
     "chosen_fighters",
     "deciding_evaluation",
     "dependents",
@@ -152,6 +157,7 @@ __all__ = [
     "suites",
     "suites_of",
     "ticket_way",
+    "turns_of",
     "uses_of_item",
     "vote_log",
     "voters",

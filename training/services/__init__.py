@@ -17,6 +17,16 @@ from training.services.automation import (
     set_automation,
     skip_stage,
 )
+from training.services.chats import (
+    Choice,
+    News,
+    ask_again,
+    say,
+    say_differently,
+    start_chat,
+    stop_reply,
+    write_reply,
+)
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
@@ -44,10 +54,13 @@ __all__ = [
     "KINDS_OF_ONE",
     "KINDS_OF_WORK",
     "SCORED",
+    "Choice",
+    "News",
     "Server",
     "ServiceError",
     "add_endpoint",
     "advance",
+    "ask_again",
     "ask_in_arena",
     "change_endpoint",
     "check_exportable",
@@ -71,17 +84,22 @@ __all__ = [
     "revoke_api_token",
     "roll_back",
     "run_round",
+    "say",
+    "say_differently",
     "set_arena",
     "set_automation",
     "set_gate",
     "set_priority",
     "skip_stage",
+    "start_chat",
     "start_evaluation",
     "start_regressions",
     "start_run",
     "start_suite",
+    "stop_reply",
     "take_back_arena_vote",
     "try_endpoint",
     "vote_in_arena",
     "write_battle",
+    "write_reply",
 ]

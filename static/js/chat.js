@@ -1,0 +1,100 @@
+// A chat: Enter sends, replies stream in, Esc stops them. What one writes is kept in this tab.
+
+import { announce } from "./page.js";
+import { showTrouble } from "./requests.js";
+
+const say = document.getElementById("say");
+const field = document.getElementById("text");
+const DRAFT = `chat-draft:${location.pathname}`;
+const LOST = "The connection was lost while a reply came. What had come is kept: load the page again.";
+
+const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
+const isAtEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
+const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
+
+/** Yield [kind, value] of each server-sent event in a response. */
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const found = block.match(/^event: (\w+)\ndata: (.*)$/);
+      if (found) yield [found[1], JSON.parse(found[2])];
+    }
+  }
+}
+
+/** Let a reply stream into its place, then show it as the server has kept it. */
+async function follow(reply) {
+  const text = reply.querySelector("[data-text]");
+  const status = reply.querySelector("[data-status]");
+  let ended = false;
+  try {
+    const headers = { Accept: "text/event-stream", "X-CSRFToken": token() };
+    const response = await fetch(reply.dataset.write, { method: "POST", headers });
+    if (!response.ok) throw new Error(response.status);
+    for await (const [kind, value] of events(response)) {
+      const stays = isAtEnd();
+      if (kind === "place") status.textContent = value;
+      if (kind === "token") text.append(value);
+      if (kind === "text") text.textContent = value;
+      if (kind === "token" || kind === "text") status.textContent = "";
+      if (kind === "end") ended = true;
+      if (stays) toEnd();
+    }
+  } catch { /* said below: the connection broke off, or the server refused */ }
+  if (!ended) {
+    status.textContent = "Broken off";
+    showTrouble(LOST);
+    return;
+  }
+  const stays = isAtEnd();
+  await htmx.ajax("GET", reply.dataset.show, { target: reply, swap: "outerHTML" });
+  if (stays) toEnd();
+  announce(`${reply.dataset.name}: ${text.textContent || document.getElementById(reply.id)?.textContent}`);
+}
+
+function begin() {
+  for (const reply of document.querySelectorAll("[data-write]:not([data-followed])")) {
+    reply.dataset.followed = "";
+    follow(reply);
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  if (event.key === "Enter" && !event.shiftKey && event.target.matches("#text, #edited")) {
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  }
+  if (event.key === "Escape") {
+    for (const button of document.querySelectorAll("[data-stop]")) button.click();
+  }
+});
+
+field?.addEventListener("input", () => sessionStorage.setItem(DRAFT, field.value));
+if (field && !field.value) field.value = sessionStorage.getItem(DRAFT) ?? "";
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!event.detail.successful) return;
+  document.getElementById("problem")?.replaceChildren();
+  if (event.detail.elt === say) {
+    field.value = "";
+    sessionStorage.removeItem(DRAFT);
+  }
+});
+document.addEventListener("htmx:load", (event) => {
+  if (!event.target.matches("#log, #log *")) return;
+  if (document.querySelector("[data-write]:not([data-followed])")) {
+    toEnd();
+    field?.focus({ preventScroll: true });
+  }
+  begin();
+});
+
+if (document.querySelector(".exchange")) toEnd();
+begin();
