@@ -108,11 +108,11 @@ def _in_words(one: Column) -> str:
     """Return what the picture shows of a round.
 
     >>> _in_words(Column("1", (0.6, 0.5, 0.7), None, None, 20, 3.0))
-    'Round 1: win rate 60%, interval 50% to 70%, 20 labels, 3 seconds'
+    'Round 1: against the first 60%, interval 50% to 70%, 20 labels, 3 seconds'
     """
     parts = [
         f"{name} {span[0]:.0%}, interval {span[1]:.0%} to {span[2]:.0%}"
-        for name, span in (("win rate", one.win_rate), ("reward accuracy", one.accuracy))
+        for name, span in (("against the first", one.win_rate), ("reward accuracy", one.accuracy))
         if span is not None
     ]
     if one.people is not None:

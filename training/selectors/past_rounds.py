@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from annotations import exports
 from annotations.algorithms.winrate import WinRate
 from training.models import Round, Run
+from training.selectors.board import win_rate_against_first
 from training.selectors.evaluations import evaluation_result
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class PastRound:
     round: Round
     result: WinRate | None
     """Of the child against its parent."""
+    against_first: Share | None
+    """Of the child against the project's first promoted checkpoint, by all votes (`board`)."""
     accuracy: Share | None
     """Of the reward model, on held-out judgements."""
     people: Share | None
@@ -46,10 +50,12 @@ def past_rounds(project: Project) -> list[PastRound]:
     related = ("policy", "sample_run", "reward_run", "policy_run__checkpoint", "promotion")
     ended = project.rounds.filter(ended_at__isnull=False)
     rounds = ended.select_related(*related, "evaluation__run", "evaluation__project")
-    return [_measured(one) for one in rounds]
+    against = win_rate_against_first(project) if rounds else []
+    rates = {one.checkpoint.pk: Share(one.rate, one.low, one.high, one.n) for one in against}
+    return [_measured(one, rates) for one in rounds]
 
 
-def _measured(one: Round) -> PastRound:
+def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
     found = one.reward_run.results if one.reward_run else {}
     evaluation = one.evaluation
     result = evaluation_result(evaluation) if evaluation else None
@@ -57,6 +63,7 @@ def _measured(one: Round) -> PastRound:
     return PastRound(
         round=one,
         result=result if result and result.n else None,
+        against_first=against_first.get(evaluation.child_id) if evaluation else None,
         accuracy=_share(
             {
                 "value": found.get("heldout_accuracy"),

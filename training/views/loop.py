@@ -85,7 +85,7 @@ def _rounds_svg(past: list[selectors.PastRound]) -> SafeString:
     columns = [
         Column(
             name=str(one.round.number),
-            win_rate=_span(one.result),
+            win_rate=_span(one.against_first),
             accuracy=_span(one.accuracy),
             people=one.people.value if one.people else None,
             labels=one.labels + one.votes,
@@ -96,9 +96,7 @@ def _rounds_svg(past: list[selectors.PastRound]) -> SafeString:
     return mark_safe(rounds_chart(columns))  # noqa: S308  # names are escaped where it is drawn
 
 
-def _span(found: selectors.WinRate | selectors.Share | None) -> Span | None:
-    if isinstance(found, selectors.WinRate):
-        return found.rate, found.low, found.high
+def _span(found: selectors.Share | None) -> Span | None:
     return (found.value, found.low, found.high) if found else None
 
 
