@@ -1,11 +1,6 @@
 """What pages read."""
 
-from annotations.selectors.answers import (
-    Correction,
-    correction_of,
-    fields_of,
-    in_words,
-)
+from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
 from annotations.selectors.guidelines import (
     guideline_draft,
     guideline_history,
@@ -20,16 +15,13 @@ from annotations.selectors.history import (
     annotations_of,
     assignments_of,
     begun_corrections,
+    open_work,
     own_history,
     own_statistics,
     previous_of,
     records_of,
 )
-from annotations.selectors.members import (
-    members_of,
-    prompts_of,
-    prompts_to_converse_about,
-)
+from annotations.selectors.members import members_of, prompts_of, prompts_to_converse_about
 from annotations.selectors.progress import (
     HomeCard,
     Progress,
@@ -40,15 +32,8 @@ from annotations.selectors.progress import (
     queue_counts,
     work_waiting_for,
 )
-from annotations.selectors.quality import (
-    AgreementReport,
-    agreement_report,
-)
-from annotations.selectors.queue import (
-    items_open_to,
-    limit_reached,
-    shown_completions,
-)
+from annotations.selectors.quality import AgreementReport, agreement_report
+from annotations.selectors.queue import items_open_to, limit_reached, shown_completions
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
@@ -89,6 +74,7 @@ __all__ = [
     "limit_reached",
     "members_of",
     "objections_to_check",
+    "open_work",
     "own_history",
     "own_statistics",
     "previous_of",

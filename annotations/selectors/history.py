@@ -18,6 +18,7 @@ from annotations.models import (
     Item,
     Kind,
     Project,
+    Turn,
     User,
     in_force,
 )
@@ -139,6 +140,19 @@ def own_history(user: User, project: Project, kind: str = "") -> QuerySet[Assign
     if kind:
         closed = closed.filter(item__kind=kind)
     return closed.select_related("item__prompt", "battle").order_by("-closed_at", "-id")
+
+
+def open_work(user: User, project: Project) -> QuerySet[Assignment]:
+    """Return what a person holds, and what they began in a lease that ran out; newest first."""
+    begun = Q(draft__isnull=False) | Exists(
+        Turn.objects.filter(assignment=OuterRef("pk"), number=1)
+    )
+    return (
+        Assignment.objects.filter(annotator=user, item__project=project)
+        .filter(Q(state=Assignment.State.LEASED) | Q(state=Assignment.State.EXPIRED) & begun)
+        .select_related("item__prompt")
+        .order_by("-id")
+    )
 
 
 def begun_corrections(user: User, project: Project) -> list[Assignment]:

@@ -412,7 +412,7 @@ def test_my_work_shows_the_corrections_that_are_not_sent(
     assert "not sent" not in bobs.get(pages[0]).text
     correct(bobs, writing, "two", 0)
     page = bobs.get(pages[0]).text
-    assert "Begun and not sent" in page
+    assert "Corrections begun and not sent" in page
     assert page.count(url("correct", writing)) == 2  # above the list, and in its row
     assert "Correction not sent" in page
     assert "1 correction is begun and not sent" in bobs.get(pages[1]).text
@@ -484,6 +484,23 @@ def test_one_sees_what_one_did_and_nobody_elses(
     assert "Something is broken or empty" in html
     assert hers.item.prompt.text not in html
     assert html.index(skipped.item.prompt.text) < html.index(mine.item.prompt.text)
+
+
+def test_my_work_lists_what_is_open_with_a_way_to_go_on(
+    bobs: Client, project: Project, bea: User, comparing: Assignment
+) -> None:
+    page = reverse("annotations:history", args=[project.pk])
+    go_on = f'href="{url("assignment", comparing)}"'
+    assert go_on in bobs.get(page).text
+    run_out(comparing)
+    queue.release_expired(project)
+    assert go_on not in bobs.get(page).text
+    Assignment.objects.filter(id=comparing.pk).update(draft={"choice": ["tie"]})
+    assert go_on in bobs.get(page).text
+    services.submit_comparison(comparing, "tie")
+    assert go_on not in bobs.get(page).text
+    others = make_assignment(comparing.item, bea)
+    assert url("assignment", others) not in bobs.get(page).text
 
 
 def test_it_shows_one_kind_and_one_page_at_a_time(

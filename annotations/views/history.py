@@ -35,6 +35,7 @@ def history(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "membership": membership,
         "statistics": selectors.own_statistics(request.user, membership.project),
         "previous": selectors.previous_of(request.user, membership.project),
+        "open_work": selectors.open_work(request.user, membership.project),
         "begun": selectors.begun_corrections(request.user, membership.project),
         "page": Paginator(own, PAGE_SIZE).get_page(request.GET.get("page")),
         "kind": kind,
