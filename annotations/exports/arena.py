@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from django.db.models import Count
 
-from annotations.exports.rows import CHUNK, BattleRow, current, pseudonym
+from annotations.exports.battles import BATTLE_FIELDS, battle_row
+from annotations.exports.rows import CHUNK, BattleRow, current
 from annotations.models import Comparison, Item
+
+MARKS = "annotation__assignment__battle__marks"
 
 
 class ArenaRow(BattleRow):
@@ -39,27 +42,7 @@ def arena_votes(project_id: int) -> Iterator[ArenaRow]:
             annotation__assignment__battle__isnull=False,
         )
         .order_by("annotation_id")
-        .values(
-            "annotation_id",
-            "annotation__item_id",
-            "annotation__item__prompt_id",
-            "annotation__annotator_id",
-            "annotation__assignment__battle__marks",
-            "left__checkpoint_id",
-            "right__checkpoint_id",
-            "outcome",
-            "strength",
-        )
+        .values(*BATTLE_FIELDS, MARKS)
     )
     for row in rows.iterator(chunk_size=CHUNK):
-        yield {
-            "annotation_id": row["annotation_id"],
-            "item_id": row["annotation__item_id"],
-            "prompt_id": row["annotation__item__prompt_id"],
-            "annotator": pseudonym(row["annotation__annotator_id"]),
-            "left_checkpoint_id": row["left__checkpoint_id"],
-            "right_checkpoint_id": row["right__checkpoint_id"],
-            "outcome": row["outcome"],
-            "strength": row["strength"],
-            "marks": row["annotation__assignment__battle__marks"],
-        }
+        yield {**battle_row(row), "marks": row[MARKS]}

@@ -3,27 +3,10 @@
 import { listenForKeys } from "./keys.js";
 import { announce, work } from "./page.js";
 import { showTrouble } from "./requests.js";
+import { events } from "./stream.js";
 import { beginUndo, undo } from "./undo.js";
 
 const LOST = "The connection was lost while the answers came. Load the page again: they go on from where they are.";
-
-const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
-
-/** Yield [name, value] of each server-sent event in a response. */
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const found = block.match(/^event: (\w+)\ndata: (.*)$/);
-      if (found) yield [found[1], JSON.parse(found[2])];
-    }
-  }
-}
 
 function showPlace({ place, seconds }) {
   const wait = seconds === 1 ? "1 second" : `${seconds} seconds`;
@@ -41,10 +24,7 @@ async function follow(battle) {
   again.hidden = true;
   let problem = LOST;
   try {
-    const headers = { Accept: "text/event-stream", "X-CSRFToken": token() };
-    const response = await fetch(battle.dataset.write, { method: "POST", headers });
-    if (!response.ok) throw new Error(response.status);
-    for await (const [name, value] of events(response)) {
+    for await (const [name, value] of events(battle.dataset.write)) {
       if (name === "place") showPlace(value);
       if (name === "pieces") showPieces(value);
       if (name === "problem") problem = value;

@@ -2,31 +2,15 @@
 
 import { announce } from "./page.js";
 import { showTrouble } from "./requests.js";
+import { events } from "./stream.js";
 
 const say = document.getElementById("say");
 const field = document.getElementById("text");
 const DRAFT = `chat-draft:${location.pathname}`;
 const LOST = "The connection was lost while a reply came. What had come is kept: load the page again.";
 
-const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
 const isAtEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
 const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
-
-/** Yield [kind, value] of each server-sent event in a response. */
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const found = block.match(/^event: (\w+)\ndata: (.*)$/);
-      if (found) yield [found[1], JSON.parse(found[2])];
-    }
-  }
-}
 
 /** Let a reply stream into its place, then show it as the server has kept it. */
 async function follow(reply) {
@@ -34,10 +18,7 @@ async function follow(reply) {
   const status = reply.querySelector("[data-status]");
   let ended = false;
   try {
-    const headers = { Accept: "text/event-stream", "X-CSRFToken": token() };
-    const response = await fetch(reply.dataset.write, { method: "POST", headers });
-    if (!response.ok) throw new Error(response.status);
-    for await (const [kind, value] of events(response)) {
+    for await (const [kind, value] of events(reply.dataset.write)) {
       const stays = isAtEnd();
       if (kind === "place") status.textContent = value;
       if (kind === "token") text.append(value);
