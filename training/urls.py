@@ -140,6 +140,7 @@ urlpatterns = [
     path("chat-replies/<int:reply_id>/write/", chats.write, name="write_reply"),
     path("chat-replies/<int:reply_id>/stop/", chats.stop, name="stop_reply"),
     path("chat-replies/<int:reply_id>/again/", chats.ask_again, name="ask_again"),
+    path("replies/<int:reply_id>/report/", chats.report_reply, name="report_reply"),
     path("projects/<int:project_id>/endpoints/new/", endpoints.add, name="add_endpoint"),
     path("endpoints/<int:endpoint_id>/", endpoints.endpoint, name="endpoint"),
     path("endpoints/<int:endpoint_id>/try/", endpoints.try_it, name="try_endpoint"),

@@ -20,12 +20,15 @@ def report_panel(
     key: str = "",
     name: str = "report",
     source: str = "queue",
+    told: str = "",
+    problem: str = "",
 ) -> dict[str, Any]:
     """Return the panel that reports an answer to an address.
 
     `letters` are the names of the answers to choose among, such as "AB"; with none or one there is
     nothing to choose. `name` is the panel's id: one page may have several. `source` says where the
-    answer was seen: "queue", "chat" or "arena".
+    answer was seen: "queue", "chat" or "arena". `told` says that it was reported, `problem`
+    why it was not.
     """
     return {
         "csrf_token": context.get("csrf_token"),
@@ -34,5 +37,7 @@ def report_panel(
         "key": key,
         "name": name,
         "source": source,
+        "told": told,
+        "problem": problem,
         "reasons": Ticket.Reason.choices,
     }

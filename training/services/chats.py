@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from annotations import services as collecting
 from annotations.algorithms.text import MAX_PROMPT_CHARS, TextError, check_text, unix_newlines
 from annotations.exports.rows import Message
 from training import lifecycle, streaming
@@ -217,6 +218,26 @@ def _give_up_abandoned(chat: Chat) -> None:
     """End replies whose reader died without a word; what they wrote down stays."""
     silent = chat.messages.filter(state=State.WRITING, seen_at__lt=Now() - ABANDONED_AFTER)
     silent.update(state=State.STOPPED, finish_reason="stop")
+
+
+def report_reply(reply: ChatMessage, person: User, reason: str, words: str = "") -> None:
+    """Open a ticket about a reply that was written, with the conversation that it answers."""
+    if not reply.is_current or reply.state not in (State.DONE, State.STOPPED):
+        raise ServiceError("Only a reply that was written, and is shown, can be reported.")
+    said = [{"role": turn["role"], "content": turn["content"]} for turn in _conversation(reply)]
+    try:
+        collecting.report_answer(
+            reply.chat.project,
+            said,
+            reply.text,
+            person,
+            reason,
+            words,
+            source="chat",
+            checkpoint_id=reply.checkpoint_id,
+        )
+    except collecting.ServiceError as error:
+        raise ServiceError(str(error)) from None
 
 
 def _generation(reply: ChatMessage) -> streaming.Generation:

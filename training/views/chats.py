@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -123,6 +124,26 @@ def ask_again(request: AuthenticatedRequest, reply_id: int) -> HttpResponse:
     attempt(request, lambda: services.ask_again(found))
     _write_all(found.chat)
     return redirect("training:chat", found.chat_id)
+
+
+@login_required
+@require_POST
+def report_reply(request: AuthenticatedRequest, reply_id: int) -> HttpResponse:
+    reply = access.get_reply_for(request.user, reply_id)
+    reason, words = request.POST.get("reason", ""), request.POST.get("words", "")
+    try:
+        services.report_reply(reply, request.user, reason, words)
+    except services.ServiceError as error:
+        if not _is_scripted(request):
+            messages.warning(request, str(error))
+            return redirect("training:chat", reply.chat_id)
+        context = {"reply": reply, "report_problem": str(error)}
+        return render(request, "training/_reply_actions.html", context, status=422)
+    if not _is_scripted(request):
+        messages.success(request, "Reported. Thank you; it is looked into.")
+        return redirect("training:chat", reply.chat_id)
+    context = {"reply": reply, "report_told": "Reported"}
+    return render(request, "training/_reply_actions.html", context)
 
 
 def _say(request: AuthenticatedRequest, chat: Chat, act: Callable[..., None]) -> HttpResponse:
