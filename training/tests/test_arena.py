@@ -12,7 +12,15 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import exports
-from annotations.models import Annotation, Battle, Comparison, Membership, Project, User
+from annotations.models import (
+    Annotation,
+    Battle,
+    Comparison,
+    Membership,
+    Project,
+    Ticket,
+    User,
+)
 from annotations.services import update_project
 from training import selectors, services
 from training.models import Arena, Checkpoint, Promotion
@@ -366,3 +374,17 @@ def test_a_paused_project_or_member_asks_nothing(bobs: Client, bob: User, projec
         services.ask_in_arena(project, bob, "A haiku")
     Membership.objects.filter(user=bob).update(state=Membership.State.PAUSED)
     assert bobs.get(url("arena", project.pk)).status_code == 404
+
+
+def test_an_engineer_reports_an_answer_once_its_name_is_known(
+    client: Client, eve: User, project: Project, pair: list[Checkpoint]
+) -> None:
+    client.force_login(eve)
+    battle = answered(client, project)
+    address = reverse("annotations:report_completion", args=[battle.left_id])
+    assert address not in text_of(client.get(url("battle", battle.pk)))
+    assert address in vote(client, battle)
+    report = {"reason": "other", "source": "arena", "panel": "report-A", "position": "1"}
+    assert client.post(address, report, headers=SCRIPT).status_code == 200
+    ticket = Ticket.objects.get()
+    assert ticket.completion_id == battle.left_id

@@ -51,6 +51,8 @@ class ShownAnswer:
     letter: str
     text: str | None
     checkpoint: Checkpoint | None = None
+    completion_id: int | None = None
+    """Known with the name, so that it can be reported."""
     is_better: bool = False
 
 
@@ -222,6 +224,7 @@ def _show(
     request: AuthenticatedRequest, found: Battle, *, problem: str = "", text: str = ""
 ) -> HttpResponse:
     *earlier, question = found.prompt.messages
+    membership = access.get_membership_for(request.user, found.project_id)
     voted = collecting.vote_of(found)
     context = {
         "battle": found,
@@ -234,16 +237,14 @@ def _show(
         "has_seen_names": found.assignment_id is not None,
         "seconds_left": _seconds_left(found) if voted else 0,
         "goes_on": collecting.liked_answer(found) is not None,
+        "can_report": membership.role in collecting_access.DECIDING,
         "keys": bindings_for(request.user),
         "problem": problem,
         "text": text,
     }
     status = 422 if problem else 200
     if _is_scripted(request):
-        shared = {
-            "project": found.project,
-            "membership": access.get_membership_for(request.user, found.project_id),
-        }
+        shared = {"project": found.project, "membership": membership}
         return render(request, "training/_battle.html", shared | context, status=status)
     return show_page(request, found.project, "training/battle.html", context, status)
 
@@ -257,6 +258,7 @@ def _answers(found: Battle, outcome: str) -> list[ShownAnswer]:
             letter=letter,
             text=completion.text if completion else None,
             checkpoint=names.get(ids[side]),
+            completion_id=completion.pk if completion and outcome else None,
             is_better=outcome == side,
         )
         for letter, (side, completion) in zip("AB", texts.items(), strict=True)
