@@ -213,7 +213,7 @@ def test_the_focus_goes_through_the_page_in_the_order_of_the_work(
     sign_in(bob)
     open_item(page, make_work(project, Kind.COMPARISON), bob)
     stops = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         stops.append(
             page.evaluate(
@@ -223,6 +223,7 @@ def test_the_focus_goes_through_the_page_in_the_order_of_the_work(
     assert [stop.split()[0] for stop in stops] == [
         "choice",
         "Skip",
+        "Report",
         "Differences",
         "reason",
         "Send",

@@ -73,8 +73,8 @@ def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
             }
         ),
         people=_share(found.get("human_agreement") or {}),
-        labels=_answers(one.project, one.sample_run),
-        votes=_answers(one.project, evaluation.run if evaluation else None),
+        labels=_answers(one.project, one.sample_run.request["batch"]) if one.sample_run else 0,
+        votes=_answers(one.project, evaluation.batch) if evaluation else 0,
         seconds=sum(map(_seconds, runs)),
     )
 
@@ -87,10 +87,8 @@ def _share(found: dict[str, Any]) -> Share | None:
     return Share(value, value if low is None else low, value if high is None else high, found["n"])
 
 
-def _answers(project: Project, run: Run | None) -> int:
-    if run is None:
-        return 0
-    items = project.items.filter(exports.in_force("annotations__"), batch=run.request.get("batch"))
+def _answers(project: Project, batch: str) -> int:
+    items = project.items.filter(exports.in_force("annotations__"), batch=batch)
     return items.filter(annotations__isnull=False).values("annotations").distinct().count()
 
 
