@@ -55,8 +55,7 @@ const stepBy = (by) => (isRanking() ? step(by) : stepChoice(by));
 
 listenForKeys({
   leave,
-  // What is entered to report an answer is no answer.
-  send: (_, event) => (event.target.closest?.("[data-report]") ? false : send()),
+  send,
   undo,
   skip: () => toggle(skipPanel()),
   report: () => toggle(reportPanel()),
@@ -98,11 +97,11 @@ document.addEventListener("click", (event) => {
   for (const panel of panels()) if (panel.open && !panel.contains(event.target)) panel.open = false;
 });
 document.addEventListener("toggle", (event) => {
-  if (panels().includes(event.target) && event.target.open) event.target.querySelector("input[type=radio], button:enabled")?.focus();
+  if (panels().includes(event.target) && event.target.open) event.target.querySelector("input[type=radio], button")?.focus();
 }, true);
 // What was pressed is gone with the panel that it stood in.
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.target === reportPanel()) event.target.querySelector(event.target.open ? "input[type=radio], button:enabled" : "summary").focus();
+  if (event.target === reportPanel()) event.target.querySelector(event.target.open ? "input[type=radio], button" : "summary").focus();
 });
 
 // Entering
