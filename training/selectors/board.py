@@ -48,6 +48,8 @@ SCORES = np.array([1.0, 0.0, 0.5, np.nan])
 """What each of OUTCOMES is worth to the left side."""
 VOTES_ASKED = 20
 """How many votes a pair is weighed by, and how many prompts people are asked about."""
+ELSEWHERE = 0
+"""No checkpoint has this id."""
 MATCHES_SHOWN = 6
 MATCHES_WEIGHED = 500
 MOST_RESAMPLED = 200_000
@@ -326,8 +328,15 @@ def _matches(fitted: Fit[int], roots: dict[int, int]) -> list[Match[int]]:
         votes=VOTES_ASKED,
         most=MATCHES_WEIGHED,
     )
-    can_meet = [one for one in found if roots.get(one.first, -1) == roots.get(one.second, -2)]
-    return can_meet[:MATCHES_SHOWN]
+    met = [one for one in found if _can_meet(roots.get(one.first), roots.get(one.second))]
+    return met[:MATCHES_SHOWN]
+
+
+def _can_meet(first: int | None, second: int | None) -> bool:
+    """Return whether one run can ask both: on one base, or one of them on a server elsewhere."""
+    if first is None or second is None:
+        return False
+    return first != second if ELSEWHERE in (first, second) else first == second
 
 
 def _has_fought(group: Sequence[int], battles: Battles[int]) -> bool:
@@ -336,10 +345,15 @@ def _has_fought(group: Sequence[int], battles: Battles[int]) -> bool:
 
 
 def _roots(project: Project) -> dict[int, int]:
-    """Return for each checkpoint that answers prompts the one whose weights it stands on."""
+    """Return for each checkpoint that answers prompts the one whose weights it stands on.
+
+    ELSEWHERE for one whose weights are not here.
+    """
     answering = project.checkpoints.exclude(kind=Checkpoint.Kind.REWARD).order_by("id")
     by_id = {one.pk: one for one in answering}
-    return {number: _root(one, by_id) for number, one in by_id.items()}
+    return {
+        number: ELSEWHERE if one.is_external else _root(one, by_id) for number, one in by_id.items()
+    }
 
 
 def _root(checkpoint: Checkpoint, by_id: dict[int, Checkpoint]) -> int:

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from annotations.models import Project, User
 from annotations.tests.factories import make_prompt_in
+from training import services
 from training.models import Checkpoint, Evaluation
 from training.tests.battles import cast_votes, make_players
 from training.tests.factories import make_checkpoint
@@ -158,6 +159,21 @@ def test_it_asks_people_about_a_pair(engineer: Client, project: Project) -> None
     evaluation = Evaluation.objects.get()
     assert response.url == reverse("training:evaluation", args=[evaluation.pk])
     assert (evaluation.child, evaluation.parent) == (newer, older)
+
+
+def test_it_holds_a_policy_against_a_server_elsewhere_and_not_the_other_way_round(
+    engineer: Client, project: Project, eve: User, settings: Any
+) -> None:
+    settings.ALLOWED_PRIVATE_ENDPOINTS = ("127.0.0.1",)
+    policy = make_checkpoint(project)
+    server = services.Server("http://127.0.0.1:9/v1", "llama-9")
+    elsewhere = services.add_endpoint(project, "llama", server, key="", created_by=eve).checkpoint
+    make_prompt_in(project, "test")
+    assert f'value="{elsewhere.pk}"' in page(engineer, project)
+    asked = {"first": elsewhere.pk, "second": policy.pk}
+    engineer.post(reverse("training:ask_people", args=[project.pk]), asked)
+    evaluation = Evaluation.objects.get()
+    assert (evaluation.child, evaluation.parent) == (policy, elsewhere)
 
 
 def test_it_says_why_people_cannot_be_asked(engineer: Client, project: Project) -> None:

@@ -70,7 +70,8 @@ def ask_people(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     """Start a blind evaluation between the two checkpoints that are named."""
     project = access.get_project_for(request.user, project_id)
     first, second = (_checkpoint(project, request.POST.get(name)) for name in ("first", "second"))
-    parent, child = sorted((first, second), key=lambda one: one.pk)
+    # An external endpoint can only be what a policy is held against.
+    parent, child = sorted((first, second), key=lambda one: (not one.is_external, one.pk))
     try:
         started = services.start_evaluation(
             project,
