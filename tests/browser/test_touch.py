@@ -158,6 +158,7 @@ def test_what_breaks_off_a_drag_leaves_the_order_as_it_was(
     expect(ghost).to_have_count(0)
     finger.tell("touchEnd")
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.wait_for_function(f"innerWidth === {WIDTH}")
     expect(order).to_have_text("A > B · to place: C, D")
     finger.drag(chip, tier(page, 1))
     expect(order).to_have_text("A = B · to place: C, D")
