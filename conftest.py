@@ -31,13 +31,23 @@ hypothesis_settings.load_profile("unhurried")
 PASSWORD = "haiku-demo"
 
 
+LONG = (
+    "test_journey.py",
+    "test_start.py",
+    "test_launch.py",
+    "test_workers.py",
+    "test_workbench.py",
+)
+"""Files of tests that take half a minute and more, or wait for several processes."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that nobody waits for it alone at the end.
 
     What touches no row is the same on either database: on PostgreSQL it is left out.
     """
-    items.sort(key=lambda item: item.path.name != "test_journey.py")
+    items.sort(key=lambda item: item.path.name not in LONG)
     if connection.vendor == "postgresql":
         config.hook.pytest_deselected(items=[item for item in items if not touches_rows(item)])
         items[:] = filter(touches_rows, items)

@@ -120,7 +120,7 @@ def test_what_nobody_reads_any_more_is_stopped(
 def test_one_that_takes_too_long_ends_where_it_is(
     policy: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generations, "LIMIT_S", 0.3)
+    monkeypatch.setattr(generations, "LIMIT_S", 1.0)
     with brokers.serving():
         events = list(streaming.events(streaming.begin(ask(policy, seed=FOR_EVER))))
     assert isinstance(events[-1], Done)
