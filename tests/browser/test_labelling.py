@@ -155,6 +155,7 @@ def test_closed_guidelines_stay_closed(
     expect(text).to_be_visible()
     page.keyboard.press("g")
     expect(text).to_be_hidden()
+    page.wait_for_function("document.cookie.includes('guidelines=closed')")  # a moment later
     page.reload()
     expect(text).to_be_hidden()
 
