@@ -33,14 +33,17 @@ test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD)
 
-# The same promises on the other database: what touches rows, not what touches tensors or shows what
-# selectors found. The migrations are gone through once, not once in each process.
+# The same promises on the other database: what touches rows, not what touches tensors, waits for
+# processes and streams, or shows what selectors found. The migrations are gone through once, not once
+# in each process.
+ON_ONE_DATABASE := --ignore training/tests/pipeline --ignore annotations/tests/algorithms \
+	$(foreach part,pages_* replies* streaming serving supervisor train_command closed_loop simulation, \
+	--ignore-glob "*/test_$(part).py")
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
 		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" \
-		--ignore training/tests/pipeline --ignore annotations/tests/algorithms \
-		--ignore-glob "*/test_pages_*" annotations training'
+		$(ON_ONE_DATABASE) annotations training'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check

@@ -37,6 +37,7 @@ LONG = (
     "test_launch.py",
     "test_workers.py",
     "test_workbench.py",
+    "test_laws.py",
 )
 """Files of tests that take half a minute and more, or wait for several processes."""
 
