@@ -18,9 +18,10 @@ from annotations import exports
 from training import secrecy
 from training.models import Checkpoint, DatasetSnapshot, Endpoint, Run, Stage
 from training.pipeline.checkpoints import check_model_folder
-from training.pipeline.config import AnyConfig, ExportConfig, ExternalSource, Job, parse_config
+from training.pipeline.config import AnyConfig, ExportConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.external import KEY_VARIABLE
+from training.pipeline.jobs import ExternalSource, Job
 
 
 def root() -> Path:

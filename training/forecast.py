@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.pipeline import preflight
-from training.pipeline.config import Job
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import LIBRARIES_BYTES, in_words
+from training.pipeline.jobs import Job
 from training.pipeline.machine import memory_here
 
 

@@ -17,8 +17,8 @@ from django.db import InterfaceError, OperationalError
 
 from training import artifacts, lifecycle, streams
 from training.models import Checkpoint
-from training.pipeline.config import StreamRequest
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import StreamRequest
 from training.streams import DIED, MOST_AT_ONCE
 from training.supervisor import Event
 

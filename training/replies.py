@@ -31,8 +31,8 @@ from annotations.services.conversations import Reply, WaitingTurn
 from training import artifacts, lifecycle, selectors, streams, supervisor
 from training.generations import Generations
 from training.models import Checkpoint, Stage
-from training.pipeline.config import ReplyRequest, StreamRequest
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import ReplyRequest, StreamRequest
 from training.supervisor import Event
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import torch
 
 from tests.bench.yardstick import peak_megabytes
 from training.pipeline import loading, ppo
-from training.pipeline.config import Job, PPOConfig
+from training.pipeline.config import PPOConfig
+from training.pipeline.jobs import Job
 from training.pipeline.reporting import Reporter
 
 PARTS = ("rollout", "scoring", "optimisation")

@@ -17,7 +17,8 @@ from transformers import TrainerCallback
 from tests.bench.subjects import answers, haiku_prompts
 from tests.bench.yardstick import peak_megabytes
 from training.pipeline import reward
-from training.pipeline.config import LORA_TARGETS, Job, RewardConfig
+from training.pipeline.config import LORA_TARGETS, RewardConfig
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_reward_base, load_tokenizer, pick_dtype
 from training.pipeline.reporting import Reporter
 

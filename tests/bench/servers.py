@@ -11,8 +11,8 @@ import torch
 
 from tests.bench.subjects import haiku_prompts
 from tests.bench.yardstick import peak_megabytes
-from training.pipeline.config import StreamRequest
 from training.pipeline.data import encode_prompt
+from training.pipeline.jobs import StreamRequest
 from training.pipeline.loading import pick_dtype
 from training.pipeline.residents import ResidentModels
 from training.pipeline.writing import Writer

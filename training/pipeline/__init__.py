@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.pipeline.config import Job
     from training.pipeline.events import Report
+    from training.pipeline.jobs import Job
     from training.pipeline.reporting import ShouldStop
 
 

@@ -43,7 +43,7 @@ def _run(path: str, report: Report, stop: threading.Event) -> int:
     job = None
     try:
         from training.pipeline import train
-        from training.pipeline.config import Job
+        from training.pipeline.jobs import Job
         from training.pipeline.quiet import keep_quiet
 
         keep_quiet()

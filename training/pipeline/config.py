@@ -20,7 +20,8 @@ MOST_FULL_RATE = 1e-4
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def _between(config: object, name: str, low: float, high: float) -> None:
+def between(config: object, name: str, low: float, high: float) -> None:
+    """Refuse a field that is no number, or one out of range."""
     value = getattr(config, name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PipelineError(f"{name} must be a number, not {value!r}.")
@@ -44,7 +45,7 @@ class StageConfig:
     """Seed of every random choice in the run: the same seed and machine give the same weights."""
 
     def __post_init__(self) -> None:
-        _between(self, "seed", 0, 2**31 - 1)
+        between(self, "seed", 0, 2**31 - 1)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -91,16 +92,16 @@ class TrainConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "learning_rate", 1e-8, 1e-2)
-        _between(self, "batch_size", 1, 4096)
-        _between(self, "lora_rank", 1, 512)
+        between(self, "learning_rate", 1e-8, 1e-2)
+        between(self, "batch_size", 1, 4096)
+        between(self, "lora_rank", 1, 512)
         _check_targets(self.lora_targets)
         if self.track_with not in ("", "wandb", "mlflow", "trackio"):
             raise PipelineError(
                 f"track_with is {self.track_with!r}; choose wandb, mlflow, trackio or nothing."
             )
-        _between(self, "lora_layers", 0, 10_000)
-        _between(self, "checkpoint_every", 1, 100_000)
+        between(self, "lora_layers", 0, 10_000)
+        between(self, "checkpoint_every", 1, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ class SFTConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "processes", 1, 64)
+        between(self, "processes", 1, 64)
         if self.batch_size % self.processes:
             raise PipelineError(
                 f"batch_size {self.batch_size} is not a multiple of processes {self.processes}; "
@@ -165,16 +166,16 @@ class SFTConfig(TrainConfig):
                 "one of them off."
             )
         share = self.batch_size // self.processes
-        _between(self, "micro_batch_size", 0, share)
+        between(self, "micro_batch_size", 0, share)
         if self.micro_batch_size and share % self.micro_batch_size:
             raise PipelineError(
                 f"micro_batch_size {self.micro_batch_size} is no divisor of the {share} rows of a "
                 "batch that each process has; make it one, or 0 for all of them."
             )
-        _between(self, "epochs", 0.01, 100)
-        _between(self, "max_length", 16, 131_072)
-        _between(self, "min_rows", 1, 10**9)
-        _between(self, "looks", 0, 1000)
+        between(self, "epochs", 0.01, 100)
+        between(self, "max_length", 16, 131_072)
+        between(self, "min_rows", 1, 10**9)
+        between(self, "looks", 0, 1000)
         if self.full and self.learning_rate > MOST_FULL_RATE:
             raise PipelineError(
                 f"learning_rate is {self.learning_rate:g}, which suits an adapter; with every "
@@ -210,9 +211,9 @@ class RewardConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "epochs", 0.01, 100)
-        _between(self, "max_length", 16, 131_072)
-        _between(self, "min_pairs", 1, 10**9)
+        between(self, "epochs", 0.01, 100)
+        between(self, "max_length", 16, 131_072)
+        between(self, "min_pairs", 1, 10**9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +242,11 @@ class DPOConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "epochs", 0.01, 100)
-        _between(self, "beta", 1e-4, 100)
-        _between(self, "sft_coef", 0, 100)
-        _between(self, "max_length", 16, 131_072)
-        _between(self, "min_pairs", 1, 10**9)
+        between(self, "epochs", 0.01, 100)
+        between(self, "beta", 1e-4, 100)
+        between(self, "sft_coef", 0, 100)
+        between(self, "max_length", 16, 131_072)
+        between(self, "min_pairs", 1, 10**9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,13 +273,13 @@ class KTOConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "batch_size", 2, 4096)
-        _between(self, "epochs", 0.01, 100)
-        _between(self, "beta", 1e-4, 100)
+        between(self, "batch_size", 2, 4096)
+        between(self, "epochs", 0.01, 100)
+        between(self, "beta", 1e-4, 100)
         if self.desirable_weight is not None:
-            _between(self, "desirable_weight", 0.01, 100)
-        _between(self, "max_length", 16, 131_072)
-        _between(self, "min_rows", 2, 10**9)
+            between(self, "desirable_weight", 0.01, 100)
+        between(self, "max_length", 16, 131_072)
+        between(self, "min_rows", 2, 10**9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,32 +348,32 @@ class PPOConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "minibatch_size", 1, self.batch_size)
+        between(self, "minibatch_size", 1, self.batch_size)
         if self.batch_size % self.minibatch_size:
             raise PipelineError(
                 f"batch_size {self.batch_size} is not a multiple of minibatch_size "
                 f"{self.minibatch_size}; make it one."
             )
-        _between(self, "steps", 1, 1_000_000)
-        _between(self, "ppo_epochs", 1, 64)
-        _between(self, "max_new_tokens", 1, 8192)
-        _between(self, "temperature", 0.01, 10)
-        _between(self, "kl_coef", 0, 100)
+        between(self, "steps", 1, 1_000_000)
+        between(self, "ppo_epochs", 1, 64)
+        between(self, "max_new_tokens", 1, 8192)
+        between(self, "temperature", 0.01, 10)
+        between(self, "kl_coef", 0, 100)
         if self.target_kl is not None:
-            _between(self, "target_kl", 1e-4, 1000)
-        _between(self, "kl_horizon", 1, 10**9)
+            between(self, "target_kl", 1e-4, 1000)
+        between(self, "kl_horizon", 1, 10**9)
         if self.kl_estimator not in ("k1", "k2", "k3"):
             raise PipelineError(f"kl_estimator is {self.kl_estimator!r}; choose k1, k2 or k3.")
-        _between(self, "max_kl", 1e-3, 1e6)
-        _between(self, "max_length_ratio", 1, 1e6)
-        _between(self, "clip_range", 1e-3, 10)
-        _between(self, "clip_range_value", 1e-3, 1e6)
-        _between(self, "value_coef", 0, 100)
-        _between(self, "gamma", 0, 1)
-        _between(self, "lam", 0, 1)
-        _between(self, "missing_eos_penalty", 0, 1000)
-        _between(self, "ptx_coef", 0, 1000)
-        _between(self, "micro_batch_size", 0, self.minibatch_size)
+        between(self, "max_kl", 1e-3, 1e6)
+        between(self, "max_length_ratio", 1, 1e6)
+        between(self, "clip_range", 1e-3, 10)
+        between(self, "clip_range_value", 1e-3, 1e6)
+        between(self, "value_coef", 0, 100)
+        between(self, "gamma", 0, 1)
+        between(self, "lam", 0, 1)
+        between(self, "missing_eos_penalty", 0, 1000)
+        between(self, "ptx_coef", 0, 1000)
+        between(self, "micro_batch_size", 0, self.minibatch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -403,19 +404,19 @@ class GroupConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "group_size", 2, 1024)
+        between(self, "group_size", 2, 1024)
         for part in ("group_size", "minibatch_size"):
-            _between(self, part, 1, self.batch_size)
+            between(self, part, 1, self.batch_size)
             if self.batch_size % getattr(self, part):
                 raise PipelineError(
                     f"batch_size {self.batch_size} is not a multiple of {part} "
                     f"{getattr(self, part)}; make it one."
                 )
-        _between(self, "steps", 1, 1_000_000)
-        _between(self, "max_new_tokens", 1, 8192)
-        _between(self, "temperature", 0.01, 10)
-        _between(self, "beta", 0, 100)
-        _between(self, "missing_eos_penalty", 0, 1000)
+        between(self, "steps", 1, 1_000_000)
+        between(self, "max_new_tokens", 1, 8192)
+        between(self, "temperature", 0.01, 10)
+        between(self, "beta", 0, 100)
+        between(self, "missing_eos_penalty", 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,10 +442,11 @@ class RLOOConfig(GroupConfig):
     2024, arXiv:2402.14740)."""
 
 
-def _check_sampling(config: object) -> None:
-    _between(config, "temperature", 0.01, 10)
-    _between(config, "top_p", 0.01, 1)
-    _between(config, "max_new_tokens", 1, MOST_NEW_TOKENS)
+def check_sampling(config: object) -> None:
+    """Refuse settings that no completion can be drawn by."""
+    between(config, "temperature", 0.01, 10)
+    between(config, "top_p", 0.01, 1)
+    between(config, "max_new_tokens", 1, MOST_NEW_TOKENS)
 
 
 MOST_NEW_TOKENS = 8192
@@ -474,15 +476,15 @@ class SampleConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "completions_per_prompt", 1, 64)
-        _between(self, "best_of", 1, 256)
+        between(self, "completions_per_prompt", 1, 64)
+        between(self, "best_of", 1, 256)
         if self.completions_per_prompt * self.best_of > MOST_CANDIDATES:
             raise PipelineError(
                 f"best_of {self.best_of} for each of {self.completions_per_prompt} completions is "
                 f"more than {MOST_CANDIDATES} candidates a prompt. Lower one of them."
             )
-        _check_sampling(self)
-        _between(self, "batch_size", 1, 4096)
+        check_sampling(self)
+        between(self, "batch_size", 1, 4096)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -519,7 +521,7 @@ class RejectionConfig(TrainConfig):
         """Return how the candidates are drawn. Raise PipelineError for what cannot work."""
         if self.best_of == 1:
             raise PipelineError("best_of is 1; choose a value from 2 to 256.")
-        _between(self, "sampling_batch_size", 1, 4096)
+        between(self, "sampling_batch_size", 1, 4096)
         return SampleConfig(
             seed=self.seed,
             completions_per_prompt=1,
@@ -566,9 +568,9 @@ class SuiteConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _between(self, "completions_per_prompt", 1, 64)
-        _check_sampling(self)
-        _between(self, "batch_size", 1, 4096)
+        between(self, "completions_per_prompt", 1, 64)
+        check_sampling(self)
+        between(self, "batch_size", 1, 4096)
         if self.checks not in ("", "haiku"):
             raise PipelineError(f"checks is {self.checks!r}; choose haiku or nothing.")
 
@@ -630,176 +632,3 @@ def read_settings(text: str, stage: str) -> dict[str, Any]:
         raise PipelineError(f"These are settings of {found}, not of {stage}. Choose another file.")
     parse_config(stage, values)
     return {name: value for name, value in values.items() if name != "stage"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExternalSource:
-    """A server elsewhere that answers prompts. Its key is not here: a job lies on the disk."""
-
-    name: str
-    """What its completions are filed under."""
-    url: str
-    """Up to where `/chat/completions` follows."""
-    model: str
-    timeout_s: float
-    """How long one answer may take."""
-    allowed: tuple[str, ...] = ()
-    """Hosts that may be asked though they lie in a private network; `*` means all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One run as the child process sees it: a stage's config and where everything lies.
-
-    Written as JSON beside the run's work folder; `python -m training.pipeline JOB.json` runs it.
-    """
-
-    config: AnyConfig
-    base_path: str
-    """Folder of the base model (safetensors)."""
-    work_dir: str
-    """Folder of resume points and scratch files; survives attempts, owned by the run."""
-    output_dir: str
-    """Where the checkpoint is published (renamed into place, whole or absent)."""
-    adapter_path: str | None = None
-    """Folder of the parent's adapter; None when the parent is the base itself."""
-    reward_path: str | None = None
-    """Folder of the reward model's adapter, of a stage that needs one."""
-    rival_path: str | None = None
-    """Of sample for an evaluation: folder of the second checkpoint's adapter."""
-    rival_base_path: str | None = None
-    """Of sample for an evaluation: folder of the model that the second checkpoint's adapter lies
-    on; None where both lie on the same."""
-    rival: bool = False
-    """Of sample and suite: whether a second checkpoint answers, too (`rival_path` None: the
-    base)."""
-    external: ExternalSource | None = None
-    """Of sample: the server that answers in the place of a model; `base_path` is empty then."""
-    rival_external: ExternalSource | None = None
-    """Of sample for an evaluation: the server that answers as the second."""
-    data_path: str | None = None
-    """The snapshot's JSONL (of sample: the prompts)."""
-    demonstrations_path: str | None = None
-    """Of reward: the snapshot of demonstrations whose mean score becomes 0."""
-    card: str = ""
-    """Of export: the model card, which goes beside the weights as README.md."""
-    provenance: dict[str, Any] = field(default_factory=dict)
-    """Copied into manifest.json: run id, snapshot hash, parent, code version."""
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Job:
-        config = dict(values["config"])
-        servers = {
-            name: ExternalSource(**{**values[name], "allowed": tuple(values[name]["allowed"])})
-            for name in ("external", "rival_external")
-            if values.get(name)
-        }
-        return cls(**{**values, **servers, "config": parse_config(config["stage"], config)})
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplyRequest:
-    """A turn of a conversation as the resident process sees it: what to answer, and with what.
-
-    One line of JSON on the process's standard input; there is one reply for each seed.
-    """
-
-    id: str
-    """What the process calls it in the events that it sends."""
-    base_path: str
-    """Folder of the base model (safetensors)."""
-    adapter_path: str | None
-    """Folder of the policy's adapter; None for the base itself."""
-    messages: list[dict[str, str]]
-    """The conversation up to and including the message to answer."""
-    seeds: list[int]
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-
-    def __post_init__(self) -> None:
-        _check_sampling(self)
-        if not isinstance(self.seeds, list) or not self.seeds:
-            raise PipelineError("The request has no seeds; each reply needs one.")
-        for seed in self.seeds:
-            _check_seed(seed)
-        _check_messages(self.messages)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the request. Raise PipelineError where something is missing or cannot work."""
-        try:
-            return cls(**values)
-        except TypeError as error:  # names that are missing or unknown
-            raise PipelineError(f"This is no request for replies: {error}.") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-MOST_STOPS = 16
-
-
-@dataclass(frozen=True)
-class StreamRequest:
-    """A completion that is read while it is written, as the resident process sees it.
-
-    One line of JSON on the process's standard input.
-    """
-
-    id: str
-    """What the process calls it in the events that it sends."""
-    base_path: str
-    """Folder of the base model (safetensors)."""
-    adapter_path: str | None
-    """Folder of the policy's adapter; None for the base itself."""
-    messages: list[dict[str, str]]
-    """What is answered."""
-    seed: int
-    temperature: float
-    """0 takes the most likely token every time."""
-    top_p: float
-    max_new_tokens: int
-    stop: list[str]
-    """The completion ends before the first of these."""
-
-    def __post_init__(self) -> None:
-        _between(self, "temperature", 0, 10)
-        _between(self, "top_p", 0, 1)
-        _between(self, "max_new_tokens", 1, MOST_NEW_TOKENS)
-        _check_seed(self.seed)
-        _check_messages(self.messages)
-        texts = isinstance(self.stop, list) and all(isinstance(s, str) and s for s in self.stop)
-        if not texts or len(self.stop) > MOST_STOPS:
-            raise PipelineError(f"What ends the answer is a list of {MOST_STOPS} texts at most.")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the request. Raise PipelineError where something is missing or cannot work."""
-        try:
-            return cls(**values)
-        except TypeError as error:  # names that are missing or unknown
-            raise PipelineError(f"This is no request for a stream: {error}.") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-def _check_seed(seed: object) -> None:
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise PipelineError(f"A seed is a whole number from 0 to 2⁶³ - 1, not {seed!r}.")
-
-
-def _check_messages(messages: object) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise PipelineError("The request has no messages; there is nothing to answer.")
-    for message in messages:
-        if (
-            not isinstance(message, dict)
-            or message.keys() != {"role", "content"}
-            or not all(isinstance(value, str) for value in message.values())
-        ):
-            raise PipelineError("Each message is a role and a content, both of them text.")

@@ -18,11 +18,12 @@ from trl import DPOConfig as TRLConfig
 from trl import DPOTrainer
 
 from training.pipeline import data
-from training.pipeline.config import DPOConfig, Job
+from training.pipeline.config import DPOConfig
 from training.pipeline.data import PairRow
 from training.pipeline.divergence import log_ratios, own_divergence
 from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import accuracy_with_interval
+from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
 from training.pipeline.publishing import publish_adapter

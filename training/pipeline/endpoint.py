@@ -20,7 +20,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from training.pipeline.config import ExternalSource
+from training.pipeline.jobs import ExternalSource
 
 LONGEST_ANSWER = 4 * 2**20
 """Bytes: many times what a model writes at once."""

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from training.pipeline.checkpoints import check_adapter, check_model_folder, publish
-from training.pipeline.config import ExportConfig, Job
+from training.pipeline.config import ExportConfig
 from training.pipeline.data import encode_prompt
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_tokenizer
 from training.pipeline.reporting import Reporter
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from training.pipeline.checkpoints import publish
-from training.pipeline.config import ExternalSource, Job, SampleConfig
+from training.pipeline.config import SampleConfig
 from training.pipeline.endpoint import EndpointError, ask
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.events import Report
+from training.pipeline.jobs import ExternalSource, Job
 
 KEY_VARIABLE = "ENDPOINT_API_KEY"
 """The environment brings the key: a job's file lies on the disk."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from training.pipeline import estimate
-from training.pipeline.config import AnyConfig, Job
+from training.pipeline.config import AnyConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.machine import disk_free
 from training.pipeline.preflight import estimate_of
 

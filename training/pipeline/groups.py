@@ -20,10 +20,11 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, Trainer
 
 from training.pipeline import data
-from training.pipeline.config import GroupConfig, Job
+from training.pipeline.config import GroupConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.divergence import log_ratios
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import (
     add_policy,

@@ -16,8 +16,9 @@ from trl import GRPOConfig as TRLConfig
 from trl import GRPOTrainer
 
 from training.pipeline import groups
-from training.pipeline.config import GRPOConfig, Job
+from training.pipeline.config import GRPOConfig
 from training.pipeline.groups import Models, Rollouts
+from training.pipeline.jobs import Job
 from training.pipeline.reporting import Reporter, TrainerReporter
 
 

@@ -20,11 +20,12 @@ from trl import KTOConfig as TRLConfig
 from trl import KTOTrainer
 
 from training.pipeline import data
-from training.pipeline.config import Job, KTOConfig
+from training.pipeline.config import KTOConfig
 from training.pipeline.data import JudgedRow
 from training.pipeline.divergence import log_ratios, own_divergence
 from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import accuracy_with_interval
+from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
 from training.pipeline.publishing import publish_adapter

@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from training.pipeline.config import Job, SFTConfig
+from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
+from training.pipeline.jobs import Job
 
 _PR_SET_PDEATHSIG = 1
 ACCELERATE: dict[str, dict[str, Any]] = {

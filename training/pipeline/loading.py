@@ -24,8 +24,9 @@ from training.pipeline.checkpoints import (
     check_base,
     check_model_folder,
 )
-from training.pipeline.config import Job, TrainConfig
+from training.pipeline.config import TrainConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.launch import is_sharded
 
 CENTRE = "centre.json"

@@ -19,10 +19,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data, losses
-from training.pipeline.config import Job, PPOConfig
+from training.pipeline.config import PPOConfig
 from training.pipeline.data import Demonstrated, PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.guards import Guards, Seen
+from training.pipeline.jobs import Job
 from training.pipeline.ppo_state import (
     Kept,
     Models,

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline.checkpoints import newest_whole, publish, read_manifest, remove_all_but
-from training.pipeline.config import Job, PPOConfig
+from training.pipeline.config import PPOConfig
 from training.pipeline.guards import Seen
+from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import (
     add_policy,

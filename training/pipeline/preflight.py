@@ -23,7 +23,6 @@ from training.pipeline.config import (
     AnyConfig,
     ExportConfig,
     GroupConfig,
-    Job,
     PPOConfig,
     RejectionConfig,
     SampleConfig,
@@ -31,6 +30,7 @@ from training.pipeline.config import (
 )
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import Estimate, estimate, in_words, longest_prompt
+from training.pipeline.jobs import Job
 from training.pipeline.machine import Memory, computes_in_bfloat16, disk_free, memory_here
 from training.pipeline.shapes import Shape, read_shape, read_tensors
 

@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.pipeline.checkpoints import publish
-from training.pipeline.config import Job
+from training.pipeline.jobs import Job
 
 
 def publish_adapter(

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from training.pipeline import data
-from training.pipeline.config import Job
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_scorer, load_tokenizer
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import score_groups

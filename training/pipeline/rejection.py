@@ -16,8 +16,9 @@ from typing import Any
 from training.pipeline import data, sft
 from training.pipeline.best import gain
 from training.pipeline.checkpoints import is_whole, publish, read_manifest
-from training.pipeline.config import Job, RejectionConfig
+from training.pipeline.config import RejectionConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.reporting import Reporter
 from training.pipeline.sample import answers
 

@@ -28,10 +28,11 @@ from trl import RewardTrainer
 
 from training.pipeline import data
 from training.pipeline.checkpoints import newest_whole
-from training.pipeline.config import Job, RewardConfig
+from training.pipeline.config import RewardConfig
 from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.evaluate import Judged, correlation, human_agreement, measure
+from training.pipeline.jobs import Job
 from training.pipeline.loading import (
     CENTRE,
     add_reward_adapter,

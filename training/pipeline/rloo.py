@@ -15,8 +15,9 @@ from trl import RLOOConfig as TRLConfig
 from trl import RLOOTrainer
 
 from training.pipeline import groups
-from training.pipeline.config import Job, RLOOConfig
+from training.pipeline.config import RLOOConfig
 from training.pipeline.groups import Models, Rollouts
+from training.pipeline.jobs import Job
 from training.pipeline.reporting import Reporter, TrainerReporter
 
 

@@ -18,9 +18,10 @@ from transformers import PreTrainedTokenizerBase
 from training.pipeline import data, external
 from training.pipeline.best import gain, keep_best
 from training.pipeline.checkpoints import check_adapter, publish
-from training.pipeline.config import ExternalSource, Job, SampleConfig
+from training.pipeline.config import SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import ExternalSource, Job
 from training.pipeline.loading import (
     check_reward_fits,
     load_base,

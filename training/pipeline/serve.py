@@ -31,9 +31,9 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from training.pipeline.config import ReplyRequest, StreamRequest
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report, beating, events_to_stdout
+from training.pipeline.jobs import ReplyRequest, StreamRequest
 
 if TYPE_CHECKING:
     from training.pipeline.residents import ResidentModels

@@ -26,8 +26,9 @@ from trl import SFTTrainer
 
 from training.pipeline import data
 from training.pipeline.checkpoints import newest_whole
-from training.pipeline.config import Job, SFTConfig
+from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.loading import (
     add_policy,

@@ -20,9 +20,10 @@ from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data
 from training.pipeline.checkpoints import publish
-from training.pipeline.config import Job, SuiteConfig
+from training.pipeline.config import SuiteConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import Job
 from training.pipeline.loading import (
     check_reward_fits,
     head_of,

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.pipeline.config import Job, TrainConfig
+from training.pipeline.config import TrainConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
+from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.tensorboard import FOLDER, EventFile
 

@@ -13,8 +13,9 @@ from peft import PeftModel
 from transformers import Trainer
 
 from training.pipeline.checkpoints import newest_whole
-from training.pipeline.config import Job, TrainConfig
+from training.pipeline.config import TrainConfig
 from training.pipeline.errors import RunStopped
+from training.pipeline.jobs import Job
 from training.pipeline.loading import pick_device
 from training.pipeline.reporting import TrainerReporter
 

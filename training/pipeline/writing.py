@@ -19,10 +19,10 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline.batches import Batch, Row
-from training.pipeline.config import ReplyRequest, StreamRequest
 from training.pipeline.data import decode, encode_prompt
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
+from training.pipeline.jobs import ReplyRequest, StreamRequest
 from training.pipeline.loading import head_of, trunk_of
 from training.pipeline.residents import MOST_ADAPTERS, ResidentModels
 

@@ -17,7 +17,6 @@ from training.pipeline.checkpoints import has_files, is_whole
 from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
-    Job,
     KTOConfig,
     RewardConfig,
     SampleConfig,
@@ -26,6 +25,7 @@ from training.pipeline.config import (
 )
 from training.pipeline.endpoint import EndpointError, check_url
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 
 if TYPE_CHECKING:
     from annotations.models import Project

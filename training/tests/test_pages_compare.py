@@ -18,7 +18,8 @@ from annotations.models import Project, User
 from training import artifacts, comparison
 from training.models import Metric, Run
 from training.pipeline import train
-from training.pipeline.config import Job, PPOConfig, SFTConfig
+from training.pipeline.config import PPOConfig, SFTConfig
+from training.pipeline.jobs import Job
 from training.pipeline.tensorboard import FOLDER, EventFile
 from training.tests.factories import make_checkpoint, make_run
 

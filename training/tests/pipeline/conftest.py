@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from training.pipeline import samples, train
-from training.pipeline.config import AnyConfig, Job, RewardConfig, SFTConfig
+from training.pipeline.config import AnyConfig, RewardConfig, SFTConfig
+from training.pipeline.jobs import Job
 from training.tests.pipeline.rows import (
     demonstration_rows,
     judged_rows,

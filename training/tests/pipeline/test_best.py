@@ -17,10 +17,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from training.pipeline import best, data
 from training.pipeline.checkpoints import is_whole, read_manifest
-from training.pipeline.config import Job, RejectionConfig, SampleConfig
+from training.pipeline.config import RejectionConfig, SampleConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.evaluate import kl_of_best_of
+from training.pipeline.jobs import Job
 from training.pipeline.loading import read_centre
 from training.pipeline.reporting import Reporter
 from training.tests.pipeline.conftest import run_job

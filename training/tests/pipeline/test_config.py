@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from training.pipeline.config import CONFIGS, Job, PPOConfig, parse_config
+from training.pipeline.config import CONFIGS, PPOConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import accuracy_with_interval
+from training.pipeline.jobs import Job
 
 
 @pytest.mark.parametrize("stage", CONFIGS)

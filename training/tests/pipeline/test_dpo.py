@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.pipeline import data, trainers
 from training.pipeline.checkpoints import is_whole
-from training.pipeline.config import DPOConfig, Job
+from training.pipeline.config import DPOConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.trainers import batch_settings
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows

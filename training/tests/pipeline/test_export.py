@@ -11,8 +11,9 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.pipeline.checkpoints import is_whole
-from training.pipeline.config import ExportConfig, Job
+from training.pipeline.config import ExportConfig
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_base
 from training.tests.pipeline.conftest import run_job
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from training.pipeline import external, train
-from training.pipeline.config import ExternalSource, Job, SampleConfig
+from training.pipeline.config import SampleConfig
 from training.pipeline.endpoint import EndpointError, ask, check_url
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import ExternalSource, Job
 from training.tests.servers import (
     ScriptedServer,
     drips,

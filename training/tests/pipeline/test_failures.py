@@ -10,7 +10,6 @@ import pytest
 from training.pipeline.config import (
     CONFIGS,
     AnyConfig,
-    Job,
     PPOConfig,
     RewardConfig,
     SFTConfig,
@@ -18,6 +17,7 @@ from training.pipeline.config import (
 )
 from training.pipeline.errors import PipelineError
 from training.pipeline.failures import explain, for_memory
+from training.pipeline.jobs import Job
 from training.pipeline.reporting import check_finite
 
 

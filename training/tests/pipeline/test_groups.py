@@ -18,16 +18,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from training.pipeline import data, groups, loading
 from training.pipeline.checkpoints import is_whole, read_manifest, seal
-from training.pipeline.config import (
-    GroupConfig,
-    GRPOConfig,
-    Job,
-    PPOConfig,
-    RLOOConfig,
-    StageConfig,
-)
+from training.pipeline.config import GroupConfig, GRPOConfig, PPOConfig, RLOOConfig, StageConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.groups import Models, Rollouts, prompts_of_steps
+from training.pipeline.jobs import Job
 from training.pipeline.loading import read_centre
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import prompt_rows, write_rows

@@ -11,9 +11,10 @@ import pytest
 from safetensors.torch import load_file
 
 from training.pipeline.checkpoints import is_whole
-from training.pipeline.config import Job, KTOConfig
+from training.pipeline.config import KTOConfig
 from training.pipeline.data import JudgedRow
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.kto import strangers, weights
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import judged_rows, write_rows

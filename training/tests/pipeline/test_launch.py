@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from training.pipeline import launch
-from training.pipeline.config import Job, SFTConfig, parse_config
+from training.pipeline.config import SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.tests.pipeline.conftest import run_job
 
 MakeJob = Callable[..., Job]

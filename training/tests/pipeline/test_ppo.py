@@ -26,9 +26,10 @@ from transformers import (
 
 from training.pipeline import data, loading, ppo, ppo_state, ppo_step, rollouts
 from training.pipeline.checkpoints import read_manifest
-from training.pipeline.config import Job, PPOConfig
+from training.pipeline.config import PPOConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.guards import Guards, Seen
+from training.pipeline.jobs import Job
 from training.pipeline.losses import token_log_probs
 from training.pipeline.ppo_state import Models, Progress
 from training.pipeline.ppo_step import shuffled

@@ -16,7 +16,6 @@ from training.pipeline.config import (
     CONFIGS,
     AnyConfig,
     ExportConfig,
-    Job,
     KTOConfig,
     PPOConfig,
     RejectionConfig,
@@ -27,6 +26,7 @@ from training.pipeline.config import (
 )
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import TOKENS_AT_ONCE, estimate
+from training.pipeline.jobs import Job
 from training.pipeline.machine import Memory
 from training.pipeline.presets import PRESETS
 from training.pipeline.shapes import Shape, Tensor, read_shape

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.pipeline.checkpoints import read_manifest
-from training.pipeline.config import Job, SFTConfig
+from training.pipeline.config import SFTConfig
+from training.pipeline.jobs import Job
 from training.tests.pipeline.conftest import run_job
 
 

@@ -21,7 +21,6 @@ from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
     GRPOConfig,
-    Job,
     KTOConfig,
     PPOConfig,
     RejectionConfig,
@@ -30,6 +29,7 @@ from training.pipeline.config import (
     SFTConfig,
 )
 from training.pipeline.errors import RunStopped
+from training.pipeline.jobs import Job
 from training.tests.pipeline.conftest import run_job
 
 MakeJob = Callable[..., Job]

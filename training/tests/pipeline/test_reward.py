@@ -12,8 +12,9 @@ import torch
 from peft import PeftModel
 
 from training.pipeline import data
-from training.pipeline.config import Job, RewardConfig
+from training.pipeline.config import RewardConfig
 from training.pipeline.evaluate import Judged, calibration, human_agreement, length_bias, measure
+from training.pipeline.jobs import Job
 from training.pipeline.layers import split_trunk
 from training.pipeline.loading import add_policy, add_reward, load_base, load_tokenizer
 from training.pipeline.rollouts import enter, pad_right, score_completions, using

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from training.pipeline.config import ReplyRequest
+from training.pipeline.jobs import ReplyRequest
 from training.pipeline.residents import MOST_ADAPTERS, ResidentModels
 from training.pipeline.serve import answer
 from training.pipeline.writing import LEAST_ROOM, MOST_ROWS

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from training.pipeline.checkpoints import read_manifest
-from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
+from training.pipeline.config import PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_base
 from training.pipeline.sft import check_packing
 from training.tests.pipeline.conftest import run_job

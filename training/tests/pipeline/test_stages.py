@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from training.pipeline import data, ppo_state, ppo_step, reward, rollouts, samples
 from training.pipeline.checkpoints import is_whole, read_manifest
-from training.pipeline.config import Job, PPOConfig, RewardConfig, SampleConfig, SFTConfig
+from training.pipeline.config import PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.reward import groups_at_once
 from training.pipeline.rollouts import score_groups
 from training.tests.pipeline.conftest import run_job

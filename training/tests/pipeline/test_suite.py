@@ -11,9 +11,10 @@ import pytest
 import torch
 from peft import PeftModel
 
-from training.pipeline.config import Job, SuiteConfig
+from training.pipeline.config import SuiteConfig
 from training.pipeline.data import encode_prompt
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.loading import load_base, load_tokenizer
 from training.pipeline.suite_report import Answer, report
 from training.tests.pipeline.conftest import run_job

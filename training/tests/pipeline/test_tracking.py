@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from training.pipeline import tracking
-from training.pipeline.config import Job, SFTConfig, parse_config
+from training.pipeline.config import SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
+from training.pipeline.jobs import Job
 from training.pipeline.tensorboard import FOLDER, EventFile, crc32c, read_scalars
 from training.tests.pipeline.conftest import run_job
 

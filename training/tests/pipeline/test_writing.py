@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from training.pipeline import residents, writing
-from training.pipeline.config import ReplyRequest, StreamRequest
+from training.pipeline.jobs import ReplyRequest, StreamRequest
 from training.pipeline.residents import ResidentModels
 from training.pipeline.writing import Writer
 
