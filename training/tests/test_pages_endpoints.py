@@ -82,7 +82,7 @@ def test_a_key_is_read_with_the_secret_of_this_installation_alone(settings: Any)
     kept = secrecy.encrypt(KEY)
     assert kept != secrecy.encrypt(KEY)
     assert secrecy.decrypt(kept) == KEY
-    broken = [kept[:-3] + "AA=", kept[:10], "", "v1.é", kept.replace("v1.", "v1.A")]
+    broken = [kept[:-3] + "AA=", kept[:10], "", "é", "A" + kept]
     for changed in broken:
         with pytest.raises(secrecy.SecretLost):
             secrecy.decrypt(changed)
