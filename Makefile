@@ -18,7 +18,7 @@ MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
 # More processes than cores: they wait for browsers and workers. Whoever is done takes over what
 # another has not begun.
-SPREAD := -n 3 --dist worksteal
+SPREAD := -n 4 --dist worksteal
 
 .PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:

@@ -96,8 +96,8 @@ def make_long_ranking(project: Project) -> Item:
 
 
 def point_in(element: Locator, height: float = 0.5) -> tuple[float, float]:
-    box = element.bounding_box()
-    assert box is not None
+    # Asked of the page itself: while a window turns, the driver knows of no box for a moment.
+    box = element.evaluate("element => element.getBoundingClientRect().toJSON()")
     return box["x"] + min(40, box["width"] / 2), box["y"] + box["height"] * height
 
 
