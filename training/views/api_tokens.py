@@ -12,8 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from training import access, services
+from training.forms.tokens import ApiTokenForm
 from training.models import ApiToken
-from training.token_form import ApiTokenForm
 
 if TYPE_CHECKING:
     from training.views.shared import AuthenticatedRequest

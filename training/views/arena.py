@@ -25,7 +25,7 @@ from annotations import access as collecting_access
 from annotations import services as collecting
 from annotations.keys import bindings_for
 from training import access, selectors, services
-from training.arena_forms import ArenaForm
+from training.forms.arena import ArenaForm
 from training.models import Checkpoint
 from training.services.arena import Beat, Ended, News, Pieces, Place, Problem
 from training.views.shared import attempt, show_page

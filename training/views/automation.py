@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from training import access, services
-from training.automation_form import AutomationForm
+from training.forms.automation import AutomationForm
 from training.views.shared import attempt
 
 if TYPE_CHECKING:

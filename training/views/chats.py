@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from training import access, selectors, services
-from training.chat_forms import ChatForm, settings_of, settings_to_begin_with
+from training.forms.chats import ChatForm, settings_of, settings_to_begin_with
 from training.models import Chat
 from training.views.shared import attempt, show_page
 

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from training import access, services
-from training.endpoint_forms import EndpointForm
+from training.forms.endpoints import EndpointForm
 from training.models import Endpoint
 from training.views.shared import (
     RUN_SECONDS,

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from training import access, selectors, services
-from training.gate_form import GateForm
+from training.forms.gates import GateForm
 from training.views.shared import show_page
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_POST, require_safe
 
 from training import access, selectors, services
-from training.automation_form import AutomationForm
 from training.drivers import driver_of
+from training.forms.automation import AutomationForm
 from training.round_charts import Column, Span, rounds_chart
 from training.views.shared import (
     LIST_SECONDS,

@@ -10,8 +10,8 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from training import access, selectors, services, suite_table
+from training.forms.suites import SuiteForm
 from training.models import Checkpoint, Stage
-from training.suite_form import SuiteForm
 from training.views.shared import show_page
 
 if TYPE_CHECKING:

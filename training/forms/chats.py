@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from training import selectors
-from training.forms import PlainForm
+from training.forms.plain import PlainForm
 from training.models import Chat, Checkpoint
 from training.services.chats import Choice
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from django import forms
 
-from training.forms import PlainForm
+from training.forms.plain import PlainForm
 from training.models import Automation
 from training.services.automation import MOST
 

@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 
 from training import selectors
-from training.forms import MOST_PROMPTS, ConfigForm
+from training.forms.configs import ConfigForm
+from training.forms.plain import MOST_PROMPTS
 from training.models import Checkpoint, Stage
 
 PROMPTS = 64

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from django import forms
 
-from training.forms import PlainForm
+from training.forms.plain import PlainForm
 from training.models import Gate
 from training.services.gates import MOST
 

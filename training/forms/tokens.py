@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from training import access
-from training.forms import PlainForm
+from training.forms.plain import PlainForm
 
 if TYPE_CHECKING:
     from annotations.models import User

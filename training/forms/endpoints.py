@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from training.forms import PlainForm
+from training.forms.plain import PlainForm
 from training.models import Endpoint
 from training.services.endpoints import (
     LONGEST_KEY,
