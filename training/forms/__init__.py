@@ -8,6 +8,7 @@ from training.forms.checkpoints import (
     PromotionForm,
 )
 from training.forms.configs import (
+    MAIN_FIELDS,
     SNAPSHOT_CONTENT,
     TRAINED_STAGES,
     ConfigForm,
@@ -21,6 +22,7 @@ from training.forms.runs import RunForm, posted, run_defaults
 from training.forms.snapshots import FreezeForm, total_rows
 
 __all__ = [
+    "MAIN_FIELDS",
     "MAX_REASON_CHARS",
     "MOST_PROMPTS",
     "SNAPSHOT_CONTENT",
