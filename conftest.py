@@ -28,6 +28,8 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("unhurried")
 
+pytest_plugins = ["training.tests.forked"]
+
 PASSWORD = "haiku-demo"
 
 

@@ -21,7 +21,11 @@ from training.driver import drive_rounds
 from training.models import Checkpoint, Run
 from training.simulation import SimulatedAnnotator
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("forked_children"),
+]
 
 PROMPTS = "\n".join(f"Write a haiku about thing number {i}." for i in range(60))
 

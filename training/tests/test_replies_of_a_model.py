@@ -23,7 +23,11 @@ from training import replies, tasks
 from training.models import Checkpoint, Promotion
 from training.pipeline.checkpoints import seal
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("forked_children"),
+]
 
 State = Turn.State
 

@@ -30,6 +30,7 @@ from training.pipeline.config import (
 )
 from training.pipeline.errors import RunStopped
 from training.pipeline.jobs import Job
+from training.tests.forked import ForkedChild
 from training.tests.pipeline.conftest import run_job
 
 MakeJob = Callable[..., Job]
@@ -126,11 +127,13 @@ def test_it_ignores_a_torn_resume_point(
     assert min(steps(events)) == 0
 
 
-def start_child(job: Job, folder: Path) -> subprocess.Popen[str]:
+def start_child(
+    job: Job, folder: Path, popen: type[subprocess.Popen[str]] = ForkedChild
+) -> subprocess.Popen[str]:
     path = folder / "job.json"
     path.write_text(json.dumps(job.to_dict()))
     with (folder / "log.txt").open("w") as log:
-        return subprocess.Popen(
+        return popen(
             [sys.executable, "-m", "training.pipeline", str(path)],
             stdout=subprocess.PIPE, stderr=log, text=True, cwd=Path(__file__).parents[3],
         )  # fmt: skip
@@ -158,7 +161,7 @@ def test_it_stops_within_seconds_of_a_request_and_its_log_is_free_of_library_tal
 ) -> None:
     # A reward model says most: it loads what sft loads, and a head that nobody has trained.
     job = make_job(tmp_path, RewardConfig(batch_size=4, epochs=100), "preferences")
-    child = start_child(job, tmp_path)
+    child = start_child(job, tmp_path, subprocess.Popen)
     wait_for_step(child, 2)
     child.send_signal(signal.SIGTERM)
     asked = time.monotonic()
