@@ -131,13 +131,12 @@ def get_ticket_for(user: Person, ticket_id: int) -> Ticket:
 
 
 def get_guideline_version_for(user: Person, version_id: int) -> GuidelineVersion:
-    """Return a published guideline version to any member, a draft to owners alone."""
+    """Return a published version of the guidelines to any member."""
     try:
-        version = GuidelineVersion.objects.select_related("project").get(id=version_id)
+        version = GuidelineVersion.objects.select_related("project", "general").get(id=version_id)
     except GuidelineVersion.DoesNotExist:
         raise Http404("There are no such guidelines.") from None
-    roles = () if version.published_at else (Role.OWNER,)
-    get_project_for(user, version.project_id, *roles)
+    get_project_for(user, version.project_id)
     return version
 
 

@@ -7,6 +7,7 @@ from django.urls import path
 from annotations.views import (
     accounts,
     converse,
+    guideline_editor,
     guidelines,
     history,
     own_prompt,
@@ -41,8 +42,18 @@ urlpatterns = [
     ),
     path(
         "projects/<int:project_id>/guidelines/<str:kind>/edit/",
-        guidelines.edit_guideline,
+        guideline_editor.edit_guideline,
         name="edit_guideline",
+    ),
+    path(
+        "projects/<int:project_id>/guidelines/<str:kind>/draft/",
+        guideline_editor.save_draft,
+        name="guideline_draft",
+    ),
+    path(
+        "projects/<int:project_id>/guidelines/<str:kind>/compare/",
+        guidelines.compare_guidelines,
+        name="compare_guidelines",
     ),
     path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
     path("projects/<int:project_id>/prompts/own/", own_prompt.own_prompt, name="own_prompt"),

@@ -1,9 +1,9 @@
 """What people may send, checked before a service is called."""
 
 from annotations.forms.fields import VerbatimField
+from annotations.forms.guidelines import GuidelineForm, VersionsForm
 from annotations.forms.projects import (
     ConversationsForm,
-    GuidelineForm,
     MemberForm,
     MembershipChangeForm,
     PastePromptsForm,
@@ -60,6 +60,7 @@ __all__ = [
     "UploadForm",
     "UploadPromptsForm",
     "VerbatimField",
+    "VersionsForm",
     "part_name",
     "rows_changed",
     "rows_of",

@@ -9,7 +9,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
 
-from annotations.algorithms.text import MAX_GUIDELINE_BYTES
 from annotations.forms.fields import VerbatimField
 from annotations.models import Project, Role
 
@@ -254,16 +253,6 @@ class MembershipChangeForm(forms.Form):
         if cleaned.get("action") == "role" and not cleaned.get("role"):
             raise ValidationError("Choose a role.")
         return cleaned
-
-
-class GuidelineForm(forms.Form):
-    text = VerbatimField(
-        field="The text",
-        max_chars=MAX_GUIDELINE_BYTES,
-        widget=forms.Textarea(attrs={"class": "mono", "rows": 24, "spellcheck": "true"}),
-        label="Text, in Markdown",
-        error_messages={"required": "The guidelines are empty. Write what labellers should do."},
-    )
 
 
 class PastePromptsForm(forms.Form):

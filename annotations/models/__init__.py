@@ -22,8 +22,11 @@ from annotations.models.annotations import (
 )
 from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
+from annotations.models.guidelines import GuidelineDraft
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.projects import (
+    GENERAL,
+    GUIDELINE_PARTS,
     WRITTEN_KINDS,
     GuidelineAcknowledgement,
     GuidelineVersion,
@@ -39,6 +42,8 @@ from annotations.models.prompts import Completion, Message, Prompt, Split
 from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
 
 __all__ = [
+    "GENERAL",
+    "GUIDELINE_PARTS",
     "WRITTEN_KINDS",
     "Annotation",
     "Assembly",
@@ -53,6 +58,7 @@ __all__ = [
     "CorrectionDraft",
     "Demonstration",
     "GuidelineAcknowledgement",
+    "GuidelineDraft",
     "GuidelineVersion",
     "Item",
     "Kind",

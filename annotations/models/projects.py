@@ -7,6 +7,7 @@ from typing import TypedDict
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 
 class User(AbstractUser):
@@ -159,24 +160,36 @@ class Membership(models.Model):
         return f"{self.user} ({self.get_role_display()})"
 
 
-class GuidelineVersion(models.Model):
-    """The rules for one kind of work, in Markdown. Immutable once published.
+GENERAL = "general"
+"""The part of the guidelines that stands before that of every kind of work."""
 
-    The highest published version of a kind is in force. A row without `published_at` is the
-    one draft that a project may have per kind.
+GUIDELINE_PARTS = [(GENERAL, "Every kind of work"), *Kind.choices]
+
+
+class GuidelineVersion(models.Model):
+    """The rules for one kind of work, in Markdown, as they were published. Never changed.
+
+    The highest version of a kind is in force. What holds for every kind is a part of its own; a
+    new version of it makes a new version of every kind, so that one version says all that somebody
+    worked by.
     """
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="guideline_versions"
     )
-    kind = models.CharField(max_length=16, choices=Kind)
+    kind = models.CharField(max_length=16, choices=GUIDELINE_PARTS)
     version = models.PositiveIntegerField()
-    text = models.TextField()
+    text = models.TextField(blank=True)
+    """Of this kind alone."""
+    general = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    """The general part that stands before it."""
     html = models.TextField(editable=False)
-    """The text rendered and sanitised once, when it is saved."""
+    """Both parts rendered and sanitised once, when they are published."""
+    note = models.CharField(max_length=300, blank=True)
+    """What is new, in the words of whoever published it."""
     created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
-    published_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["kind", "-version"]
@@ -184,15 +197,16 @@ class GuidelineVersion(models.Model):
             models.UniqueConstraint(
                 fields=["project", "kind", "version"], name="guideline_version_once"
             ),
-            models.UniqueConstraint(
-                fields=["project", "kind"],
-                condition=Q(published_at__isnull=True),
-                name="guideline_one_draft_per_kind",
-            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} v{self.version}"
+
+    @property
+    def full_text(self) -> str:
+        """Return the general part and that of the kind, as they are read."""
+        parts = [self.general.text if self.general else "", self.text]
+        return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
 class GuidelineAcknowledgement(models.Model):

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from annotations import markdown
 from annotations.algorithms.text import unix_newlines
 from annotations.models import (
     Assignment,
     GuidelineAcknowledgement,
+    GuidelineDraft,
     GuidelineVersion,
     Project,
     User,
 )
 
+MOST_NOTES = 10
+"""What somebody who was away for so many versions is told of each."""
+
 
 def guideline_in_force(project: Project, kind: str) -> GuidelineVersion | None:
-    """Return the highest published version of the guidelines for a kind of work."""
-    published = project.guideline_versions.filter(kind=kind, published_at__isnull=False)
-    return published.order_by("-version").first()
+    """Return the highest version of the guidelines for a kind of work."""
+    return project.guideline_versions.filter(kind=kind).order_by("-version").first()
 
 
-def guideline_draft(project: Project, kind: str) -> GuidelineVersion | None:
-    """Return the one unpublished draft of the guidelines for a kind of work."""
-    return project.guideline_versions.filter(kind=kind, published_at__isnull=True).first()
+def guidelines_in_force(project: Project) -> dict[str, GuidelineVersion]:
+    """Return the versions in force, by the kind of work."""
+    newest = project.guideline_versions.filter(
+        version=Subquery(
+            GuidelineVersion.objects.filter(project=OuterRef("project"), kind=OuterRef("kind"))
+            .order_by("-version")
+            .values("version")[:1]
+        )
+    )
+    return {version.kind: version for version in newest}
+
+
+def guideline_version(project: Project, kind: str, number: int) -> GuidelineVersion | None:
+    """Return a version by its number."""
+    versions = project.guideline_versions.select_related("created_by", "general")
+    return versions.filter(kind=kind, version=number).first()
+
+
+def guideline_draft(project: Project, kind: str, user: User) -> GuidelineDraft | None:
+    """Return a person's own draft of the guidelines for a kind of work."""
+    return project.guideline_drafts.filter(kind=kind, author=user).first()
+
+
+def guideline_drafts_of_others(project: Project, kind: str, user: User) -> list[GuidelineDraft]:
+    """Return what others write at the moment, the newest first."""
+    drafts = project.guideline_drafts.filter(kind=kind).exclude(author=user)
+    return list(drafts.select_related("author").order_by("-saved_at"))
 
 
 def guideline_preview(text: str) -> str:
@@ -34,8 +61,8 @@ def guideline_preview(text: str) -> str:
 def guideline_history(project: Project, kind: str) -> QuerySet[GuidelineVersion]:
     """Return the published versions, newest first, each with its author and its annotations."""
     return (
-        project.guideline_versions.filter(kind=kind, published_at__isnull=False)
-        .select_related("created_by")
+        project.guideline_versions.filter(kind=kind)
+        .select_related("created_by", "general")
         .annotate(annotation_count=Count("annotations"))
         .order_by("-version")
     )
@@ -58,7 +85,23 @@ def known_guideline(user: User, version: GuidelineVersion) -> GuidelineVersion |
         project_id=version.project_id,
         kind=version.kind,
         version__lte=version.version,
-        published_at__isnull=False,
     )
-    newest = published.order_by("-version").first()
+    newest = published.select_related("general").order_by("-version").first()
     return None if newest == version else newest
+
+
+def notes_since(known: GuidelineVersion | None, version: GuidelineVersion) -> list[str]:
+    """Return what publishers said is new in the versions after the one known, the newest first."""
+    versions = GuidelineVersion.objects.filter(
+        project_id=version.project_id,
+        kind=version.kind,
+        version__gt=known.version if known else version.version,
+        version__lte=version.version,
+    )
+    notes = versions.exclude(note="").order_by("-version").values_list("note", flat=True)
+    return list(notes[:MOST_NOTES])
+
+
+def guideline_drafts_by(project: Project, user: User) -> dict[str, GuidelineDraft]:
+    """Return a person's own drafts, by the kind of work."""
+    return {draft.kind: draft for draft in project.guideline_drafts.filter(author=user)}

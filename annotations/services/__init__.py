@@ -36,16 +36,21 @@ from annotations.services.conversations import (
     report_turn_progress,
 )
 from annotations.services.gold import GOLD_KINDS, make_gold
+from annotations.services.guidelines import (
+    GuidelineConflict,
+    SavedGuideline,
+    discard_guideline_draft,
+    publish_guideline,
+    save_guideline_draft,
+)
 from annotations.services.people import change_keys, reset_keys
 from annotations.services.preferences import ImportedVotes, import_preferences
 from annotations.services.projects import (
     add_member,
     create_project,
     pause_member,
-    publish_guideline,
     remove_member,
     resume_member,
-    save_guideline_draft,
     set_role,
     update_project,
 )
@@ -101,10 +106,12 @@ __all__ = [
     "MAX_TURNS",
     "AddedItems",
     "Answer",
+    "GuidelineConflict",
     "ImportedPrompts",
     "ImportedVotes",
     "Reply",
     "SavedDraft",
+    "SavedGuideline",
     "ServiceError",
     "WaitingTurn",
     "Written",
@@ -124,6 +131,7 @@ __all__ = [
     "claim_waiting_turns",
     "create_project",
     "discard_correction",
+    "discard_guideline_draft",
     "dismiss",
     "fail_battle",
     "fail_turn",

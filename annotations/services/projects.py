@@ -1,16 +1,14 @@
-"""Projects, their members and their guidelines."""
+"""Projects and their members."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
-from django.utils import timezone
 
-from annotations import markdown, queue
-from annotations.algorithms.text import TextError, unix_newlines
-from annotations.models import GuidelineVersion, Kind, Membership, Project, Role, User
+from annotations import queue
+from annotations.algorithms.text import unix_newlines
+from annotations.models import Membership, Project, Role, User
 from annotations.services.rules import MAX_OVERLAP, ServiceError, check, lock
 
 MAX_LEASE_MINUTES = 24 * 60
@@ -117,37 +115,6 @@ def remove_member(membership: Membership) -> None:
     membership.delete()
 
 
-@transaction.atomic
-def save_guideline_draft(project: Project, kind: str, text: str, user: User) -> GuidelineVersion:
-    """Keep a text as the one draft of the guidelines for a kind of work."""
-    text, html = _rendered(text)
-    lock(project)
-    drafts = project.guideline_versions.filter(kind=_kind(kind), published_at__isnull=True)
-    if draft := drafts.first():
-        draft.text, draft.html, draft.created_by = text, html, user
-        draft.save(update_fields=["text", "html", "created_by"])
-        return draft
-    return GuidelineVersion.objects.create(
-        project=project,
-        kind=kind,
-        version=_next_version(project, kind),
-        text=text,
-        html=html,
-        created_by=user,
-    )
-
-
-@transaction.atomic
-def publish_guideline(project: Project, kind: str, text: str, user: User) -> GuidelineVersion:
-    """Put a text in force as a new version. Versions never change again; the draft becomes it."""
-    if not text.strip():
-        raise ServiceError("The guidelines are empty. Write what people should look for.")
-    draft = save_guideline_draft(project, kind, text, user)
-    draft.published_at = timezone.now()
-    draft.save(update_fields=["published_at"])
-    return draft
-
-
 def _checked_settings(project: Project, changes: dict[str, Any]) -> dict[str, Any]:
     if unknown := changes.keys() - set(SETTINGS):
         raise ServiceError(f"There is no such setting: {', '.join(sorted(unknown))}.")
@@ -172,29 +139,10 @@ def _project_texts(name: str, description: str) -> tuple[str, str]:
     return name, check(unix_newlines(description.strip()), "The description", 300)
 
 
-def _rendered(text: str) -> tuple[str, str]:
-    text = unix_newlines(text)
-    try:
-        return text, markdown.render(text)
-    except TextError as error:
-        raise ServiceError(str(error)) from None
-
-
 def _role(role: str) -> str:
     if role not in Role.values:
         raise ServiceError(f"Choose a role: {', '.join(Role.values)}.")
     return role
-
-
-def _kind(kind: str) -> str:
-    if kind not in Kind.values:
-        raise ServiceError(f"Choose a kind of work: {', '.join(Kind.values)}.")
-    return kind
-
-
-def _next_version(project: Project, kind: str) -> int:
-    of_kind = project.guideline_versions.filter(kind=kind)
-    return (of_kind.aggregate(Max("version"))["version__max"] or 0) + 1
 
 
 def _keep_an_owner(membership: Membership) -> None:

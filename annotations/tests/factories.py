@@ -158,9 +158,7 @@ def make_assignment(item: Item, annotator: User, **changes: Any) -> Assignment:
     values = {
         "fingerprint": item.fingerprint,
         "shown_order": sorted(item.completions.values_list("id", flat=True)),
-        "guideline_version": item.project.guideline_versions.filter(
-            kind=item.kind, published_at__isnull=False
-        )
+        "guideline_version": item.project.guideline_versions.filter(kind=item.kind)
         .order_by("-version")
         .first(),
         "leased_at": Now(),

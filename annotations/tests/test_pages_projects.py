@@ -13,7 +13,6 @@ from django.urls import reverse
 
 from annotations.models import (
     Annotation,
-    GuidelineVersion,
     Item,
     Kind,
     Membership,
@@ -56,16 +55,6 @@ def test_a_page_exists_for_those_who_may_see_it(
     client.force_login(User.objects.get(username=username))
     expected = 200 if username in MAY_READ[name] else 404
     assert client.get(url(name, project)).status_code == expected
-
-
-@pytest.mark.parametrize("username", CAST)
-def test_only_owners_write_guidelines(client: Client, project: Project, username: str) -> None:
-    client.force_login(User.objects.get(username=username))
-    page = url("edit_guideline", project, "comparison")
-    assert client.get(page).status_code == (200 if username == "alice" else 404)
-    client.post(page, {"text": "new", "publish": "1"})
-    published = GuidelineVersion.objects.filter(kind="comparison", version=2).exists()
-    assert published == (username == "alice")
 
 
 @pytest.mark.parametrize("name", ["home", "create_project"])
@@ -355,69 +344,6 @@ def test_an_unknown_person_or_change_is_refused(alices: Client, project: Project
     page = url("change_membership", project, bob.pk)
     for change in ({}, {"action": "explode"}, {"action": "role"}, {"action": "role", "role": "x"}):
         assert alices.post(page, change).status_code == 422
-
-
-def test_a_draft_is_seen_by_owners_alone_until_it_is_published(
-    client: Client, project: Project, alice: User, bob: User
-) -> None:
-    client.force_login(alice)
-    edit = url("edit_guideline", project, "comparison")
-    client.post(edit, {"text": "A *draft* text"})
-    assert "A *draft* text" in client.get(edit).text
-    client.force_login(bob)
-    read = url("guideline", project, "comparison")
-    assert "draft" not in client.get(read).text
-    client.force_login(alice)
-    client.post(edit, {"text": "Published **text**", "publish": "1"})
-    client.force_login(bob)
-    html = client.get(read).text
-    assert "Published <strong>text</strong>" in html
-    assert "How to do a comparison." in client.get(read, {"version": "1"}).text
-
-
-def test_guidelines_are_previewed_before_anything_is_kept(alices: Client, project: Project) -> None:
-    edit = url("edit_guideline", project, "comparison")
-    before = list(GuidelineVersion.objects.values())
-    response = alices.post(edit, {"text": "A **new**\r\ntext <script>x</script>", "preview": "1"})
-    assert response.status_code == 200
-    assert "A <strong>new</strong>\ntext &lt;script&gt;" in response.text
-    assert "not saved yet" in response.text
-    assert "A **new**\r\ntext &lt;script&gt;x&lt;/script&gt;</textarea>" in response.text
-    assert list(GuidelineVersion.objects.values()) == before
-    assert alices.post(edit, {"text": "zero\x00byte", "preview": "1"}).status_code == 422
-
-
-def test_guidelines_do_not_run_what_they_hold(alices: Client, project: Project) -> None:
-    text = "<script>alert(1)</script> [x](javascript:alert(1)) <img src=x onerror=alert(1)>"
-    edit = url("edit_guideline", project, "ranking")
-    alices.post(edit, {"text": text, "publish": "1"})
-    html = alices.get(url("guideline", project, "ranking")).text
-    assert "<script>alert" not in html
-    assert 'href="javascript' not in html
-    assert "<img" not in html
-
-
-def test_guidelines_that_cannot_be_kept_are_given_back(alices: Client, project: Project) -> None:
-    edit = url("edit_guideline", project, "ranking")
-    for text in ("  ", "zero\x00byte", "word " * 20_000):
-        response = alices.post(edit, {"text": text, "publish": "1"})
-        assert response.status_code == 422
-        assert 'class="error"' in response.text
-    assert "word word" in response.text
-    assert GuidelineVersion.objects.filter(kind="ranking").count() == 1
-
-
-@pytest.mark.parametrize("path", ["guidelines/nonsense/", "guidelines/nonsense/edit/"])
-def test_an_unknown_kind_of_guidelines_is_not_found(
-    alices: Client, project: Project, path: str
-) -> None:
-    assert alices.get(url("project", project) + path).status_code == 404
-
-
-@pytest.mark.parametrize("version", ["7", "x", "-1"])
-def test_an_unknown_version_is_not_found(alices: Client, project: Project, version: str) -> None:
-    page = url("guideline", project, "comparison")
-    assert alices.get(page, {"version": version}).status_code == 404
 
 
 def test_pasted_prompts_are_added_and_wait_to_be_answered(alices: Client, project: Project) -> None:

@@ -1,36 +1,59 @@
-"""Reading, writing and publishing what labellers go by."""
+"""Reading what labellers go by, and what changed from version to version."""
 
 from __future__ import annotations
 
-from django.contrib import messages
+from dataclasses import dataclass
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
-from annotations import access, selectors, services
-from annotations.algorithms.text import TextError
-from annotations.forms import GuidelineForm
-from annotations.models import GuidelineVersion, Kind, Project, Role
-from annotations.views.request import AuthenticatedRequest, SeeOther
+from annotations import access, selectors
+from annotations.algorithms.paragraphs import side_by_side
+from annotations.forms import VersionsForm
+from annotations.models import GENERAL, GUIDELINE_PARTS, GuidelineVersion
+from annotations.views.request import AuthenticatedRequest
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind of work that guidelines are for, or all of them."""
+
+    value: str
+    label: str
+
+    @property
+    def is_general(self) -> bool:
+        return self.value == GENERAL
+
+
+def part_of(kind: str) -> Part:
+    """Return the part of the guidelines that an address names, else raise Http404."""
+    labels = dict(GUIDELINE_PARTS)
+    if kind not in labels:
+        raise Http404("There is no such kind of work.")
+    return Part(kind, str(labels[kind]))
 
 
 @login_required
 @require_GET
 def guidelines(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
+    in_force = selectors.guidelines_in_force(project)
+    own_drafts = selectors.guideline_drafts_by(project, request.user)
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
         "kinds": [
             {
-                "kind": kind.value,
-                "label": kind.label,
-                "in_force": selectors.guideline_in_force(project, kind),
-                "draft": selectors.guideline_draft(project, kind),
+                "kind": kind,
+                "label": label,
+                "is_general": kind == GENERAL,
+                "in_force": in_force.get(kind),
+                "draft": own_drafts.get(kind),
             }
-            for kind in Kind
+            for kind, label in GUIDELINE_PARTS
         ],
     }
     return render(request, "annotations/guidelines.html", context)
@@ -40,12 +63,12 @@ def guidelines(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 @require_GET
 def guideline(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
-    kind = _known_kind(kind)
+    part = part_of(kind)
     versions = list(selectors.guideline_history(project, kind))
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
-        "kind": kind,
+        "kind": part,
         "versions": versions,
         "shown": _wanted(versions, request.GET.get("version", "")),
     }
@@ -53,55 +76,37 @@ def guideline(request: AuthenticatedRequest, project_id: int, kind: str) -> Http
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
-def edit_guideline(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpResponse:
-    project = access.get_project_for(request.user, project_id, Role.OWNER)
-    kind = _known_kind(kind)
-    draft, in_force = (
-        selectors.guideline_draft(project, kind),
-        selectors.guideline_in_force(project, kind),
-    )
-    begun_from = draft or in_force
-    form = GuidelineForm(
-        request.POST or None, initial={"text": begun_from.text if begun_from else ""}
-    )
-    preview = None
-    if form.is_valid():
-        text = form.cleaned_data["text"]
-        try:
-            if "preview" not in request.POST:
-                return _save(request, project, kind, text)
-            preview = selectors.guideline_preview(text)
-        except (services.ServiceError, TextError) as error:
-            form.add_error("text", str(error))
+@require_GET
+def compare_guidelines(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpResponse:
+    """Show two versions beside each other: by default the one in force and the one before."""
+    project = access.get_project_for(request.user, project_id)
+    part = part_of(kind)
+    versions = list(selectors.guideline_history(project, kind))
+    old, new = _two_of(versions, VersionsForm(request.GET) if request.GET else None)
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
-        "kind": kind,
-        "form": form,
-        "draft": draft,
-        "in_force": in_force,
-        "preview": preview,
+        "kind": part,
+        "versions": versions,
+        "old": old,
+        "new": new,
+        "rows": side_by_side(old.full_text, new.full_text),
     }
-    status = 422 if form.errors else 200
-    return render(request, "annotations/edit_guideline.html", context, status=status)
+    return render(request, "annotations/compare_guidelines.html", context)
 
 
-def _known_kind(kind: str) -> Kind:
-    """Return the kind that an address names, else raise Http404."""
-    if kind not in Kind.values:
-        raise Http404
-    return Kind(kind)
-
-
-def _save(request: AuthenticatedRequest, project: Project, kind: Kind, text: str) -> HttpResponse:
-    if "publish" not in request.POST:
-        services.save_guideline_draft(project, kind, text, request.user)
-        messages.success(request, "Draft saved. Labellers still see the version in force.")
-        return SeeOther(reverse("annotations:edit_guideline", args=[project.id, kind.value]))
-    version = services.publish_guideline(project, kind, text, request.user)
-    messages.success(request, f"Version {version.version} is in force from the next item on.")
-    return SeeOther(reverse("annotations:guideline", args=[project.id, kind.value]))
+def _two_of(
+    versions: list[GuidelineVersion], form: VersionsForm | None
+) -> tuple[GuidelineVersion, GuidelineVersion]:
+    if not versions or (form is not None and not form.is_valid()):
+        raise Http404("There are no such versions.")
+    if form is None:
+        return versions[min(1, len(versions) - 1)], versions[0]
+    by_number = {version.version: version for version in versions}
+    try:
+        return by_number[form.cleaned_data["old"]], by_number[form.cleaned_data["new"]]
+    except KeyError:
+        raise Http404("There are no such versions.") from None
 
 
 def _wanted(versions: list[GuidelineVersion], number: str) -> GuidelineVersion | None:

@@ -108,8 +108,6 @@ def make_gold(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
 def acknowledge(request: AuthenticatedRequest, version_id: int) -> HttpResponse:
     """Show what changed in the guidelines; work goes on once it was seen."""
     version = access.get_guideline_version_for(request.user, version_id)
-    if version.published_at is None:
-        raise Http404("Nobody works by a draft.")
     form = AcknowledgeForm(request.POST or request.GET)
     following = form.assignment_id()
     if request.method == "POST":
@@ -120,7 +118,8 @@ def acknowledge(request: AuthenticatedRequest, version_id: int) -> HttpResponse:
         "project": version.project,
         "version": version,
         "known": known,
-        "lines": changed_lines(word_diff(known.text, version.text)) if known else [],
+        "lines": changed_lines(word_diff(known.full_text, version.full_text)) if known else [],
+        "notes": selectors.notes_since(known, version),
         "following": following,
     }
     return render(request, "annotations/acknowledge.html", context)
