@@ -21,7 +21,7 @@ from training.pipeline.checkpoints import check_model_folder
 from training.pipeline.config import AnyConfig, ExportConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.external import KEY_VARIABLE
-from training.pipeline.jobs import ExternalSource, Job
+from training.pipeline.jobs import Cases, ExternalSource, Job
 
 
 def root() -> Path:
@@ -199,6 +199,7 @@ def _job(run: Run, data: Path | None) -> Job:
         card=run.request.get("card", ""),
         demonstrations_path=_demonstrations_file(run),
         data_path=None if data is None else str(data),
+        cases=_cases(run),
         provenance={
             "run": run.pk,
             "stage": run.stage,
@@ -312,21 +313,33 @@ def _demonstrations_file(run: Run) -> str | None:
 
 
 def _rows_file(run: Run, *, write: bool) -> Path | None:
-    """Return the rows that a run reads, if it reads any; `write` the prompts of a sample run."""
+    """Return the rows that a run reads, if it reads any; `write` the prompts that it answers."""
     if run.snapshot is not None:
         return snapshot_rows(run.snapshot)
     if run.stage == Stage.EXPORT:
         return None
-    return _prompts_file(run) if write else _prompts_path(run)
+    path = work_folder(run) / "prompts.jsonl"
+    if write:
+        _write_prompts(run, path, set(run.request.get("prompt_ids", [])))
+        if (cases := _cases(run)) is not None:
+            wanted = {case["prompt_id"] for case in run.request["cases"]}
+            _write_prompts(run, Path(cases.path), wanted)
+    return path
 
 
-def _prompts_path(run: Run) -> Path:
-    return work_folder(run) / "prompts.jsonl"
+def _cases(run: Run) -> Cases | None:
+    """Return the regression cases that a suite tries, beside the prompts that it measures on."""
+    if run.stage != Stage.SUITE or not run.request.get("cases"):
+        return None
+    return Cases(
+        path=str(work_folder(run) / "case_prompts.jsonl"),
+        answers=max(case["answers"] for case in run.request["cases"]),
+        max_new_tokens=run.request["case_tokens"],
+    )
 
 
-def _prompts_file(run: Run) -> Path:
-    """Write the prompts that a sample run answers, in the order of their ids."""
-    wanted = set(run.request.get("prompt_ids", []))
+def _write_prompts(run: Run, path: Path, wanted: set[int]) -> None:
+    """Write prompts that a run answers, in the order of their ids."""
     rows = sorted(
         (
             {**row, **_references(run, row["prompt_id"])}
@@ -337,11 +350,9 @@ def _prompts_file(run: Run) -> Path:
     )
     if not rows:
         raise PipelineError("None of the prompts to answer is there any more. Choose others.")
-    path = _prompts_path(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_synced(path.with_suffix(".tmp"), "".join(map(to_line, rows)))
     path.with_suffix(".tmp").rename(path)
-    return path
 
 
 def _references(run: Run, prompt_id: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from annotations import services as annotation_services
-from training import artifacts, lifecycle, recording, regressions
+from training import artifacts, lifecycle, recording, regressions, selectors
 from training.models import Checkpoint, Run, Stage
 from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
@@ -126,8 +126,10 @@ def _model_of(run: Run) -> Publish:
 
 
 def _results_of(run: Run) -> Publish:
-    """Return what records a run whose results are all that it leaves."""
-    return lambda: {}
+    """Return what records a suite: beside its results, the regression cases that it tried."""
+    if not run.request.get("cases"):
+        return lambda: {}
+    return _verdicts(run, _rows(artifacts.output_folder(run) / "cases.jsonl"))
 
 
 def _completions_of(run: Run) -> Publish:
@@ -151,13 +153,25 @@ def _completions_of(run: Run) -> Publish:
 
 def _regressions_of(run: Run) -> Publish:
     """Return what records whether the checkpoint passed the cases that the run tried."""
-    rows = _rows(artifacts.output_folder(run) / "completions.jsonl")
-    results = regressions.results_of(run.request["cases"], rows)
+    return _verdicts(run, _rows(artifacts.output_folder(run) / "completions.jsonl"))
+
+
+def _verdicts(run: Run, rows: list[dict[str, Any]]) -> Publish:
+    """Return what records who passed: the checkpoint, and its rival where one answered as well."""
+    own, of_rival = (
+        regressions.results_of(
+            run.request["cases"], [row for row in rows if row["source"] == source]
+        )
+        for source in ("policy", "rival")
+    )
+    rival = selectors.rival_of(run)
 
     def publish() -> dict[str, Any]:
-        regressions.record_results(run.parent, results, run)
-        passed = sum(result.passed for result in results)
-        return {"cases_passed": passed, "cases_failed": len(results) - passed}
+        if rival is not None:
+            regressions.record_results(rival, of_rival, run)
+        regressions.record_results(run.parent, own, run)
+        passed = sum(result.passed for result in own)
+        return {"cases_passed": passed, "cases_failed": len(own) - passed}
 
     return publish
 

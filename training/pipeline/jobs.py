@@ -34,6 +34,17 @@ class ExternalSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The regression cases that a suite tries beside its own prompts."""
+
+    path: str
+    """Their prompts, as JSONL, with the texts that a reward model holds answers against."""
+    answers: int
+    """Completions of each prompt."""
+    max_new_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One run as the child process sees it: a stage's config and where everything lies.
 
@@ -65,6 +76,8 @@ class Job:
     """Of sample for an evaluation: the server that answers as the second."""
     data_path: str | None = None
     """The snapshot's JSONL (of sample: the prompts)."""
+    cases: Cases | None = None
+    """Of suite: the regression cases that both are tried on."""
     demonstrations_path: str | None = None
     """Of reward: the snapshot of demonstrations whose mean score becomes 0."""
     card: str = ""
@@ -80,7 +93,9 @@ class Job:
             for name in ("external", "rival_external")
             if values.get(name)
         }
-        return cls(**{**values, **servers, "config": parse_config(config["stage"], config)})
+        cases = Cases(**values["cases"]) if values.get("cases") else None
+        parsed = parse_config(config["stage"], config)
+        return cls(**{**values, **servers, "cases": cases, "config": parsed})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

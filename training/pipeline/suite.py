@@ -5,6 +5,9 @@ is Schulman's k1 over whole completions, log π − log π_base on what π wrote
 they were drawn at temperature 1 from the whole distribution. One model is in memory at a time, so
 each reads what was written before it when its turn comes: child, parent, base, reward model. What
 is made of it all stands in `suite_report`.
+
+Where there are regression cases both answer those, too. Whether they pass is found where the cases
+are kept (`training.regressions`).
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data
 from training.pipeline.checkpoints import publish
-from training.pipeline.config import SuiteConfig
+from training.pipeline.config import SampleConfig, SuiteConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
@@ -32,6 +35,7 @@ from training.pipeline.loading import (
     trunk_of,
 )
 from training.pipeline.losses import token_log_probs
+from training.pipeline.references import add_scores
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import (
     pad_right,
@@ -40,6 +44,7 @@ from training.pipeline.rollouts import (
     sample,
     score_groups,
 )
+from training.pipeline.sample import answers as answered_by
 from training.pipeline.sample import load_merged
 from training.pipeline.suite_report import Answer, report
 
@@ -50,7 +55,10 @@ Batches = list[list[PromptRow]]
 
 
 def train(job: Job, config: SuiteConfig, reporter: Reporter) -> dict[str, Any]:
-    """Measure, publish all answers as answers.jsonl and return the report."""
+    """Measure, publish all answers as answers.jsonl and return the report.
+
+    The answers to regression cases are published as cases.jsonl.
+    """
     tokenizer = load_tokenizer(job.base_path)
     if job.reward_path is not None:
         check_reward_fits(tokenizer, job)
@@ -64,11 +72,14 @@ def train(job: Job, config: SuiteConfig, reporter: Reporter) -> dict[str, Any]:
     if job.reward_path is not None:
         _score(job, tokenizer, prompts, [*child, *parent], reporter)
     results = report(child, parent, checks=config.checks)
+    tried = _on_cases(job, config, reporter)
 
     def write(folder: Path) -> None:
         rows = [("child", one) for one in child] + [("parent", one) for one in parent]
         lines = "".join(json.dumps(_row(*row), ensure_ascii=False) + "\n" for row in rows)
         (folder / "answers.jsonl").write_text(lines, encoding="utf-8")
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in tried)
+        (folder / "cases.jsonl").write_text(lines, encoding="utf-8")
 
     manifest = {"config": config.to_dict(), "provenance": job.provenance, "results": results}
     publish(Path(job.output_dir), write, manifest)
@@ -219,6 +230,29 @@ def _score(
                 )
             one.score = score
         reporter.count(done, len(by_prompt), "prompt")
+
+
+def _on_cases(job: Job, config: SuiteConfig, reporter: Reporter) -> list[dict[str, Any]]:
+    """Return what both answer on the regression cases, scored if there is a reward model."""
+    if job.cases is None:
+        return []
+
+    def tell(done: int, total: int) -> None:
+        if reporter.should_stop():
+            raise RunStopped
+        reporter.count(done, total, "token")
+
+    prompts = data.read_rows(job.cases.path)
+    sampling = SampleConfig(
+        seed=config.seed,
+        completions_per_prompt=job.cases.answers,
+        max_new_tokens=job.cases.max_new_tokens,
+        batch_size=config.batch_size,
+    )
+    rows = answered_by(job, sampling, prompts, reporter, tell)
+    if job.reward_path is not None:
+        add_scores(job, prompts, rows, reporter)
+    return rows
 
 
 def _row(side: str, one: Answer) -> dict[str, Any]:

@@ -69,7 +69,7 @@ from training.selectors.regressions import (
 from training.selectors.rounds import FELL_THROUGH, judges_round, open_round
 from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
 from training.selectors.sources import Behind, Source, SourceRow, Uses, sources, uses_of_item
-from training.selectors.suites import latest_suite, rival_of, suites, suites_of
+from training.selectors.suites import latest_suite, rival_of, suites, suites_of, tried_cases
 from training.selectors.vote_log import vote_log
 
 __all__ = [
@@ -157,6 +157,7 @@ __all__ = [
     "suites",
     "suites_of",
     "ticket_way",
+    "tried_cases",
     "turns_of",
     "uses_of_item",
     "vote_log",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotations import exports
 from training import artifacts, selectors
-from training.models import Checkpoint, Stage
+from training.models import Checkpoint, Run, Stage
 from training.pipeline.config import AnyConfig
 from training.services.refusals import ServiceError, check_checkpoint, check_reward_model, parse
+
+if TYPE_CHECKING:
+    from annotations.models import Project
 
 LEAST_NEW_TOKENS, MOST_NEW_TOKENS = 48, 512
 CHARS_PER_TOKEN = 3
@@ -39,7 +42,7 @@ def prepare(checkpoint: Checkpoint) -> Trial:
             "There are no regression cases yet. A reported answer becomes one when it is rewritten."
         )
     scorer = _scorer(checkpoint) if any(case["kind"] == "reward" for case in cases) else None
-    tried = [case for case in cases if scorer is not None or case["kind"] != "reward"]
+    tried = _decidable(cases, scorer)
     if not tried:
         raise ServiceError(
             "All regression cases are decided by a reward model, and there is none of the base of "
@@ -56,6 +59,32 @@ def prepare(checkpoint: Checkpoint) -> Trial:
         "cases": tried,
     }
     return Trial(parse(Stage.SAMPLE, settings), scorer, request)
+
+
+def for_suite(project: Project, scorer: Checkpoint | None) -> dict[str, Any]:
+    """Return what a suite is asked for, so that it tries every case that it can decide."""
+    tried = _decidable(selectors.regression_cases(project), scorer)
+    return {"cases": tried, "case_tokens": _tokens(tried)} if tried else {}
+
+
+def is_seen_to(checkpoint: Checkpoint) -> bool:
+    """Return whether a checkpoint was tried on every case by its present check, or will be."""
+    under_way = checkpoint.runs_from.filter(state__in=(Run.State.QUEUED, Run.State.RUNNING))
+    coming = {
+        (case["case_id"], case["version"])
+        for request in under_way.values_list("request", flat=True)
+        for case in request.get("cases", [])
+    }
+    return all(
+        one.result is not None or (one.case["case_id"], one.case["version"]) in coming
+        for one in selectors.checked_cases(checkpoint)
+    )
+
+
+def _decidable(
+    cases: list[exports.RegressionRow], scorer: Checkpoint | None
+) -> list[exports.RegressionRow]:
+    return [case for case in cases if scorer is not None or case["kind"] != "reward"]
 
 
 def _scorer(checkpoint: Checkpoint) -> Checkpoint | None:

@@ -142,7 +142,7 @@ def start_evaluation(
 
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
     With `best_of` above 1 in the config both give the best of so many candidates. Where there are
-    regression cases the child is tried on them, too: the gate will ask.
+    regression cases that the child was not tried on, it is: the gate will ask.
     """
     held_out = _check_rivals(project, child, parent, split, limit, "evaluate")
     parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
@@ -187,6 +187,8 @@ def start_regressions(checkpoint: Checkpoint, *, started_by: User) -> Run:
 
 
 def _try_on_cases(child: Checkpoint, started_by: User) -> None:
+    if regressions.is_seen_to(child):
+        return
     with suppress(ServiceError):  # nothing can be tried; the gate and the page say why
         start_regressions(child, started_by=started_by)
 
@@ -221,7 +223,11 @@ def start_suite(
     config: dict[str, Any] | None = None,
     started_by: User,
 ) -> Run:
-    """Queue a run that measures a checkpoint beside another on held-out prompts, by itself."""
+    """Queue a run that measures a checkpoint beside another on held-out prompts, by itself.
+
+    Both are tried on the regression cases, too; on those that a reward model decides if there is
+    one here.
+    """
     run_config = parse(Stage.SUITE, config or {})
     held_out = _check_rivals(project, child, parent, split, limit, "measure")
     if reward_checkpoint is not None:
@@ -237,6 +243,7 @@ def start_suite(
             "purpose": "suite",
             "split": split,
             "rival_checkpoint_id": parent.pk,
+            **regressions.for_suite(project, reward_checkpoint),
         },
         started_by=started_by,
     )

@@ -22,6 +22,8 @@ from training.services import ServiceError
 from training.supervisor import Outcome
 from training.tests.factories import make_base, make_checkpoint, make_run, make_snapshot
 
+SIDE = {"value": 1.0, "low": 0.5, "high": 1.5}
+MEASURED = {"table": {"tokens": {"child": SIDE, "parent": SIDE, "difference": SIDE}}, "answers": 2}
 FROGS = {"kind": "pattern", "parameters": {"pattern": "frogs frogs"}}
 
 
@@ -48,6 +50,24 @@ def rewritten_ticket(project: Project, by: Checkpoint, bob: User, **check: Any) 
     assert assignment is not None
     collecting.submit_rewrite(assignment, "one frog")
     return Ticket.objects.get(id=ticket.pk)
+
+
+def measure(run: Run, child: str, parent: str) -> Run:
+    """Let a suite's child process answer every case with a text for each side, and end."""
+    attempt = lifecycle.claim(run.pk)
+    assert attempt is not None
+    folder = artifacts.output_folder(run)
+    folder.mkdir(parents=True)
+    rows = [
+        {"prompt_id": case["prompt_id"], "source": source, "text": text, "sampling": {}}
+        for case in run.request["cases"]
+        for source, text in (("policy", child), ("rival", parent))
+        for _ in range(case["answers"])
+    ]
+    (folder / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert outcomes.record(run, attempt, Outcome(ending="done", results={"prompts": 1}))
+    run.refresh_from_db()
+    return run
 
 
 def answer(run: Run, text: str, **more: Any) -> Run:
@@ -195,13 +215,61 @@ def test_a_run_on_cases_makes_no_work_and_is_in_no_round(
     assert Item.objects.count() == items
 
 
-def test_an_evaluation_tries_the_child_on_the_cases(
+def test_an_evaluation_tries_the_child_on_the_cases_unless_that_is_seen_to(
     project: Project, parent: Checkpoint, ticket: Ticket, eve: User
 ) -> None:
     make_prompt_in(project, "test")
     child = make_checkpoint(project, name="child", parent=parent)
-    services.start_evaluation(project, child=child, parent=parent, started_by=eve)
-    assert Run.objects.get(request__kind="regression").parent == child
+    for _ in range(2):
+        services.start_evaluation(project, child=child, parent=parent, started_by=eve)
+        assert Run.objects.get(request__kind="regression").parent == child
+    other = make_checkpoint(project, name="other", parent=parent)
+    services.start_suite(project, child=other, parent=parent, started_by=eve)
+    services.start_evaluation(project, child=other, parent=parent, started_by=eve)
+    assert not Run.objects.filter(parent=other, request__kind="regression").exists()
+
+
+def test_a_suite_tries_both_on_the_cases(
+    client: Client, project: Project, parent: Checkpoint, ticket: Ticket, eve: User
+) -> None:
+    """What it found counts at the gate as a run of the cases alone does; the newest counts."""
+    make_prompt_in(project, "test")
+    child, evaluation = child_of(parent, "child")
+    run = services.start_suite(project, child=child, parent=parent, started_by=eve)
+    cases = artifacts.job_for(run).cases
+    assert cases is not None
+    assert (cases.answers, cases.max_new_tokens) == (4, 48)
+    (prompt,) = map(json.loads, Path(cases.path).read_text().splitlines())
+    assert prompt["prompt_id"] == ticket.completion.prompt_id
+    assert prompt["prompt_id"] not in run.request["prompt_ids"]
+    measure(run, "frogs frogs", "one <b>pond</b>")
+    assert run.results == {"prompts": 1, "cases_passed": 0, "cases_failed": 1}
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.fixed_by) == ("fixed", parent)
+    assert "fails again: 4 of 4 answers fail" in selectors.gate_refusal(child, evaluation)
+    tried(child, "one pond", eve)
+    assert selectors.gate_refusal(child, evaluation) == ""
+    client.force_login(eve)
+    Run.objects.filter(id=run.pk).update(results=run.results | MEASURED)
+    page = client.get(reverse("training:suite", args=[run.pk])).text
+    assert page.count("frogs frogs</p>") == page.count("one &lt;b&gt;pond&lt;/b&gt;</p>") == 4
+    assert "0 of 1" in page
+    assert reverse("annotations:ticket", args=[ticket.pk]) in page
+
+
+def test_a_suite_without_a_reward_model_leaves_out_what_one_decides(
+    project: Project, parent: Checkpoint, bob: User, eve: User
+) -> None:
+    rewritten_ticket(project, parent, bob, kind="reward", parameters={"margin": 0.0})
+    make_prompt_in(project, "test")
+    child = make_checkpoint(project, name="child", parent=parent)
+    judge = make_checkpoint(project, kind="reward", name="judge")
+    for scorer, asked in ((None, 0), (judge, 1)):
+        run = services.start_suite(
+            project, child=child, parent=parent, reward_checkpoint=scorer, started_by=eve
+        )
+        assert len(run.request.get("cases", [])) == asked
+        assert (artifacts.job_for(run).cases is not None) == bool(asked)
 
 
 def test_a_rollback_closes_the_tickets_that_the_earlier_one_had_mastered(

@@ -65,6 +65,7 @@ def suite(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
         "rows": suite_table.rows(run.results),
         "wins": run.results.get("win_rate"),
         "moved": run.results.get("kl_to_parent"),
+        "cases": selectors.tried_cases(run),
         "examples": run.results.get("examples", []),
     }
     return show_page(request, run.project, "training/suite.html", context)

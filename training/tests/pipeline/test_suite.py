@@ -14,7 +14,7 @@ from peft import PeftModel
 from training.pipeline.config import SuiteConfig
 from training.pipeline.data import encode_prompt
 from training.pipeline.errors import PipelineError
-from training.pipeline.jobs import Job
+from training.pipeline.jobs import Cases, Job
 from training.pipeline.loading import load_base, load_tokenizer
 from training.pipeline.suite_report import Answer, report
 from training.tests.pipeline.conftest import run_job
@@ -42,10 +42,14 @@ def log_prob(job: Job, adapter: str | None, prompt: list[int], tokens: list[int]
     return float(of_each.gather(1, torch.tensor([tokens]).T).sum())
 
 
-def test_it_measures_a_checkpoint_beside_its_parent(
-    job: Job, sft_adapter: str, reward_adapter: str
+def test_it_measures_a_checkpoint_beside_its_parent_and_tries_the_cases(
+    job: Job, sft_adapter: str, reward_adapter: str, tmp_path: Path
 ) -> None:
-    job = replace(job, adapter_path=sft_adapter, reward_path=reward_adapter)
+    (prompt,) = prompt_rows()[:1]
+    prompt["references"] = {"7": ["frogs frogs", "one frog"]}
+    cases = Cases(path=write_rows(tmp_path / "cases.jsonl", [prompt]), answers=3, max_new_tokens=5)
+    job = replace(job, adapter_path=sft_adapter, reward_path=reward_adapter, cases=cases)
+    assert Job.from_dict(job.to_dict()) == job
     output, results, events = run_job(job)
     assert (results["prompts"], results["answers"]) == (5, 10)
     table = results["table"]
@@ -58,6 +62,12 @@ def test_it_measures_a_checkpoint_beside_its_parent(
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 20
     assert max(row["tokens"] for row in rows) <= 6
+    lines = Path(output, "cases.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["source"] for row in rows] == ["policy"] * 3 + ["rival"] * 3
+    assert {row["prompt_id"] for row in rows} == {prompt["prompt_id"]}
+    assert all(row["references"]["7"] == rows[0]["references"]["7"] for row in rows)
+    assert len({row["sampling"]["score"] for row in rows}) > 1
     last = [event for event in events if event["event"] == "progress"][-1]
     assert last["step"] == last["total_steps"]
 
