@@ -25,7 +25,7 @@ from django.utils import timezone
 from annotations.algorithms.haiku import score_haiku
 from annotations.models import Completion, Kind, Project, Prompt, Split, User
 from training import selectors, services
-from training.models import Automation, Checkpoint, Evaluation, Round, Run, Stage
+from training.models import Automation, Checkpoint, Evaluation, Run, Stage
 from training.simulation import SimulatedAnnotator
 
 FLIP = 0.2
@@ -49,6 +49,8 @@ class Settings:
     """Completions of each prompt (K)."""
     evaluation_pairs: int = 3
     """Blind pairs on each held-out prompt."""
+    suite_prompts: int = 64
+    """Held-out prompts on which the suite measures."""
     rounds: int = 1
     """How often it goes round; all but the first start and end by themselves."""
     sft: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     reward_model: dict[str, Any] = field(default_factory=dict)
+    suite: dict[str, str] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=dict)
     rubric: dict[str, float] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
@@ -104,11 +107,11 @@ class ClosedLoop:
         reward_model = self.train_reward_model(policy)
         child = self.train_policy(policy, reward_model)
         evaluation = self.evaluate(child, policy)
+        self.measure(child, policy, reward_model)
         self.decide(child, evaluation)
         self.go_on()
-        self.report.rounds = [
-            measure_round(one) for one in self.project.rounds.filter(ended_at__isnull=False)
-        ][::-1]
+        past = selectors.past_rounds(self.project)
+        self.report.rounds = [measure_round(one) for one in reversed(past)]
         self.report.seconds["total"] = round(time.monotonic() - started, 1)
         return self.report
 
@@ -210,6 +213,21 @@ class ClosedLoop:
         }
         self.compare_by_rubric(child, parent, evaluation)
         return evaluation
+
+    def measure(self, child: Checkpoint, parent: Checkpoint, reward_model: Checkpoint) -> None:
+        """The suite, by itself; rounds that go on by themselves run it as this one does."""
+        with self.step("suite"):
+            run = services.start_suite(
+                self.project,
+                child=child,
+                parent=parent,
+                reward_checkpoint=reward_model,
+                limit=self.settings.suite_prompts,
+                config={"seed": self.settings.seed, "checks": "haiku"},
+                started_by=self.engineer,
+            )
+            self.wait_for(run)
+        self.report.suite = selectors.suite_numbers(run.results)
 
     def compare_by_rubric(
         self, child: Checkpoint, parent: Checkpoint, evaluation: Evaluation
@@ -346,12 +364,14 @@ class ClosedLoop:
         self.report.seconds[name] = round(time.monotonic() - started, 1)
 
 
-def measure_round(done: Round) -> dict[str, Any]:
+def measure_round(past: selectors.PastRound) -> dict[str, Any]:
     """Return what an ended round cost and what came of it, read from its rows."""
+    done = past.round
     runs = {
         "sampling": done.sample_run,
         "reward model": done.reward_run,
         "policy": done.policy_run,
+        "suite": done.suite_run,
         "evaluation": done.evaluation.run if done.evaluation else None,
     }
     assert done.ended_at is not None  # only ended rounds are measured
@@ -369,6 +389,9 @@ def measure_round(done: Round) -> dict[str, Any]:
             "blind comparisons": _judgements(done.project, batches.get("evaluation")),
         },
         "reward_model": done.reward_run.results if done.reward_run else {},
+        "people_agree": asdict(past.people) if past.people else {},
+        "against_first": asdict(past.against_first) if past.against_first else {},
+        "suite": selectors.suite_numbers(done.suite_run.results) if done.suite_run else {},
         "kl": done.policy_run.results.get("kl") if done.policy_run else None,
         "rubric": _rubric(evaluation) if evaluation else {},
         "evaluation": asdict(selectors.evaluation_result(evaluation)) if evaluation else {},
@@ -411,20 +434,28 @@ def describe_rounds(rounds: list[dict[str, Any]]) -> list[str]:
         outcome = "promoted" if one["promoted"] else "kept back"
         counts = ", ".join(f"{count} {name}" for name, count in one["counts"].items())
         lines += [f"  {one['number']}  {how}, {outcome}; {counts}"]
+        people, first = one["people_agree"], one["against_first"]
+        ceiling = f" (two people agree {people['value']:.3f})" if people else ""
         parts = [
-            f"reward accuracy {reward['heldout_accuracy']:.3f}"
+            f"reward accuracy {reward['heldout_accuracy']:.3f}{ceiling}"
             if "heldout_accuracy" in reward
             else "",
             f"KL {one['kl']:.2f}" if one["kl"] is not None else "",
             f"rubric {rubric['before']:.2f} → {rubric['after']:.2f}" if rubric else "",
-            f"win rate {result['rate']:.3f} [{result['low']:.3f}, {result['high']:.3f}]"
-            if result
-            else "",
+            f"win rate {_interval(result)}" if result else "",
+            f"against the first {_interval(first, 'value')}" if first else "",
         ]
+        if one["suite"]:
+            found = ", ".join(f"{name} {value}" for name, value in one["suite"].items())
+            parts = [*parts, f"suite: {found}"]
         lines += [f"     {', '.join(part for part in parts if part)}"]
         seconds = ", ".join(f"{name} {value:.0f} s" for name, value in one["seconds"].items())
         lines += [f"     {seconds}"]
     return lines
+
+
+def _interval(found: dict[str, Any], name: str = "rate") -> str:
+    return f"{found[name]:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 def describe(report: Report) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ActName = Literal["open", "ask", "reward", "policy", "evaluate", "promote", "keep_back"]
+ActName = Literal["open", "ask", "reward", "policy", "evaluate", "measure", "promote", "keep_back"]
+Skippable = Literal["", "comparisons", "reward", "suite"]
+"""What a person may choose not to wait for."""
+WITHOUT_SUITE = "Go on without the suite"
 MOST_KEPT_BACK = 2
 """After so many rounds in a row without a promotion somebody has to look at why."""
 
@@ -15,6 +18,7 @@ WHAT: dict[ActName, str] = {
     "reward": "Freeze preferences and train a reward model",
     "policy": "Freeze and train a policy",
     "evaluate": "Start the blind evaluation",
+    "measure": "Start the evaluation suite",
     "promote": "Promote",
     "keep_back": "End the round without a promotion",
 }
@@ -36,6 +40,7 @@ class Waiting:
 
     reason: str
     skip: str = ""
+    skips: Skippable = ""
 
     def __str__(self) -> str:
         return self.reason
@@ -48,6 +53,7 @@ class NeedsPerson:
     reason: str
     can_retry: bool = False
     skip: str = ""
+    skips: Skippable = ""
 
     def __str__(self) -> str:
         return self.reason
@@ -87,12 +93,13 @@ class RoundState:
     wanted_comparisons: int | None = None
     """Enough to train on, whatever else still waits; None waits for the whole batch."""
     skipped: frozenset[str] = frozenset()
-    """Of `comparisons` and `reward`: what a person chose not to wait for."""
+    """Of Skippable: what a person chose not to wait for."""
     older_reward_model: str = ""
     needs_reward_model: bool = True
     reward: Job = Job()
     training: Job = Job()
     evaluation: Job = Job()
+    suite: Job = Job()
     pairs: int = 0
     judged: int = 0
     votes_are_in: bool = False
@@ -115,7 +122,10 @@ def next_act(state: RoundState) -> Act | Waiting | NeedsPerson:
     """
     found = _next(state)
     if isinstance(found, Act) and found.name == state.halted:
-        return NeedsPerson(f"{WHAT[found.name]}: {state.halted_because}", can_retry=True)
+        words = f"{WHAT[found.name]}: {state.halted_because}"
+        if found.name == "measure":
+            return NeedsPerson(words, can_retry=True, skip=WITHOUT_SUITE, skips="suite")
+        return NeedsPerson(words, can_retry=True)
     return found
 
 
@@ -177,6 +187,7 @@ def _collect(state: RoundState) -> Act | Waiting | NeedsPerson | None:
         f"Waits for people: {state.answered} of {state.items} items are answered, "
         f"{state.new_comparisons} new judgements are in.{until}",
         skip="Train on what is in" if state.answered else "",
+        skips="comparisons",
     )
 
 
@@ -184,23 +195,35 @@ def _learn(state: RoundState) -> Act | Waiting | NeedsPerson | None:
     skips = "reward" in state.skipped or not state.needs_reward_model
     if not skips and state.training.state == "missing" and state.reward.state != "done":
         older = state.older_reward_model
-        return _run(state.reward, "reward", f"Go on with {older}" if older else "")
+        skip = f"Go on with {older}" if older else ""
+        return _run(state.reward, "reward", skip, "reward")
     if state.training.state != "done":
         return _run(state.training, "policy")
+    if state.evaluation.state == "missing":
+        return Act("evaluate")
+    if state.suite.state == "missing" and "suite" not in state.skipped:
+        return Act("measure")  # while people compare; they need not wait for it
     return None if state.evaluation.state == "done" else _run(state.evaluation, "evaluate")
 
 
-def _run(job: Job, act: ActName, skip: str = "") -> Act | Waiting | NeedsPerson:
+def _run(
+    job: Job, act: ActName, skip: str = "", skips: Skippable = ""
+) -> Act | Waiting | NeedsPerson:
     """Return what follows from a run that is not done: start it, wait, or ask a person."""
     match job.state:
         case "missing":
             return Act(act)
         case "failed":
-            return NeedsPerson(f"{job.name}: {job.reason}", can_retry=True, skip=skip)
+            return NeedsPerson(f"{job.name}: {job.reason}", can_retry=True, skip=skip, skips=skips)
     return Waiting(f"Waits for {job.name}.")
 
 
 def _decide(state: RoundState) -> Act | Waiting | NeedsPerson:
+    """The gate is read when the suite is done, and when it is open or all votes are in."""
+    is_measured = state.suite.state == "done" or "suite" in state.skipped
+    may_be_read = not state.refusal or state.votes_are_in
+    if not is_measured and (may_be_read or state.suite.state == "failed"):
+        return _run(state.suite, "measure", WITHOUT_SUITE, "suite")
     if not state.refusal:
         if state.promotes:
             return Act("promote")

@@ -21,6 +21,8 @@ class Round(models.Model):
     sample_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
     reward_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
     policy_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
+    suite_run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
+    """The suite that measured what the round made beside the round's policy."""
     evaluation = models.ForeignKey(
         "training.Evaluation", on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -34,7 +36,7 @@ class Round(models.Model):
     )
     """In whose name the round goes on by itself; nobody's where it is driven by hand."""
     skipped: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
-    """What a person chose not to wait for: `comparisons`, `reward`."""
+    """What a person chose not to wait for: `comparisons`, `reward`, `suite`."""
     halted_act = models.CharField(max_length=12, blank=True)
     """What was refused when the round tried it by itself; it is not tried again unasked."""
     halted_because = models.TextField(blank=True)

@@ -54,7 +54,14 @@ from training.selectors.gate import (
     gate_of,
     gate_refusal,
 )
-from training.selectors.loop import TITLES, NextAction, Step, StepName, loop_status
+from training.selectors.loop import (
+    TITLES,
+    NextAction,
+    Step,
+    StepName,
+    loop_status,
+    suite_numbers,
+)
 from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.past_rounds import PastRound, Share, past_rounds
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
@@ -154,6 +161,7 @@ __all__ = [
     "run_curves",
     "run_progress",
     "sources",
+    "suite_numbers",
     "suites",
     "suites_of",
     "ticket_way",

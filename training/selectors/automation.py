@@ -125,6 +125,7 @@ def _learning(project: Project, opened: Round) -> dict[str, Any]:
         "older_reward_model": str(older or ""),
         "reward": _job(opened.reward_run),
         "training": _job(training),
+        "suite": _job(opened.suite_run),
     }
 
 

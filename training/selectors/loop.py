@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from annotations.algorithms.winrate import WinRate
+from training import suite_table
 from training.models import Checkpoint, DatasetSnapshot, Round, Run, Stage
 from training.selectors.checkpoints import promoted_checkpoint
 from training.selectors.evaluations import (
@@ -37,7 +39,9 @@ class NextAction:
     query: dict[str, str] = field(default_factory=dict)
 
 
-StepName = Literal["start", "prompts", "comparisons", "reward", "policy", "evaluation", "promotion"]
+StepName = Literal[
+    "start", "prompts", "comparisons", "reward", "policy", "suite", "evaluation", "promotion"
+]
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ TITLES: dict[StepName, str] = {
     "comparisons": "Comparisons",
     "reward": "Reward model",
     "policy": "Policy",
+    "suite": "Suite",
     "evaluation": "Evaluation",
     "promotion": "Promotion",
 }
@@ -89,10 +94,10 @@ def loop_status(project: Project, user: User) -> list[Step]:
         step = Step("prompts", TITLES["prompts"], "current", {}, action, _last_decision(project))
         return [started, step, *_waiting("comparisons")]
     steps = [started]
-    for build in (_prompts, _comparisons, _reward, _policy, _evaluation, _promotion):
+    for build in (_prompts, _comparisons, _reward, _policy, _suite, _evaluation, _promotion):
         step = build(project, opened)
         steps.append(step)
-        if step.state != "done":
+        if step.state != "done" and step.name != "suite":  # beside it people compare
             break
     following = len(steps)
     return [*steps, *(Step(name, TITLES[name], "waiting") for name in list(TITLES)[following:])]
@@ -196,10 +201,49 @@ def _policy(project: Project, opened: Round) -> Step:
     return _run_step("policy", run, numbers, action, "PPO improves the policy on that reward.")
 
 
-def _evaluation(project: Project, opened: Round) -> Step:
+def _suite(project: Project, opened: Round) -> Step:
+    """Return the suite. A round that is driven by hand does not wait for it."""
+    child = _child(opened)
+    if "suite" in opened.skipped:
+        note = "Skipped: the gate is read without it."
+        return Step("suite", TITLES["suite"], "done", note=note, run=opened.suite_run)
+    action = NextAction("training:suites", (child.pk,), "Run the suite")
+    note = f"{child} is measured beside {opened.policy}, by itself, and tried on regression cases."
+    if opened.suite_run is None:
+        return Step("suite", TITLES["suite"], "waiting", {}, action, note)
+    numbers = suite_numbers(opened.suite_run.results)
+    return _run_step("suite", opened.suite_run, dict(numbers), action, note)
+
+
+def suite_numbers(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a suite says first: reward, KL, and the regression cases.
+
+    >>> suite_numbers({"cases_passed": 2, "cases_failed": 1})
+    {'Regression cases passed': '2 of 3'}
+    """
+    rows = {row.label: row for row in suite_table.rows(results)}
+    numbers = {}
+    if reward := rows.get("Reward"):
+        numbers["Reward"] = f"{reward.difference}, {reward.interval}"
+    if wins := results.get("win_rate"):
+        numbers["Win rate by the reward model"] = share(wins["rate"])
+    if kl := rows.get("KL to the base"):
+        numbers["KL to the base"] = kl.child
+    if "cases_passed" in results:
+        tried = results["cases_passed"] + results["cases_failed"]
+        numbers["Regression cases passed"] = f"{results['cases_passed']} of {tried}"
+    return numbers
+
+
+def _child(opened: Round) -> Checkpoint:
     assert opened.policy_run is not None
     child = Checkpoint.objects.filter(run=opened.policy_run).first()
     assert child is not None  # written in the transaction in which the run succeeded
+    return child
+
+
+def _evaluation(project: Project, opened: Round) -> Step:
+    child = _child(opened)
     action = NextAction("training:checkpoint", (child.pk,), f"Compare with {opened.policy}")
     note = f"{child} answers held-out prompts against {opened.policy}, blind."
     evaluation = opened.evaluation

@@ -47,9 +47,9 @@ class PastRound:
 
 def past_rounds(project: Project) -> list[PastRound]:
     """Return the ended rounds of a project, newest first."""
-    related = ("policy", "sample_run", "reward_run", "policy_run__checkpoint", "promotion")
+    runs = ("sample_run", "reward_run", "policy_run__checkpoint", "suite_run", "evaluation__run")
     ended = project.rounds.filter(ended_at__isnull=False)
-    rounds = ended.select_related(*related, "evaluation__run", "evaluation__project")
+    rounds = ended.select_related("policy", *runs, "evaluation__project", "promotion")
     against = win_rate_against_first(project) if rounds else []
     rates = {one.checkpoint.pk: Share(one.rate, one.low, one.high, one.n) for one in against}
     return [_measured(one, rates) for one in rounds]
@@ -59,7 +59,7 @@ def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
     found = one.reward_run.results if one.reward_run else {}
     evaluation = one.evaluation
     result = evaluation_result(evaluation) if evaluation else None
-    runs = (one.sample_run, one.reward_run, one.policy_run, evaluation.run if evaluation else None)
+    runs = (one.sample_run, one.reward_run, one.policy_run, one.suite_run)
     return PastRound(
         round=one,
         result=result if result and result.n else None,
@@ -75,7 +75,7 @@ def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
         people=_share(found.get("human_agreement") or {}),
         labels=_answers(one.project, one.sample_run.request["batch"]) if one.sample_run else 0,
         votes=_answers(one.project, evaluation.batch) if evaluation else 0,
-        seconds=sum(map(_seconds, runs)),
+        seconds=sum(map(_seconds, [*runs, evaluation.run if evaluation else None])),
     )
 
 

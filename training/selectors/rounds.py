@@ -20,9 +20,9 @@ def open_round(project: Project) -> Round | None:
     Its reward run is the newest that succeeded or may yet; one that failed or was cancelled counts
     only where there is no other.
     """
-    related = ("policy", "sample_run", "reward_run", "policy_run", "evaluation__run")
+    runs = ("sample_run", "reward_run", "policy_run", "suite_run", "evaluation__run")
     rounds = Round.objects.filter(project=project, ended_at=None)
-    opened = rounds.select_related(*related).first()
+    opened = rounds.select_related("policy", *runs).first()
     if opened and opened.reward_run and opened.reward_run.state in FELL_THROUGH:
         opened.reward_run = _earlier_reward_run(opened) or opened.reward_run
     return opened

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from training import selectors
-from training.models import Automation, Round, Run, Stage
+from training.models import Automation, Checkpoint, Round, Run, Stage
 from training.next_act import ActName
 from training.pipeline.presets import find_preset
 from training.services.checkpoints import promote_checkpoint
 from training.services.refusals import CONTENT_OF, SCORED
 from training.services.rounds import close_round, open_round
-from training.services.runs import request_completions, start_evaluation, start_run
+from training.services.runs import request_completions, start_evaluation, start_run, start_suite
 from training.services.snapshots import freeze_snapshot
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PROMPTS, COMPLETIONS = 100, 4
 """What the first round asks for, as the form on a checkpoint's page suggests it."""
+MEASURED = 64
+"""On how many prompts the first suite measures, as its form suggests."""
 
 
 def carry_out(act: ActName, automation: Automation, opened: Round | None, driver: User) -> None:
@@ -41,6 +43,8 @@ def carry_out(act: ActName, automation: Automation, opened: Round | None, driver
             _train(automation, opened, driver, stage, "policy_run")
         case "evaluate":
             _evaluate(opened, driver)
+        case "measure":
+            _measure(opened, driver)
         case "promote":
             assert opened.evaluation is not None  # what the gate was asked about
             promote_checkpoint(
@@ -83,22 +87,23 @@ def _train(automation: Automation, opened: Round, driver: User, stage: Stage, fi
         seed=seen.seed if seen else 0,
         filters=seen.filters if seen else None,
     )
-    reward = None
-    if stage in SCORED:
-        run = opened.reward_run
-        has_one = run is not None and run.state == Run.State.SUCCEEDED
-        reward = (
-            run.checkpoint if has_one and run else selectors.newest_reward_model(opened.project)
-        )
     start_run(
         opened.project,
         stage,
         _config(automation, stage, last),
         parent=opened.policy,
         snapshot=snapshot,
-        reward_checkpoint=reward,
+        reward_checkpoint=_reward_model(opened) if stage in SCORED else None,
         started_by=driver,
     )
+
+
+def _reward_model(opened: Round) -> Checkpoint | None:
+    """Return the reward model that the round trained, else the newest there is."""
+    run = opened.reward_run
+    if run is not None and run.state == Run.State.SUCCEEDED:
+        return run.checkpoint
+    return selectors.newest_reward_model(opened.project)
 
 
 def _evaluate(opened: Round, driver: User) -> None:
@@ -115,6 +120,24 @@ def _evaluate(opened: Round, driver: User) -> None:
         started_by=driver,
         config=config,
         reward_checkpoint=run.reward_checkpoint if run else None,
+        tries_cases=False,  # the suite does, which follows
+    )
+
+
+def _measure(opened: Round, driver: User) -> None:
+    """Start the suite as it was run last: in a round, else by whomever."""
+    assert opened.policy_run is not None  # it made what is measured
+    child = opened.policy_run.checkpoint
+    last = _last(opened, "suite_run") or selectors.suites_of(opened.project).first()
+    start_suite(
+        opened.project,
+        child=child,
+        parent=opened.policy,
+        reward_checkpoint=_reward_model(opened),
+        split=last.request.get("split", "test") if last else "test",
+        limit=len(last.request["prompt_ids"]) if last else MEASURED,
+        config=_moved_on(last.config) if last else {},
+        started_by=driver,
     )
 
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from training import selectors
 from training.models import Automation, Round
-from training.next_act import Act, ActName, NeedsPerson, Waiting
+from training.next_act import Act, ActName, NeedsPerson
 from training.services.acts import carry_out
 from training.services.refusals import ServiceError
 from training.services.rounds import open_round
@@ -77,7 +77,7 @@ def retry_stage(project: Project) -> None:
 
 
 def skip_stage(project: Project) -> None:
-    """Go on without what the open round waits for: the rest of its judgements, or a reward model.
+    """Go on without what the open round waits for: judgements, a reward model, or the suite.
 
     A policy and its evaluation have nothing to go on with; such a round is ended instead.
     """
@@ -86,8 +86,7 @@ def skip_stage(project: Project) -> None:
         raise ServiceError(
             "There is nothing to go on with here. Retry the stage, wait, or end the round."
         )
-    step = "comparisons" if isinstance(found, Waiting) else "reward"
-    skipped = sorted({*opened.skipped, step})
+    skipped = sorted({*opened.skipped, found.skips})
     _open_rounds(project).update(skipped=skipped, halted_act="", halted_because="")
 
 
@@ -153,6 +152,7 @@ def _failed(opened: Round) -> dict[str, None]:
         "sample_run": opened.sample_run,
         "reward_run": opened.reward_run,
         "policy_run": opened.policy_run,
+        "suite_run": opened.suite_run,
         "evaluation": opened.evaluation.run if opened.evaluation else None,
     }
     fell = selectors.FELL_THROUGH

@@ -26,6 +26,7 @@ ROUND_FIELDS = {
     Stage.GRPO: "policy_run",
     Stage.RLOO: "policy_run",
     Stage.REJECTION: "policy_run",
+    Stage.SUITE: "suite_run",
 }
 
 
@@ -73,7 +74,8 @@ def link_round(run: Run) -> None:
     training by the round's policy; the reward run learns from a snapshot that holds judgements of
     completions sampled in this round; the policy run starts from the round's policy. (A reward
     run that fails steps back behind an earlier one: `selectors.open_round`.) A policy run that
-    learns from the judgements themselves learns from some of this round's.
+    learns from the judgements themselves learns from some of this round's. A suite measures what
+    the policy run made beside the round's policy.
     """
     opened = selectors.open_round(run.project)
     field = ROUND_FIELDS.get(Stage(run.stage))
@@ -89,5 +91,10 @@ def link_round(run: Run) -> None:
         case Stage.DPO | Stage.KTO:
             assert run.snapshot is not None  # checked before it was queued
             belongs = belongs and selectors.judges_round(run.snapshot, opened)
+        case Stage.SUITE:
+            is_of_child = (
+                run.parent.run_id is not None and run.parent.run_id == opened.policy_run_id
+            )
+            belongs = is_of_child and run.request["rival_checkpoint_id"] == opened.policy_id
     if belongs:
         Round.objects.filter(id=opened.pk, ended_at=None).update(**{field: run})

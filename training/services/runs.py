@@ -137,12 +137,14 @@ def start_evaluation(
     started_by: User,
     config: dict[str, Any] | None = None,
     reward_checkpoint: Checkpoint | None = None,
+    tries_cases: bool = True,
 ) -> Evaluation:
     """Queue a run in which both checkpoints answer held-out prompts, for blind comparison.
 
     Each prompt gives `pairs_per_prompt` pairs; the win rate's interval takes them as one cluster.
     With `best_of` above 1 in the config both give the best of so many candidates. Where there are
-    regression cases that the child was not tried on, it is: the gate will ask.
+    regression cases that the child was not tried on, it is: the gate will ask. A round by itself
+    leaves that to the suite.
     """
     held_out = _check_rivals(project, child, parent, split, limit, "evaluate")
     parsed = parse("sample", {**(config or {}), "completions_per_prompt": pairs_per_prompt})
@@ -167,7 +169,8 @@ def start_evaluation(
     )
     made_in_round = Round.objects.filter(project=project, ended_at=None, policy=parent)
     made_in_round.filter(policy_run__checkpoint=child).update(evaluation=evaluation)
-    _try_on_cases(child, started_by)
+    if tries_cases:
+        _try_on_cases(child, started_by)
     return evaluation
 
 

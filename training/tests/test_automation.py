@@ -20,6 +20,7 @@ from training.pipeline.config import CONFIGS
 from training.services import ServiceError
 from training.tests.factories import make_checkpoint, make_run
 
+MEASURED = {"cases_passed": 2, "cases_failed": 1}
 PAGES = ("run_round", "drive_by_hand", "retry_stage", "skip_stage", "set_automation")
 
 
@@ -91,6 +92,9 @@ def drive_to_the_decision(project: Project, voter: User, *, won: int) -> Run:
     evaluation = opened(project).evaluation
     assert evaluation is not None
     compare(succeed(evaluation.run), voter, (child, trained.parent), won=won)
+    drive_rounds()
+    drive_rounds()  # whatever the votes say, the suite comes before the gate
+    succeed(opened(project).suite_run, **MEASURED)
     return evaluation.run
 
 
@@ -123,6 +127,9 @@ def test_one_button_drives_a_round_to_its_promotion(
     drive_rounds()
     ended = Round.objects.get(number=2)
     assert ended.promotion is not None
+    assert ended.suite_run is not None
+    assert ended.reward_run is not None
+    assert ended.suite_run.reward_checkpoint == ended.reward_run.checkpoint
     assert ended.promotion.promoted_by == eve
     assert "went on by itself" in ended.decision
     drive_rounds()
@@ -240,6 +247,46 @@ def test_a_failed_stage_is_retried_or_skipped_by_a_person(
     trained = opened(project).policy_run
     assert trained is not None
     assert trained.reward_checkpoint == older
+
+
+def test_a_suite_that_failed_is_retried_or_skipped_by_a_person(
+    client: Client, project: Project, policy: Checkpoint, eve: User, bob: User, few: Round
+) -> None:
+    reported = make_run(project, "suite", config={**CONFIGS["suite"]().to_dict(), "seed": 3})
+    Run.objects.filter(id=reported.pk).update(request={"prompt_ids": [1, 2], "split": "test"})
+    services.run_round(project, wanted_by=eve)
+    drive_to_the_decision(project, bob, won=1000)
+    suite = opened(project).suite_run
+    assert suite is not None
+    assert (suite.config["seed"], len(suite.request["prompt_ids"])) == (4, 2)
+    fail(suite)
+    drive_rounds()
+    assert "Out of memory" in Automation.objects.get().asks
+    client.force_login(eve)
+    page = client.get(reverse("training:loop", args=[project.pk])).text
+    assert "Go on without the suite" in page
+    assert "Retry this stage" in page
+    services.retry_stage(project)
+    drive_rounds()
+    again = opened(project).suite_run
+    assert again is not None
+    assert again != suite
+    fail(again)
+    services.skip_stage(project)
+    drive_rounds()
+    assert Round.objects.get(number=2).promotion is not None
+
+
+def test_the_loop_page_shows_the_suite_with_its_numbers(
+    client: Client, project: Project, policy: Checkpoint, eve: User, bob: User, few: Round
+) -> None:
+    services.run_round(project, wanted_by=eve)
+    drive_to_the_decision(project, bob, won=0)
+    client.force_login(eve)
+    page = client.get(reverse("training:loop", args=[project.pk])).text
+    assert "Regression cases passed" in page
+    assert "2 of 3" in page
+    assert "What it measured" in page
 
 
 def test_a_person_need_not_wait_for_the_rest(

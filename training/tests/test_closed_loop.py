@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from annotations.models import Kind, Project, User
 from annotations.tests.factories import make_completion, make_item, make_prompt
 from conftest import PASSWORD
-from training import services
+from training import selectors, services
 from training.closed_loop import ClosedLoop, LoopFailed, Settings, describe_rounds, measure_round
 from training.driver import drive_rounds
 from training.models import Automation, Checkpoint, Round, Run, Stage
@@ -53,7 +53,11 @@ def work(project: Project) -> None:
 
 
 def carry_out(run: Run) -> None:
-    succeed(run, kl=1.5, heldout_accuracy=0.7)
+    if run.stage == Stage.SUITE:
+        succeed(run, cases_passed=1, cases_failed=0)
+        return
+    people = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 9}
+    succeed(run, kl=1.5, heldout_accuracy=0.7, human_agreement=people)
     if run.stage == Stage.SAMPLE:
         rival = Checkpoint.objects.get(id=run.request.get("rival_checkpoint_id", run.parent_id))
         for prompt in run.project.prompts.filter(id__in=run.request["prompt_ids"]):
@@ -76,18 +80,22 @@ def carry_out(run: Run) -> None:
 def test_a_second_round_begins_and_ends_by_itself(loop: ClosedLoop) -> None:
     loop.go_on()
     done = Round.objects.get(number=2)
-    found = measure_round(done)
+    found = measure_round(selectors.past_rounds(loop.project)[0])
     assert found["by_itself"]
     assert found["counts"]["judgements"] == 7
     assert found["counts"]["blind comparisons"] == 4
     assert found["kl"] == 1.5
     assert found["rubric"]["after"] > found["rubric"]["before"]
     assert found["evaluation"]["n"] == found["counts"]["blind comparisons"]
-    assert set(found["seconds"]) == {"sampling", "reward model", "policy", "evaluation", "total"}
+    stages = {"sampling", "reward model", "policy", "suite", "evaluation"}
+    assert set(found["seconds"]) == {*stages, "total"}
+    assert found["against_first"]["value"] > 0.5
+    assert found["suite"] == {"Regression cases passed": "1 of 1"}
     assert found["decision"] == done.decision
     text = "\n".join(describe_rounds([found]))
     assert "2  by itself" in text
-    assert "reward accuracy 0.700, KL 1.50" in text
+    assert "reward accuracy 0.700 (two people agree 0.800), KL 1.50" in text
+    assert "against the first 0." in text
     assert Automation.objects.get().mode == Automation.Mode.OFF
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.next_act import Act, Job, NeedsPerson, RoundState, Waiting, next_act
+from training.next_act import WITHOUT_SUITE, Act, Job, NeedsPerson, RoundState, Waiting, next_act
 
 DONE, FAILED = Job("done", "run 1 (x)"), Job("failed", "Run 1 (x)", "Out of memory.")
 UNDER_WAY = Job("waiting", "run 1 (x)")
@@ -14,7 +14,8 @@ SAMPLED: dict[str, Any] = {"sampling": DONE, "items": 50}
 COMPARED = {**SAMPLED, "answered": 50, "comparisons_are_in": True}
 LEARNT = {**COMPARED, "reward": DONE}
 TRAINED = {**LEARNT, "training": DONE}
-ANSWERED = {**TRAINED, "evaluation": DONE, "pairs": 90}
+ASKED = {**TRAINED, "evaluation": DONE, "pairs": 90}
+ANSWERED = {**ASKED, "suite": DONE}
 
 
 def state(**changes: Any) -> RoundState:
@@ -30,6 +31,8 @@ def state(**changes: Any) -> RoundState:
         (LEARNT, "policy"),
         ({**COMPARED, "needs_reward_model": False}, "policy"),
         (TRAINED, "evaluate"),
+        ({**TRAINED, "evaluation": UNDER_WAY}, "measure"),
+        ({**ASKED, "skipped": frozenset(["suite"])}, "promote"),
         ({**ANSWERED, "judged": 40}, "promote"),  # an open gate need not wait for the rest
         ({**ANSWERED, "votes_are_in": True, "refusal": "No better."}, "keep_back"),
     ],
@@ -45,7 +48,10 @@ def test_each_stage_follows_the_one_before(stage: dict[str, Any], act: str) -> N
         ({**SAMPLED, "answered": 12, "new_comparisons": 20}, "12 of 50"),
         ({**COMPARED, "reward": UNDER_WAY}, "run 1"),
         ({**LEARNT, "training": UNDER_WAY}, "run 1"),
-        ({**TRAINED, "evaluation": UNDER_WAY}, "run 1"),
+        ({**ANSWERED, "evaluation": UNDER_WAY}, "run 1"),
+        ({**ASKED, "suite": UNDER_WAY}, "run 1"),  # though the gate is open
+        ({**ASKED, "suite": UNDER_WAY, "refusal": "Too early."}, "0 of 90 blind"),
+        ({**ASKED, "suite": UNDER_WAY, "refusal": "No better.", "votes_are_in": True}, "run 1"),
         ({**ANSWERED, "judged": 3, "refusal": "Too early."}, "3 of 90 blind"),
         ({"driver": ""}, "by hand"),
         ({"is_open": False}, "none opens by itself"),
@@ -65,7 +71,9 @@ def test_it_says_what_it_waits_for(stage: dict[str, Any], words: str) -> None:
         ({**SAMPLED, "items": 0}, "nothing to compare"),
         ({**COMPARED, "reward": FAILED}, "Out of memory"),
         ({**LEARNT, "training": FAILED}, "Out of memory"),
-        ({**TRAINED, "evaluation": FAILED}, "Out of memory"),
+        ({**ANSWERED, "evaluation": FAILED}, "Out of memory"),
+        ({**ASKED, "suite": FAILED, "refusal": "Too early."}, "Out of memory"),
+        ({**TRAINED, "evaluation": DONE, "halted": "measure", "halted_because": "No."}, "No."),
         ({**ANSWERED, "promotes": False}, "gate is open"),
         (
             {**ANSWERED, "votes_are_in": True, "refusal": "No better.", "promotes": False},
@@ -106,6 +114,10 @@ def test_what_is_skipped_is_not_waited_for() -> None:
     assert isinstance(found, NeedsPerson)
     assert (found.can_retry, found.skip) == (True, "Go on with reward-3")
     assert next_act(state(**failed, skipped=frozenset(["reward"]))) == Act("policy")
+    for unmeasured in ({"suite": FAILED}, {"halted": "measure"}):
+        found = next_act(state(**ASKED, **unmeasured))
+        assert isinstance(found, NeedsPerson)
+        assert (found.can_retry, found.skips, found.skip) == (True, "suite", WITHOUT_SUITE)
 
 
 def test_a_refused_act_holds_up_that_act_alone() -> None:
