@@ -6,16 +6,19 @@ Being a superuser opens the admin site, not a project.
 from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
 
 from annotations.models import (
+    Annotation,
     Assignment,
     Battle,
     Completion,
     GuidelineVersion,
     Item,
+    MemberNote,
     Membership,
+    PayEntry,
     Project,
     Prompt,
     Role,
@@ -148,6 +151,34 @@ def get_member_for(user: Person, membership_id: int, *roles: Role) -> Membership
         raise Http404("There is no such member.") from None
     get_project_for(user, membership.project_id, *roles)
     return membership
+
+
+def get_person_for(user: Person, project_id: int, person_id: int) -> tuple[Project, User]:
+    """Return somebody whose work a person may look at: themselves, and to owners everybody.
+
+    Who is no member any more is still there with what they annotated and earned.
+    """
+    project = get_project_for(user, project_id)
+    if person_id != _id(user):
+        get_project_for(user, project_id, Role.OWNER)
+    member = Membership.objects.filter(project=project, user=OuterRef("pk"))
+    paid = PayEntry.objects.filter(project=project, person=OuterRef("pk"))
+    said = Annotation.objects.filter(item__project=project, annotator=OuterRef("pk"))
+    known = Exists(member) | Exists(paid) | Exists(said)
+    person = User.objects.filter(known, id=person_id).first()
+    if person is None:
+        raise Http404("There is no such person in this project.")
+    return project, person
+
+
+def get_note_for(user: Person, note_id: int) -> MemberNote:
+    """Return what somebody was told, to themselves alone."""
+    try:
+        note = MemberNote.objects.get(id=note_id, person=_id(user))
+    except MemberNote.DoesNotExist:
+        raise Http404("There is no such note for this person.") from None
+    get_membership_for(user, note.project_id)
+    return note
 
 
 def _id(user: Person) -> int:

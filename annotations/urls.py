@@ -11,6 +11,8 @@ from annotations.views import (
     guidelines,
     history,
     own_prompt,
+    pay,
+    people,
     projects,
     prompts,
     quality,
@@ -65,6 +67,29 @@ urlpatterns = [
     path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
     path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
+    path("projects/<int:project_id>/people/<int:user_id>/", people.person, name="person"),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/notes/",
+        people.write_note,
+        name="write_note",
+    ),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/held-out/",
+        people.hold_out,
+        name="hold_out",
+    ),
+    path("notes/<int:note_id>/read/", people.read_note, name="read_note"),
+    path("projects/<int:project_id>/pay/", pay.pay, name="pay"),
+    path("projects/<int:project_id>/pay/statements.csv", pay.statements_file, name="pay_file"),
+    path("projects/<int:project_id>/pay/people/<int:user_id>/", pay.statement, name="statement"),
+    path(
+        "projects/<int:project_id>/pay/people/<int:user_id>/entries.csv",
+        pay.entries_file,
+        name="statement_file",
+    ),
+    path(
+        "projects/<int:project_id>/pay/people/<int:user_id>/adjust/", pay.adjust, name="adjust_pay"
+    ),
     path("projects/<int:project_id>/start/", queue.start, name="start"),
     path("projects/<int:project_id>/done/", queue.done, name="done"),
     path("assignments/<int:assignment_id>/", queue.assignment, name="assignment"),

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from annotations.exports.rows import CHUNK, PromptRow, current, pseudonym
 from annotations.models import (
     Annotation,
+    HeldOut,
     Prompt,
 )
 
 
 def prompts(project_id: int) -> Iterator[PromptRow]:
-    """Yield every prompt of a project, by id, but for what somebody asked in the arena."""
+    """Yield every prompt of a project, by id.
+
+    Left out is what somebody asked in the arena, and what somebody held out wrote or said.
+    """
     rows = Prompt.objects.filter(project_id=project_id).order_by("id")
+    theirs = HeldOut.objects.filter(project=project_id, user=OuterRef("created_by"), ended_at=None)
     rows = rows.exclude(origin=Prompt.Origin.ARENA)
+    rows = rows.exclude(Exists(theirs), origin=Prompt.Origin.ANNOTATOR)
     for prompt_id, split, messages in rows.values_list("id", "split", "messages").iterator(
         chunk_size=CHUNK
     ):

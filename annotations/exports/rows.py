@@ -13,6 +13,7 @@ from annotations.models import (
     Item,
     Message,
     Project,
+    held_out,
     in_force,
 )
 
@@ -131,14 +132,15 @@ def current(path: str, project_id: int) -> Q:
 def for_training(path: str, project_id: int) -> Q:
     """Return the condition that an annotation is learned from.
 
-    Of the arena that is a vote that nothing speaks against, where the project wants them.
+    Of the arena that is a vote that nothing speaks against, where the project wants them. Nothing
+    that somebody held out has done is, not even their reviews of what others wrote.
     """
     learned = Q(**{f"{path}item__purpose": Item.Purpose.TRAINING})
     if Project.objects.filter(id=project_id, learns_from_arena=True).exists():
         learned |= Q(
             **{f"{path}item__purpose": Item.Purpose.ARENA, f"{path}assignment__battle__marks": []}
         )
-    return current(path, project_id) & learned
+    return Q(current(path, project_id) & learned, ~held_out(path))
 
 
 def source_fields(path: str) -> list[str]:

@@ -29,6 +29,7 @@ from annotations.models import (
     Annotation,
     Kind,
     Review,
+    held_out,
     in_force,
 )
 
@@ -122,6 +123,7 @@ def _fixes(project_id: int) -> QuerySet[Review]:
     """Return the fixes that are in force, of what is in force: the last one of each text."""
     fixed = Review.objects.filter(
         current("annotation__", project_id),
+        ~held_out("annotation__"),
         for_training("subject__", project_id),
         decision=Review.Decision.FIX,
     )
@@ -133,9 +135,10 @@ def _fixes(project_id: int) -> QuerySet[Review]:
 
 
 def _reviews(*decisions: str, subject: str = "pk") -> QuerySet[Review]:
-    """Return the reviews in force of the annotation that an outer query is about."""
+    """Return the reviews of what an outer query is about, but for those by somebody held out."""
     return Review.objects.filter(
         in_force("annotation__"),
+        ~held_out("annotation__"),
         subject=OuterRef(subject),
         decision__in=decisions,
     )

@@ -159,21 +159,6 @@ class ProjectSettingsForm(ProjectForm):
         help_text="5-7-5 for haikus: the page shows whether the lines fit. Empty: not counted.",
     )
 
-    hourly_pay = forms.DecimalField(
-        min_value=0,
-        max_value=100_000,
-        decimal_places=2,
-        required=False,
-        label="Pay for an hour",
-        help_text="Of active time. People see what they have earned. Empty: unpaid.",
-    )
-    currency = forms.CharField(
-        max_length=3,
-        required=False,
-        label="Currency",
-        help_text="Three letters, such as USD or EUR.",
-    )
-
     GROUPS = (
         ("The project", ("name", "description", "is_paused")),
         (
@@ -200,7 +185,6 @@ class ProjectSettingsForm(ProjectForm):
             ),
         ),
         ("Texts and counters", ("rendering", "counters", "line_syllables")),
-        ("Pay", ("hourly_pay", "currency")),
     )
 
     KEPT_WHEN_EMPTY = (
@@ -210,19 +194,12 @@ class ProjectSettingsForm(ProjectForm):
         "review_percent",
         "grace_seconds",
         "rendering",
-        "currency",
     )
     """What has no empty value keeps the one that it has."""
 
     def groups(self) -> list[tuple[str, list[BoundField]]]:
         """Return the fields in the groups that they are shown in."""
         return [(name, [self[field] for field in fields]) for name, fields in self.GROUPS]
-
-    def clean_currency(self) -> str:
-        currency: str = self.cleaned_data["currency"].upper()
-        if currency and not re.fullmatch(r"[A-Z]{3}", currency):
-            raise ValidationError("Write the three letters of a currency, such as USD or EUR.")
-        return currency
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -24,6 +24,8 @@ from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
 from annotations.models.guidelines import GuidelineDraft
 from annotations.models.items import Assignment, AssignmentEvent, Item
+from annotations.models.pay import PayEntry, PayRate
+from annotations.models.people import HeldOut, MemberNote, held_out
 from annotations.models.projects import (
     GENERAL,
     GUIDELINE_PARTS,
@@ -60,10 +62,14 @@ __all__ = [
     "GuidelineAcknowledgement",
     "GuidelineDraft",
     "GuidelineVersion",
+    "HeldOut",
     "Item",
     "Kind",
+    "MemberNote",
     "Membership",
     "Message",
+    "PayEntry",
+    "PayRate",
     "Project",
     "Prompt",
     "Question",
@@ -83,5 +89,6 @@ __all__ = [
     "TicketReport",
     "Turn",
     "User",
+    "held_out",
     "in_force",
 ]

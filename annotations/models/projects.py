@@ -95,9 +95,6 @@ class Project(models.Model):
     """Votes of the arena are preference pairs, unless something speaks against them."""
     shows_agreement = models.BooleanField(default=False)
     """People see how far they agree with others, after both have answered."""
-    hourly_pay = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
-    """For an hour of active time."""
-    currency = models.CharField(max_length=3, default="USD")
 
     # How texts look and what a writer sees counted
     rendering = models.CharField(max_length=12, choices=Rendering, default=Rendering.VERBATIM)

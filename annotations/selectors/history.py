@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
@@ -23,6 +22,7 @@ from annotations.models import (
     in_force,
 )
 from annotations.selectors.answers import correction_of, words_of
+from annotations.selectors.pay import earned_by
 from annotations.selectors.queue import recently_closed, submitted_since_midnight
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 AGREEMENT_LIMIT = 1000
 """How many of one's own comparisons are held against those of others: the newest."""
-
-MILLISECONDS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ class Times:
 
     @property
     def active_words(self) -> str:
-        return _in_words(self.active)
+        return time_in_words(self.active)
 
     @property
     def wall_words(self) -> str:
-        return _in_words(self.wall)
+        return time_in_words(self.wall)
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,8 @@ class OwnStatistics:
     agreed: int
     compared: int
     """Comparisons that others judged too, and how often they said the same."""
-    earned: Decimal | None
+    earned: list[str]
+    """One amount for each currency that they were paid in."""
 
     @property
     def agreement_percent(self) -> int | None:
@@ -188,14 +187,14 @@ def own_statistics(user: User, project: Project) -> OwnStatistics:
         all=total,
         agreed=agreed,
         compared=compared,
-        earned=_earned(total.active, project),
+        earned=earned_by(user, project),
     )
 
 
-def _in_words(time: timedelta) -> str:
+def time_in_words(time: timedelta) -> str:
     """Return a time in hours and minutes; below a minute in seconds.
 
-    >>> _in_words(timedelta(minutes=61)), _in_words(timedelta(seconds=5))
+    >>> time_in_words(timedelta(minutes=61)), time_in_words(timedelta(seconds=5))
     ('1 h 1 min', '5 s')
     """
     seconds = int(time.total_seconds())
@@ -210,13 +209,6 @@ def _times(submitted: QuerySet[Assignment]) -> Times:
     answers = Annotation.objects.filter(in_force(), assignment__in=submitted)
     wall = answers.aggregate(ms=Sum("wall_ms"))["ms"] or 0
     return Times(timedelta(milliseconds=active), timedelta(milliseconds=wall))
-
-
-def _earned(active: timedelta, project: Project) -> Decimal | None:
-    if project.hourly_pay is None:
-        return None
-    hours = Decimal(active // timedelta(milliseconds=1)) / MILLISECONDS_PER_HOUR
-    return (hours * project.hourly_pay).quantize(Decimal("0.01"))
 
 
 def _agreement(user: User, project: Project) -> tuple[int, int]:

@@ -43,6 +43,8 @@ from annotations.services.guidelines import (
     publish_guideline,
     save_guideline_draft,
 )
+from annotations.services.members import end_hold_out, hold_out, read_note, write_note
+from annotations.services.pay import adjust_pay, set_rate
 from annotations.services.people import change_keys, reset_keys
 from annotations.services.preferences import ImportedVotes, import_preferences
 from annotations.services.projects import (
@@ -120,6 +122,7 @@ __all__ = [
     "add_conversations",
     "add_demonstrations",
     "add_member",
+    "adjust_pay",
     "annotation_in_force",
     "answer_battle",
     "answer_turn",
@@ -133,11 +136,13 @@ __all__ = [
     "discard_correction",
     "discard_guideline_draft",
     "dismiss",
+    "end_hold_out",
     "fail_battle",
     "fail_turn",
     "fix_ticket",
     "has_reader",
     "has_waiting_turns",
+    "hold_out",
     "import_preferences",
     "import_prompts",
     "liked_answer",
@@ -152,6 +157,7 @@ __all__ = [
     "publish_guideline",
     "publish_scheme",
     "question_to_ask",
+    "read_note",
     "release_turn",
     "remove_member",
     "report",
@@ -167,6 +173,7 @@ __all__ = [
     "say",
     "scheme_draft",
     "scheme_in_force",
+    "set_rate",
     "set_role",
     "skip",
     "start_conversation",
@@ -184,5 +191,6 @@ __all__ = [
     "update_project",
     "vote",
     "vote_of",
+    "write_note",
     "write_own_prompt",
 ]

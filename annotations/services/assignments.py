@@ -25,6 +25,7 @@ from annotations.models import (
     User,
 )
 from annotations.selectors.answers import correction_of, fields_of
+from annotations.services.pay import reverse_pay
 from annotations.services.review_items import withdraw_review
 from annotations.services.rules import ServiceError, check
 from annotations.services.submissions import LONGEST_MS, annotation_in_force, expect_edits
@@ -221,6 +222,7 @@ def _take_back(current: Assignment) -> None:
     annotation = annotation_in_force(current)
     assert annotation is not None  # as of everything that was submitted
     Retraction.objects.create(annotation=annotation)
+    reverse_pay(annotation)
     withdraw_review(annotation)
     rewrite_taken_back(annotation)
     holds = not annotation.surplus or queue.take_place(current.item_id)

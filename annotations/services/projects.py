@@ -22,7 +22,6 @@ LIMITS: dict[str, tuple[int, int, str]] = {
     "gold_percent": (0, 100, "a share of gold items"),
     "review_percent": (0, 100, "a share of reviews"),
     "grace_seconds": (0, 3600, "a time to undo, in seconds,"),
-    "hourly_pay": (0, MANY, "a pay"),
 }
 """The numbers that a setting may be, and what it is called in a sentence."""
 
@@ -37,7 +36,6 @@ SETTINGS = (
     "own_conversations_allowed",
     "shows_agreement",
     "learns_from_arena",
-    "currency",
     "rendering",
     "counters",
     "line_syllables",

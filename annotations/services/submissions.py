@@ -23,6 +23,7 @@ from annotations.models import (
     Ranking,
     in_force,
 )
+from annotations.services.pay import pay, pay_correction
 from annotations.services.ratings import Answers, write_rating
 from annotations.services.review_items import ask_for_review, withdraw_review
 from annotations.services.rules import ServiceError, check
@@ -196,10 +197,10 @@ def annotate(
     queue.record(assignment.pk, Event.SUBMITTED)
     # What was taken back before stays, and is followed by what is said now.
     taken_back = assignment.annotations.order_by("id").last()
-    return (
-        _create(assignment, reason, taken_back, surplus=surplus, wall_ms=_milliseconds(assignment)),
-        True,
-    )
+    wall_ms = _milliseconds(assignment)
+    annotation = _create(assignment, reason, taken_back, surplus=surplus, wall_ms=wall_ms)
+    pay(annotation)
+    return annotation, True
 
 
 def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annotation:
@@ -209,7 +210,11 @@ def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annota
     queue.record(assignment.pk, Event.CORRECTED)
     _of(assignment).update(active_ms=Greatest("active_ms", Value(assignment.active_ms)))
     assignment.refresh_from_db(fields=["active_ms"])
-    return _create(assignment, reason, current, surplus=current.surplus, wall_ms=current.wall_ms)
+    annotation = _create(
+        assignment, reason, current, surplus=current.surplus, wall_ms=current.wall_ms
+    )
+    pay_correction(current, annotation)
+    return annotation
 
 
 def _create(

@@ -1,0 +1,222 @@
+"""One person's work in a project: how much, how fast, and how far it can be relied on.
+
+Counts cover everything; what has to be read row by row covers the newest answers (`NEWEST`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Length, TruncWeek
+from django.utils import timezone
+
+from annotations.algorithms.shares import Share, wilson
+from annotations.algorithms.winrate import WinRate, win_rate
+from annotations.models import (
+    Annotation,
+    Assignment,
+    Comparison,
+    HeldOut,
+    Item,
+    Kind,
+    MemberNote,
+    Project,
+    User,
+    in_force,
+)
+from annotations.selectors.history import time_in_words
+
+NEWEST = 1000
+WEEKS = 12
+SHORTEST_MS = 3_000
+"""Nobody has read two texts in less."""
+CHARS_PER_SECOND = 90
+"""Fifteen words a second: faster than anybody reads."""
+
+
+@dataclass(frozen=True)
+class Week:
+    """How much a person handed in, in the week that began then."""
+
+    start: datetime
+    answers: int
+    height: int
+    """Of the bar, in percent of the highest."""
+
+
+@dataclass(frozen=True)
+class PersonReport:
+    """What owners and the person themselves see."""
+
+    by_kind: list[tuple[str, int]]
+    answers: int
+    skips: int
+    active: timedelta
+    gold: Share
+    """Gold comparisons answered as known."""
+    peers: WinRate
+    """How often others said the same of the same two answers; whole items are drawn again."""
+    left: Share
+    """Of decided comparisons, those that went to A."""
+    longer: Share
+    """Of decided comparisons of two lengths, those that went to the longer answer."""
+    seconds: float | None
+    """The median from hand-out to hand-in."""
+    too_fast: Share
+    weeks: list[Week]
+
+    @property
+    def skipped(self) -> Share:
+        return wilson(self.skips, self.skips + self.answers)
+
+    @property
+    def leans(self) -> bool:
+        """Return whether the person favours a side beyond what chance explains."""
+        return self.left.excludes(0.5)
+
+    @property
+    def peers_percent(self) -> int:
+        return round(100 * self.peers.rate)
+
+    @property
+    def peers_interval(self) -> str:
+        return f"{100 * self.peers.low:.0f} to {100 * self.peers.high:.0f} %"
+
+    @property
+    def active_words(self) -> str:
+        return time_in_words(self.active)
+
+
+def person_report(project: Project, person: User) -> PersonReport:
+    """Return what a person has done in a project."""
+    said = Annotation.objects.filter(
+        in_force(), item__project=project, annotator=person, assignment__isnull=False
+    ).exclude(item__purpose=Item.Purpose.ARENA)
+    counts = dict(said.order_by().values_list("kind").annotate(Count("id")))
+    handed = Assignment.objects.filter(item__project=project, annotator=person).exclude(
+        item__purpose=Item.Purpose.ARENA
+    )
+    compared = Comparison.objects.filter(annotation__in=said)
+    left, longer = _leanings(compared)
+    seconds, too_fast = _speed(said)
+    return PersonReport(
+        by_kind=[(Kind(kind).label, counts[kind]) for kind in Kind.values if kind in counts],
+        answers=sum(counts.values()),
+        skips=handed.filter(state=Assignment.State.SKIPPED).count(),
+        active=timedelta(milliseconds=handed.aggregate(ms=Sum("active_ms"))["ms"] or 0),
+        gold=_gold(compared),
+        peers=_peers(compared, person),
+        left=left,
+        longer=longer,
+        seconds=seconds,
+        too_fast=too_fast,
+        weeks=_weeks(said),
+    )
+
+
+def notes_to(person: User, project: Project) -> QuerySet[MemberNote]:
+    """Return what a person was told, the newest first."""
+    return MemberNote.objects.filter(project=project, person=person).select_related("made_by")
+
+
+def unread_notes(person: User, project: Project) -> QuerySet[MemberNote]:
+    """Return what a person was told and has not said to have read."""
+    return notes_to(person, project).filter(read_at=None)
+
+
+def is_held_out(person: User, project: Project) -> bool:
+    return HeldOut.objects.filter(project=project, user=person, ended_at=None).exists()
+
+
+def held_out_people(project: Project) -> set[int]:
+    """Return the ids of those from whom no model learns."""
+    held = HeldOut.objects.filter(project=project, ended_at=None)
+    return set(held.values_list("user_id", flat=True))
+
+
+def _leanings(compared: QuerySet[Comparison]) -> tuple[Share, Share]:
+    """Return how often the left and how often the longer answer was found better."""
+    is_left, is_right = Q(outcome=Comparison.Outcome.LEFT), Q(outcome=Comparison.Outcome.RIGHT)
+    sized = compared.annotate(a=Length("left__text"), b=Length("right__text"))
+    differ = (is_left | is_right) & ~Q(a=F("b"))
+    found = sized.aggregate(
+        left=Count("pk", filter=is_left),
+        decided=Count("pk", filter=is_left | is_right),
+        longer=Count("pk", filter=is_left & Q(a__gt=F("b")) | is_right & Q(b__gt=F("a"))),
+        differ=Count("pk", filter=differ),
+    )
+    return wilson(found["left"], found["decided"]), wilson(found["longer"], found["differ"])
+
+
+def _gold(compared: QuerySet[Comparison]) -> Share:
+    gold = compared.filter(
+        annotation__item__purpose=Item.Purpose.GOLD, annotation__item__gold__isnull=False
+    )
+    rows = gold.order_by("-annotation_id").values_list(
+        "annotation__item__gold", "left_id", "right_id", "outcome"
+    )[:NEWEST]
+    right = [
+        _better(known["left"], known["right"], known["outcome"]) == _better(left, right, outcome)
+        for known, left, right, outcome in rows
+        if known is not None and "outcome" in known
+    ]
+    return wilson(sum(right), len(right))
+
+
+def _peers(compared: QuerySet[Comparison], person: User) -> WinRate:
+    """Return how often others said the same; not of gold items, as in the report on agreement."""
+    work = compared.exclude(annotation__item__purpose=Item.Purpose.GOLD)
+    fields = ("annotation__item_id", "left_id", "right_id", "outcome")
+    own = {
+        item: _better(left, right, outcome)
+        for item, left, right, outcome in work.order_by("-annotation_id").values_list(*fields)[
+            :NEWEST
+        ]
+    }
+    others = Comparison.objects.filter(in_force("annotation__"), annotation__item__in=list(own))
+    rows = others.exclude(annotation__annotator=person).values_list(*fields)
+    return win_rate(
+        [(item, float(own[item] == _better(left, right, said))) for item, left, right, said in rows]
+    )
+
+
+def _better(left: int, right: int, outcome: str) -> int | str:
+    """Return the completion that was found better, or that none was."""
+    return {"left": left, "right": right}.get(outcome, outcome)
+
+
+def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:
+    """Return the median seconds, and how often an answer came before its texts could be read."""
+    newest = said.filter(wall_ms__isnull=False).order_by("-id")
+    rows = newest.values_list(
+        "wall_ms", Length("comparison__left__text"), Length("comparison__right__text")
+    )[:NEWEST]
+    times = [(wall, (left or 0) + (right or 0)) for wall, left, right in rows if wall is not None]
+    if not times:
+        return None, wilson(0, 0)
+    fast = sum(wall < max(SHORTEST_MS, 1000 * chars / CHARS_PER_SECOND) for wall, chars in times)
+    return median(wall for wall, _ in times) / 1000, wilson(fast, len(times))
+
+
+def _weeks(said: QuerySet[Annotation]) -> list[Week]:
+    """Return the last weeks, those without work as well, the oldest first."""
+    monday = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    monday -= timedelta(days=monday.weekday())
+    starts = [monday - timedelta(weeks=ago) for ago in reversed(range(WEEKS))]
+    rows = (
+        said.filter(created_at__gte=starts[0])
+        .annotate(week=TruncWeek("created_at"))
+        .order_by()
+        .values_list("week")
+        .annotate(Count("id"))
+    )
+    counts = {week.date(): count for week, count in rows}
+    highest = max(counts.values(), default=0)
+    return [
+        Week(start, count, round(100 * count / highest) if highest else 0)
+        for start in starts
+        for count in [counts.get(start.date(), 0)]
+    ]

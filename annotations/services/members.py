@@ -1,0 +1,43 @@
+"""What owners settle with one member, and members for themselves."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotations.algorithms.text import unix_newlines
+from annotations.models import HeldOut, MemberNote, Project, User
+from annotations.services.rules import ServiceError, check, lock
+
+MAX_NOTE_CHARS = 4000
+
+
+@transaction.atomic
+def hold_out(project: Project, user: User, made_by: User) -> HeldOut:
+    """Let no model learn from what a person has annotated and will annotate. Twice is once."""
+    lock(project)
+    now = HeldOut.objects.filter(project=project, user=user, ended_at=None).first()
+    return now or HeldOut.objects.create(project=project, user=user, made_by=made_by)
+
+
+@transaction.atomic
+def end_hold_out(project: Project, user: User) -> None:
+    """Let models learn from what a person annotates from now on, and not from what came before."""
+    lock(project)
+    HeldOut.objects.filter(project=project, user=user, ended_at=None).update(
+        ended_at=timezone.now()
+    )
+
+
+@transaction.atomic
+def write_note(project: Project, person: User, text: str, made_by: User) -> MemberNote:
+    """Tell a person something about their work."""
+    text = check(unix_newlines(text.strip()), "The note", MAX_NOTE_CHARS)
+    if not text:
+        raise ServiceError("The note is empty. Write what the person should know.")
+    return MemberNote.objects.create(project=project, person=person, text=text, made_by=made_by)
+
+
+def read_note(note: MemberNote) -> None:
+    """Keep that a note was read. Twice is once."""
+    MemberNote.objects.filter(id=note.pk, read_at=None).update(read_at=timezone.now())

@@ -1,0 +1,92 @@
+"""One person in a project: how they work, what they were told, whether models learn from them."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotations import access, selectors, services
+from annotations.forms.notes import NoteForm
+from annotations.models import Project, Role, User
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+
+@login_required
+@never_cache
+@require_GET
+def person(request: AuthenticatedRequest, project_id: int, user_id: int) -> HttpResponse:
+    project, person = access.get_person_for(request.user, project_id, user_id)
+    return _page(request, project, person, NoteForm())
+
+
+@login_required
+@require_POST
+def write_note(request: AuthenticatedRequest, project_id: int, user_id: int) -> HttpResponse:
+    """Tell a person something; only owners do."""
+    access.get_project_for(request.user, project_id, Role.OWNER)
+    project, person = access.get_person_for(request.user, project_id, user_id)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return _page(request, project, person, form, status=422)
+    services.write_note(project, person, form.cleaned_data["text"], request.user)
+    messages.success(request, f"{person} sees it on their pages until they have read it.")
+    return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
+
+
+@login_required
+@require_POST
+def read_note(request: AuthenticatedRequest, note_id: int) -> HttpResponse:
+    note = access.get_note_for(request.user, note_id)
+    services.read_note(note)
+    return SeeOther(reverse("annotations:project", args=[note.project_id]))
+
+
+@login_required
+@require_POST
+def hold_out(request: AuthenticatedRequest, project_id: int, user_id: int) -> HttpResponse:
+    """Let models learn from a person's annotations no more, or again from new ones."""
+    access.get_project_for(request.user, project_id, Role.OWNER)
+    project, person = access.get_person_for(request.user, project_id, user_id)
+    if "end" in request.POST:
+        services.end_hold_out(project, person)
+        messages.success(
+            request,
+            f"Models may learn from what {person} annotates from now on; what came before stays "
+            "held out.",
+        )
+    else:
+        services.hold_out(project, person, request.user)
+        messages.success(request, f"No new snapshot has anything by {person} in it.")
+    return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
+
+
+def _page(
+    request: AuthenticatedRequest,
+    project: Project,
+    person: User,
+    form: NoteForm,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    membership = access.get_membership_for(request.user, project.pk)
+    is_owner = membership.role == Role.OWNER
+    context = {
+        "project": project,
+        "membership": membership,
+        "person": person,
+        "is_owner": is_owner,
+        "is_own": person == request.user,
+        "report": selectors.person_report(project, person),
+        # One's own share of gold items, seen after every answer, would say which items they are.
+        "shows_gold": is_owner and person != request.user,
+        "shows_peers": is_owner or project.shows_agreement,
+        "notes": selectors.notes_to(person, project),
+        "is_held_out": is_owner and selectors.is_held_out(person, project),
+        "form": form,
+    }
+    return render(request, "annotations/person.html", context, status=status)
