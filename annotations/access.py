@@ -15,6 +15,7 @@ from annotations.models import (
     Battle,
     Completion,
     GuidelineVersion,
+    Invitation,
     Item,
     MemberNote,
     Membership,
@@ -25,6 +26,7 @@ from annotations.models import (
     Ticket,
     User,
 )
+from annotations.models.invitations import digest_of
 
 Person = User | AnonymousUser
 
@@ -169,6 +171,32 @@ def get_person_for(user: Person, project_id: int, person_id: int) -> tuple[Proje
     if person is None:
         raise Http404("There is no such person in this project.")
     return project, person
+
+
+def get_own_membership(user: Person, project_id: int) -> Membership:
+    """Return a person's own membership of a project, in any state."""
+    own = Membership.objects.filter(user_id=_id(user), project_id=project_id)
+    membership = own.select_related("project", "user").first()
+    if membership is None:
+        raise Http404("There is no such project for this person.")
+    return membership
+
+
+def get_invitation_for(user: Person, project_id: int, invitation_id: int) -> Invitation:
+    """Return a link into a project to its owners."""
+    project = get_project_for(user, project_id, Role.OWNER)
+    try:
+        return project.invitations.get(id=invitation_id)
+    except Invitation.DoesNotExist:
+        raise Http404("There is no such invitation.") from None
+
+
+def get_invitation_by(secret: str) -> Invitation:
+    """Return the link with this secret, to anybody who knows it; over or not."""
+    try:
+        return Invitation.objects.select_related("project").get(digest=digest_of(secret))
+    except Invitation.DoesNotExist:
+        raise Http404("There is no such invitation.") from None
 
 
 def get_note_for(user: Person, note_id: int) -> MemberNote:

@@ -10,6 +10,7 @@ from annotations.views import (
     guideline_editor,
     guidelines,
     history,
+    invitations,
     own_prompt,
     pay,
     people,
@@ -67,6 +68,15 @@ urlpatterns = [
     path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
     path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
+    path("projects/<int:project_id>/invitations/", invitations.invitations, name="invitations"),
+    path(
+        "projects/<int:project_id>/invitations/<int:invitation_id>/revoke/",
+        invitations.revoke,
+        name="revoke_invitation",
+    ),
+    path("invitations/<str:secret>/", invitations.invitation, name="invitation"),
+    path("projects/<int:project_id>/rest/", invitations.rest, name="rest"),
+    path("projects/<int:project_id>/leave/", invitations.leave, name="leave"),
     path("projects/<int:project_id>/people/<int:user_id>/", people.person, name="person"),
     path(
         "projects/<int:project_id>/people/<int:user_id>/notes/",

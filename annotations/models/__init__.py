@@ -23,6 +23,7 @@ from annotations.models.annotations import (
 from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
 from annotations.models.guidelines import GuidelineDraft
+from annotations.models.invitations import Invitation
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.pay import PayEntry, PayRate
 from annotations.models.people import HeldOut, MemberNote, held_out
@@ -63,6 +64,7 @@ __all__ = [
     "GuidelineDraft",
     "GuidelineVersion",
     "HeldOut",
+    "Invitation",
     "Item",
     "Kind",
     "MemberNote",

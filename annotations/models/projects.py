@@ -134,6 +134,9 @@ class Membership(models.Model):
     class State(models.TextChoices):
         ACTIVE = "active", "Active"
         PAUSED = "paused", "Paused"
+        """By an owner, who alone can resume it."""
+        RESTING = "resting", "Resting"
+        """By the member, who can come back."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(

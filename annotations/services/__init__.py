@@ -43,7 +43,21 @@ from annotations.services.guidelines import (
     publish_guideline,
     save_guideline_draft,
 )
-from annotations.services.members import end_hold_out, hold_out, read_note, write_note
+from annotations.services.invitations import (
+    OVER,
+    accept_invitation,
+    invite,
+    revoke_invitation,
+    sign_up,
+)
+from annotations.services.members import (
+    come_back,
+    end_hold_out,
+    hold_out,
+    read_note,
+    rest,
+    write_note,
+)
 from annotations.services.pay import adjust_pay, set_rate
 from annotations.services.people import change_keys, reset_keys
 from annotations.services.preferences import ImportedVotes, import_preferences
@@ -106,6 +120,7 @@ __all__ = [
     "GOLD_KINDS",
     "MAX_QUESTIONS",
     "MAX_TURNS",
+    "OVER",
     "AddedItems",
     "Answer",
     "GuidelineConflict",
@@ -117,6 +132,7 @@ __all__ = [
     "ServiceError",
     "WaitingTurn",
     "Written",
+    "accept_invitation",
     "acknowledge",
     "add_completions",
     "add_conversations",
@@ -132,6 +148,7 @@ __all__ = [
     "change_check",
     "change_keys",
     "claim_waiting_turns",
+    "come_back",
     "create_project",
     "discard_correction",
     "discard_guideline_draft",
@@ -145,6 +162,7 @@ __all__ = [
     "hold_out",
     "import_preferences",
     "import_prompts",
+    "invite",
     "liked_answer",
     "make_gold",
     "measure",
@@ -164,8 +182,10 @@ __all__ = [
     "report_answer",
     "report_turn_progress",
     "reset_keys",
+    "rest",
     "resume_member",
     "return_ticket",
+    "revoke_invitation",
     "save_correction_draft",
     "save_draft",
     "save_guideline_draft",
@@ -175,6 +195,7 @@ __all__ = [
     "scheme_in_force",
     "set_rate",
     "set_role",
+    "sign_up",
     "skip",
     "start_conversation",
     "submit_assembly",

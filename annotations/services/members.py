@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from annotations import queue
 from annotations.algorithms.text import unix_newlines
-from annotations.models import HeldOut, MemberNote, Project, User
+from annotations.models import HeldOut, MemberNote, Membership, Project, User
+from annotations.services.projects import keep_an_owner
 from annotations.services.rules import ServiceError, check, lock
 
 MAX_NOTE_CHARS = 4000
@@ -36,6 +38,28 @@ def write_note(project: Project, person: User, text: str, made_by: User) -> Memb
     if not text:
         raise ServiceError("The note is empty. Write what the person should know.")
     return MemberNote.objects.create(project=project, person=person, text=text, made_by=made_by)
+
+
+@transaction.atomic
+def rest(membership: Membership) -> Membership:
+    """Pause by oneself: what is held goes to others, what was begun is kept."""
+    if membership.state != Membership.State.ACTIVE:
+        raise ServiceError("Your membership is paused already.")
+    keep_an_owner(membership)
+    queue.release_leases_of(membership.user, membership.project)
+    membership.state = Membership.State.RESTING
+    membership.save(update_fields=["state"])
+    return membership
+
+
+@transaction.atomic
+def come_back(membership: Membership) -> Membership:
+    """Work again after a pause of one's own."""
+    if membership.state == Membership.State.PAUSED:
+        raise ServiceError("An owner has paused your membership. Ask them to resume it.")
+    membership.state = Membership.State.ACTIVE
+    membership.save(update_fields=["state"])
+    return membership
 
 
 def read_note(note: MemberNote) -> None:

@@ -82,7 +82,7 @@ def set_role(membership: Membership, role: str) -> Membership:
     """Give a member another role. The last active owner stays one."""
     role = _role(role)
     if role != Role.OWNER:
-        _keep_an_owner(membership)
+        keep_an_owner(membership)
     membership.role = role
     membership.save(update_fields=["role"])
     return membership
@@ -91,7 +91,7 @@ def set_role(membership: Membership, role: str) -> Membership:
 @transaction.atomic
 def pause_member(membership: Membership) -> Membership:
     """Give a member no more work, and no more pages but the one they have open."""
-    _keep_an_owner(membership)
+    keep_an_owner(membership)
     membership.state = Membership.State.PAUSED
     membership.save(update_fields=["state"])
     return membership
@@ -108,7 +108,7 @@ def resume_member(membership: Membership) -> Membership:
 @transaction.atomic
 def remove_member(membership: Membership) -> None:
     """End a membership. What the person annotated stays; what they hold goes to others."""
-    _keep_an_owner(membership)
+    keep_an_owner(membership)
     queue.release_leases_of(membership.user, membership.project)
     membership.delete()
 
@@ -143,7 +143,8 @@ def _role(role: str) -> str:
     return role
 
 
-def _keep_an_owner(membership: Membership) -> None:
+def keep_an_owner(membership: Membership) -> None:
+    """Raise ServiceError if this is the only active owner of a project."""
     lock(membership.project)
     owners = Membership.objects.filter(
         project_id=membership.project_id, role=Role.OWNER, state=Membership.State.ACTIVE
