@@ -14,6 +14,7 @@ from annotations.models import (
     Assignment,
     Battle,
     Completion,
+    Group,
     GuidelineVersion,
     Invitation,
     Item,
@@ -180,6 +181,15 @@ def get_own_membership(user: Person, project_id: int) -> Membership:
     if membership is None:
         raise Http404("There is no such project for this person.")
     return membership
+
+
+def get_group_for(user: Person, project_id: int, group_id: int) -> Group:
+    """Return a group of members to the owners of its project."""
+    project = get_project_for(user, project_id, Role.OWNER)
+    try:
+        return project.groups.get(id=group_id)
+    except Group.DoesNotExist:
+        raise Http404("There is no such group.") from None
 
 
 def get_invitation_for(user: Person, project_id: int, invitation_id: int) -> Invitation:

@@ -32,6 +32,7 @@ from annotations.models import (
     User,
 )
 from annotations.selectors.guidelines import guideline_in_force
+from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     LEASED,
     WAITING,
@@ -223,6 +224,8 @@ def _lock_active_member(user: User, project: Project) -> Membership | None:
 
 def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> Assignment | None:
     kinds = kinds_with_open_items(membership.project) if kind is None else [kind]
+    closed = {one.kind for one in closed_kinds(membership.user, membership.project)}
+    kinds = [kind for kind in kinds if kind not in closed]
     if membership.project.gold_percent and rng.random() * 100 < membership.project.gold_percent:
         gold = _gold_candidates(membership, kinds)
         rng.shuffle(gold)

@@ -42,6 +42,13 @@ from annotations.models.projects import (
     User,
 )
 from annotations.models.prompts import Completion, Message, Prompt, Split
+from annotations.models.qualification import (
+    Group,
+    KindRule,
+    PracticeItem,
+    ScreeningAnswer,
+    TestAttempt,
+)
 from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
 
 __all__ = [
@@ -60,6 +67,7 @@ __all__ = [
     "ConversationChoice",
     "CorrectionDraft",
     "Demonstration",
+    "Group",
     "GuidelineAcknowledgement",
     "GuidelineDraft",
     "GuidelineVersion",
@@ -67,11 +75,13 @@ __all__ = [
     "Invitation",
     "Item",
     "Kind",
+    "KindRule",
     "MemberNote",
     "Membership",
     "Message",
     "PayEntry",
     "PayRate",
+    "PracticeItem",
     "Project",
     "Prompt",
     "Question",
@@ -85,7 +95,9 @@ __all__ = [
     "Review",
     "Rewrite",
     "Role",
+    "ScreeningAnswer",
     "Split",
+    "TestAttempt",
     "Ticket",
     "TicketEvent",
     "TicketReport",

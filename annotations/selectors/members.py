@@ -30,6 +30,7 @@ def members_of(project: Project) -> QuerySet[Membership]:
     )
     return (
         project.memberships.select_related("user")
+        .prefetch_related("groups")
         .annotate(annotation_count=done)
         .annotate(rank=Case(*(When(role=role, then=n) for n, role in enumerate(Role))))
         .order_by(

@@ -17,6 +17,7 @@ from annotations.models import (
     User,
     in_force,
 )
+from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     LEASED,
     items_open_to,
@@ -106,7 +107,10 @@ def work_waiting_for(user: User, project: Project) -> dict[str, int]:
         waiting[kind] = held
     if project.is_paused:
         return waiting
+    closed = {one.kind for one in closed_kinds(user, project)}
     for kind in kinds_with_open_items(project):
+        if kind in closed:
+            continue
         waiting[kind] += items_open_to(user, project, kind)[:COUNT_LIMIT].count()
         if project.skip_policy == Project.SkipPolicy.LATER:
             waiting[kind] += items_skipped_by(user, project, kind)[:COUNT_LIMIT].count()

@@ -26,6 +26,7 @@ from annotations.models import (
     Item,
     Kind,
     Project,
+    ScreeningAnswer,
     Turn,
     User,
     in_force,
@@ -90,9 +91,10 @@ def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:
 
 
 def gold_items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item]:
-    """Return the gold items of a kind that are new to a person."""
-    gold = Q(purpose=Literal(Item.Purpose.GOLD.value))
-    return _open_to(user, project, kind).filter(gold).order_by("id")
+    """Return the gold items of a kind that are new to a person, and that nobody practises with."""
+    gold = Q(purpose=Literal(Item.Purpose.GOLD.value), practice__isnull=True)
+    screened = ScreeningAnswer.objects.filter(person=user, item=OuterRef("pk"))
+    return _open_to(user, project, kind).filter(gold, ~Exists(screened)).order_by("id")
 
 
 def stages(user: User, project: Project, kind: str, marks: Marks) -> Iterator[QuerySet[Item]]:

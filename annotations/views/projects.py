@@ -68,6 +68,7 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "progress": progress,
         "work": work_cards(progress.waiting),
         "begun": selectors.begun_corrections(request.user, project),
+        "closed_kinds": selectors.closed_kinds(request.user, project),
         "unread_notes": selectors.unread_notes(request.user, project),
         "kinds": _kinds(project, counts),
         "counts": counts,
