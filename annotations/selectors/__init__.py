@@ -27,6 +27,7 @@ from annotations.selectors.history import (
     records_of,
 )
 from annotations.selectors.members import members_of, prompts_of, prompts_to_converse_about
+from annotations.selectors.own_data import Stored, account_of, stored_about
 from annotations.selectors.pay import (
     Period,
     Statement,
@@ -101,6 +102,8 @@ __all__ = [
     "QueueCount",
     "Standing",
     "Statement",
+    "Stored",
+    "account_of",
     "agreement_report",
     "annotations_of",
     "assignments_of",
@@ -159,6 +162,7 @@ __all__ = [
     "standing_of",
     "statements",
     "statements_of",
+    "stored_about",
     "tickets_by_state",
     "tickets_of",
     "turns_of",

@@ -1,0 +1,209 @@
+"""Everything that is stored here about one person, for themselves to see and to take away.
+
+Which items were gold is left out, as everywhere. What belongs to the models' side (tokens, chats)
+is on its own pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from annotations.models import (
+    Annotation,
+    Assignment,
+    AssignmentEvent,
+    Battle,
+    GuidelineAcknowledgement,
+    HeldOut,
+    MemberNote,
+    Membership,
+    PayEntry,
+    RankedCompletion,
+    RatingAnswer,
+    ScreeningAnswer,
+    TestAttempt,
+    TicketReport,
+    User,
+)
+
+CHUNK = 2000
+
+Rows = QuerySet[Any, Any]
+"""Read as dictionaries."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One part of what is stored: its name in the file, what it is, and its rows."""
+
+    name: str
+    words: str
+    rows: Rows
+
+    @property
+    def count(self) -> int:
+        return self.rows.count()
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows, a few thousand in memory at a time."""
+        return self.rows.iterator(chunk_size=CHUNK)
+
+
+def account_of(user: User) -> dict[str, Any]:
+    """Return what is stored of the account; the password is not, only a hash of it."""
+    return {
+        "username": user.username,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "email": user.email,
+        "joined": user.date_joined,
+        "last_sign_in": user.last_login,
+        "keys": user.keys,
+        "sends_on_choice": user.sends_on_choice,
+    }
+
+
+def stored_about(user: User) -> list[Stored]:
+    """Return what is stored about a person, part by part, each in the order that it came."""
+    return [
+        Stored("memberships", "Projects, roles and groups", _memberships(user)),
+        Stored("acknowledgements", "Guidelines that you have seen", _acknowledgements(user)),
+        Stored("assignments", "Items that you were handed, and your drafts", _assignments(user)),
+        Stored("events", "What happened to them", _events(user)),
+        Stored("annotations", "What you have annotated", _annotations(user)),
+        Stored("rankings", "Your rankings, completion by completion", _rankings(user)),
+        Stored("ratings", "Your ratings, question by question", _ratings(user)),
+        Stored("battles", "What you asked in the arena", _battles(user)),
+        Stored("reports", "Answers that you have reported", _reports(user)),
+        Stored("pay", "Your ledger of pay", _pay(user)),
+        Stored("notes", "What owners have told you", _notes(user)),
+        Stored("practice", "Your answers in practice", _practice(user)),
+        Stored("tests", "Tests that you have taken", _tests(user)),
+        Stored("held_out", "When no model learned from you", _held_out(user)),
+    ]
+
+
+def _memberships(user: User) -> Rows:
+    rows = Membership.objects.filter(user=user).order_by("id")
+    return rows.values("project__name", "role", "state", "created_at", group=F("groups__name"))
+
+
+def _acknowledgements(user: User) -> Rows:
+    rows = GuidelineAcknowledgement.objects.filter(user=user).order_by("id")
+    fields = ("project__name", "kind", "version")
+    return rows.values(*(f"guideline_version__{field}" for field in fields), "created_at")
+
+
+def _assignments(user: User) -> Rows:
+    return (
+        Assignment.objects.filter(annotator=user)
+        .order_by("id")
+        .values(
+            "id",
+            "item_id",
+            "item__project__name",
+            "item__kind",
+            "item__prompt__text",
+            "state",
+            "leased_at",
+            "closed_at",
+            "shown_order",
+            "active_ms",
+            "skip_reason",
+            "skip_note",
+            "draft",
+        )
+    )
+
+
+def _events(user: User) -> Rows:
+    rows = AssignmentEvent.objects.filter(assignment__annotator=user).order_by("id")
+    return rows.values("assignment_id", "name", "created_at")
+
+
+def _annotations(user: User) -> Rows:
+    return (
+        Annotation.objects.filter(annotator=user)
+        .order_by("id")
+        .values(
+            "id",
+            "assignment_id",
+            "item_id",
+            "kind",
+            "created_at",
+            "reason",
+            "surplus",
+            "wall_ms",
+            "active_ms",
+            "supersedes_id",
+            "retraction__created_at",
+            "comparison__left_id",
+            "comparison__right_id",
+            "comparison__outcome",
+            "comparison__strength",
+            "demonstration__completion__text",
+            "rewrite__completion__text",
+            "assembly__completion__text",
+            "review__decision",
+            "review__completion__text",
+        )
+    )
+
+
+def _rankings(user: User) -> Rows:
+    rows = RankedCompletion.objects.filter(ranking__annotation__annotator=user).order_by("id")
+    return rows.values("ranking_id", "completion_id", "tier")
+
+
+def _ratings(user: User) -> Rows:
+    rows = RatingAnswer.objects.filter(rating__annotation__annotator=user).order_by("id")
+    return rows.values("rating_id", "completion_id", "question", "value")
+
+
+def _battles(user: User) -> Rows:
+    rows = Battle.objects.filter(voter=user).order_by("id")
+    return rows.values("id", "project__name", "prompt__text", "assignment_id")
+
+
+def _reports(user: User) -> Rows:
+    rows = TicketReport.objects.filter(reporter=user).order_by("id")
+    return rows.values("ticket_id", "reason", "words", "created_at")
+
+
+def _pay(user: User) -> Rows:
+    rows = PayEntry.objects.filter(person=user).order_by("id")
+    return rows.values(
+        "id",
+        "project__name",
+        "source",
+        "annotation_id",
+        "active_ms",
+        "amount_micros",
+        "currency",
+        "reason",
+        "created_at",
+    )
+
+
+def _notes(user: User) -> Rows:
+    rows = MemberNote.objects.filter(person=user).order_by("id")
+    return rows.values("project__name", "text", "created_at", "read_at")
+
+
+def _practice(user: User) -> Rows:
+    rows = ScreeningAnswer.objects.filter(person=user, attempt=None).order_by("id")
+    return rows.values("item_id", "better", "is_right", "created_at")
+
+
+def _tests(user: User) -> Rows:
+    rows = TestAttempt.objects.filter(person=user).order_by("id")
+    return rows.values("project__name", "kind", "right", "passed", "created_at", "finished_at")
+
+
+def _held_out(user: User) -> Rows:
+    rows = HeldOut.objects.filter(user=user).order_by("id")
+    return rows.values("project__name", "created_at", "ended_at")

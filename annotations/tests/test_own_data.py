@@ -1,0 +1,127 @@
+"""What is stored about a person: all of it, and nothing about others."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from annotations import services
+from annotations.models import Item, Kind, Membership, Project, User
+from annotations.selectors import stored_about
+from annotations.tests.factories import make_assignment, make_completion, make_item
+from annotations.tests.test_people import work
+
+
+def take(client: Client) -> Any:
+    response = client.get(reverse("annotations:own_data_file"))
+    assert response["Content-Disposition"].startswith("attachment")
+    return json.loads(b"".join(response.streaming_content))  # type: ignore[attr-defined]  # streams
+
+
+def leave_traces(project: Project, person: User) -> None:
+    """Let there be a row of every part that a person can have without a model."""
+    owner = project.created_by
+    work(project, person)
+    assignment = make_assignment(make_item(project, Kind.DEMONSTRATION), person)
+    services.save_draft(assignment, {"text": [f"a secret of {person}"]}, revision=0)
+    services.acknowledge(person, project.guideline_versions.first())
+    services.adjust_pay(
+        project,
+        person,
+        Decimal("1.50"),
+        currency="EUR",
+        reason=f"For {person}.",
+        made_by=owner,
+        key=uuid4(),
+    )
+    services.write_note(project, person, f"Dear {person}.", owner)
+    services.hold_out(project, person, owner)
+    item = make_item(project, purpose="gold")
+    left, right = sorted(item.completions.values_list("id", flat=True))
+    Item.objects.filter(id=item.pk).update(gold={"left": left, "right": right, "outcome": "tie"})
+    item.refresh_from_db()
+    services.practise_with(item, "So.")
+    services.answer_practice(person, item, "tie")
+
+
+def test_the_file_has_everything_of_oneself_and_nothing_of_others(
+    client: Client, project: Project, bob: User, bea: User
+) -> None:
+    leave_traces(project, bob)
+    leave_traces(project, bea)
+    client.force_login(bob)
+    mine = take(client)
+    text = json.dumps(mine)
+    assert mine["account"]["username"] == "bob"
+    assert "Dear Bob." in text
+    assert "a secret of Bob" in text
+    assert "Bea" not in text
+    assert "bea" not in text
+    assert "password" not in text
+    assert "gold" not in text
+    empty = {name for name, rows in mine.items() if not rows}
+    assert empty == {"battles", "reports", "tests"}
+    assert mine["pay"][0]["amount_micros"] == 1_500_000
+    assert {row["kind"] for row in mine["annotations"]} == {
+        "comparison",
+        "demonstration",
+        "ranking",
+        "rating",
+        "rewrite",
+    }
+
+
+def test_what_was_done_stays_after_leaving_and_can_still_be_had(
+    client: Client, project: Project, bob: User
+) -> None:
+    leave_traces(project, bob)
+    services.remove_member(Membership.objects.get(project=project, user=bob))
+    client.force_login(bob)
+    mine = take(client)
+    assert not mine["memberships"]
+    assert mine["annotations"]
+    assert mine["pay"]
+
+
+def test_the_page_counts_what_the_file_has(client: Client, project: Project, bob: User) -> None:
+    leave_traces(project, bob)
+    client.force_login(bob)
+    mine = take(client)
+    assert {part.name: part.count for part in stored_about(bob)} == {
+        name: len(rows) for name, rows in mine.items() if name != "account"
+    }
+    page = client.get(reverse("annotations:own_data"))
+    assert "What you have annotated" in page.text
+
+
+def test_the_file_takes_as_many_queries_for_much_as_for_little(
+    client: Client, project: Project, bob: User
+) -> None:
+    client.force_login(bob)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            take(client)
+        return len(captured)
+
+    leave_traces(project, bob)
+    little = queries()
+    work(project, bob)
+    make_completion(make_item(project).prompt, "mine", author=bob)
+    assert queries() == little
+
+
+def test_it_is_for_those_who_signed_in_and_only_read(client: Client, bob: User) -> None:
+    for name in ("own_data", "own_data_file"):
+        address = reverse(f"annotations:{name}")
+        assert client.get(address).status_code == 302
+    client.force_login(bob)
+    for name in ("own_data", "own_data_file"):
+        assert client.post(reverse(f"annotations:{name}")).status_code == 405
