@@ -144,6 +144,21 @@ def test_surplus_and_gold_are_paid_like_everything(project: Project, bob: User, 
     assert (earned(bob), earned(bea)) == (300_000, 300_000)
 
 
+def test_what_is_found_out_about_work_changes_nothing_that_was_paid(
+    project: Project, alice: User, bob: User, carol: User
+) -> None:
+    set_rate(project)
+    said = services.submit_demonstration(hold(project, bob, kind=Kind.DEMONSTRATION), "frogs")
+    wrong = {"left": 1, "right": 2, "outcome": "both_bad"}
+    services.submit_comparison(hold(project, bob, purpose="gold", gold=wrong), "tie")
+    before = list(PayEntry.objects.filter(person=bob).values())
+    review = hold(project, carol, kind=Kind.REVIEW, subject=said)
+    services.submit_review(review, "reject", reason="No frog.")
+    services.hold_out(project, bob, alice)
+    services.pause_member(Membership.objects.get(project=project, user=bob))
+    assert list(PayEntry.objects.filter(person=bob).values()) == before
+
+
 def test_pay_adds_two_queries_to_a_submit_at_most(project: Project, bob: User) -> None:
     def queries() -> int:
         assignment = hold(project, bob)
