@@ -102,11 +102,8 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplyRequest:
-    """A turn of a conversation as the resident process sees it: what to answer, and with what.
-
-    One line of JSON on the process's standard input; there is one reply for each seed.
-    """
+class _Request:
+    """What a resident process is to answer, and with what: one line of JSON on its input."""
 
     id: str
     """What the process calls it in the events that it sends."""
@@ -116,74 +113,57 @@ class ReplyRequest:
     """Folder of the policy's adapter; None for the base itself."""
     messages: list[dict[str, str]]
     """The conversation up to and including the message to answer."""
-    seeds: list[int]
     temperature: float
     top_p: float
     max_new_tokens: int
 
     def __post_init__(self) -> None:
+        _check_messages(self.messages)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the request. Raise PipelineError where something is missing or cannot work."""
+        try:
+            return cls(**values)
+        except TypeError as error:  # names that are missing or unknown
+            raise PipelineError(f"This is no request to answer: {error}.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyRequest(_Request):
+    """A turn of a conversation: there is one reply for each seed."""
+
+    seeds: list[int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_sampling(self)
         if not isinstance(self.seeds, list) or not self.seeds:
             raise PipelineError("The request has no seeds; each reply needs one.")
         for seed in self.seeds:
             _check_seed(seed)
-        _check_messages(self.messages)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the request. Raise PipelineError where something is missing or cannot work."""
-        try:
-            return cls(**values)
-        except TypeError as error:  # names that are missing or unknown
-            raise PipelineError(f"This is no request for replies: {error}.") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
-@dataclass(frozen=True)
-class StreamRequest:
-    """A completion that is read while it is written, as the resident process sees it.
+@dataclass(frozen=True, kw_only=True)
+class StreamRequest(_Request):
+    """A completion that is read while it is written. A temperature of 0 takes the likeliest."""
 
-    One line of JSON on the process's standard input.
-    """
-
-    id: str
-    """What the process calls it in the events that it sends."""
-    base_path: str
-    """Folder of the base model (safetensors)."""
-    adapter_path: str | None
-    """Folder of the policy's adapter; None for the base itself."""
-    messages: list[dict[str, str]]
-    """What is answered."""
     seed: int
-    temperature: float
-    """0 takes the most likely token every time."""
-    top_p: float
-    max_new_tokens: int
     stop: list[str]
     """The completion ends before the first of these."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         between(self, "temperature", 0, 10)
         between(self, "top_p", 0, 1)
         between(self, "max_new_tokens", 1, MOST_NEW_TOKENS)
         _check_seed(self.seed)
-        _check_messages(self.messages)
         texts = isinstance(self.stop, list) and all(isinstance(s, str) and s for s in self.stop)
         if not texts or len(self.stop) > MOST_STOPS:
             raise PipelineError(f"What ends the answer is a list of {MOST_STOPS} texts at most.")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the request. Raise PipelineError where something is missing or cannot work."""
-        try:
-            return cls(**values)
-        except TypeError as error:  # names that are missing or unknown
-            raise PipelineError(f"This is no request for a stream: {error}.") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def _check_seed(seed: object) -> None:

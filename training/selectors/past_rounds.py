@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Any
 from annotations import exports
 from annotations.algorithms.winrate import WinRate
 from training.models import Round, Run
+from training.pipeline.evaluate import Share
 from training.selectors.board import win_rate_against_first
 from training.selectors.evaluations import evaluation_result
 
 if TYPE_CHECKING:
     from annotations.models import Project
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from django.db import transaction
 from annotations import exports
 from annotations import services as collecting
 from annotations.algorithms.battles import Battles
-from annotations.algorithms.matchmaking import draw_pair
+from annotations.algorithms.pairing import draw_pair
 from training import lifecycle, selectors, streaming
 from training.in_step import InStep
 from training.models import Arena, Checkpoint
