@@ -27,7 +27,7 @@ exchanging left and right changes its sign and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import log
 from typing import Generic, TypeVar
@@ -176,12 +176,12 @@ def bootstrap_intervals(
     `rounds` fits, and of a model without battles it knows only the prior's mean.
     """
     battles = fitted.battles
-    drawn = np.stack(
-        [
-            _minimum(resample, fitted.ridge, start=fitted.parameters)
-            for resample in (_resampled(battles, rng) for _ in range(rounds))
-        ]
-    )[:, : len(battles.models)]  # (R, M)
+    counts = _drawn_counts(battles, rng, rounds)
+    if battles.style.shape[1]:
+        drawn = np.stack([minimum_of_drawn(fitted, count) for count in counts])
+    else:
+        drawn = minima_of_drawn(fitted, counts)
+    drawn = drawn[:, : len(battles.models)]  # (R, M)
     ratings = np.stack([_rated(theta, battles.models, anchor) for theta in drawn])
     ends: Array = np.quantile(ratings, [0.025, 0.975], axis=0).T
     return ends
@@ -236,6 +236,61 @@ def _minimum(battles: Battles[M], ridge: float, *, start: Array) -> Array:
     raise RuntimeError("The ratings were not found. Fit them again with a larger ridge.")
 
 
+def minimum_of_drawn(fitted: Fit[M], count: Array) -> Array:
+    """Return the parameters, (P,), where each row of the battles happened so often, (N,)."""
+    drawn = replace(fitted.battles, count=count, cluster=None)
+    return _minimum(drawn.aggregated(), fitted.ridge, start=fitted.parameters)
+
+
+def minima_of_drawn(fitted: Fit[M], counts: Iterable[Array]) -> Array:
+    """Return what `minimum_of_drawn` gives for each of R draws, (R, P), all at once.
+
+    Without style only the battles of each pair and how many were won matter, so that Newton's
+    steps of all draws are a few operations on (R, M, M).
+    """
+    battles, ridge = fitted.battles, fitted.ridge
+    size = len(battles.models)
+    turned = battles.left > battles.right
+    of_row = np.where(turned, battles.right, battles.left) * size
+    numbers, pair = np.unique(
+        of_row + np.maximum(battles.left, battles.right), return_inverse=True
+    )  # (Q,), (N,)
+    score = np.where(turned, 1 - battles.score, battles.score)
+    tallies = np.array(
+        [
+            [np.bincount(pair, weight, len(numbers)) for weight in (count, count * score)]
+            for count in counts
+        ]
+    )
+    met, won = tallies.transpose(1, 0, 2)  # (R, Q) each
+    first, second = numbers // max(size, 1), numbers % max(size, 1)
+    sides = np.zeros((len(numbers), size))  # (Q, M): +1 at the first, -1 at the second
+    sides[np.arange(len(numbers)), first] = 1
+    sides[np.arange(len(numbers)), second] = -1
+
+    def losses(at: Array) -> Array:
+        z = at @ sides.T
+        nats: Array = (met * np.logaddexp(0, z) - won * z).sum(1) + ridge / 2 * (at**2).sum(1)
+        return nats
+
+    at = np.tile(fitted.parameters, (len(met), 1))  # (R, M)
+    value = losses(at)
+    for _ in range(MOST_STEPS):
+        p = _sigmoid(at @ sides.T)
+        slope = (met * p - won) @ sides + ridge * at
+        curve = np.zeros((len(met), size, size))
+        curve[:, first, second] = curve[:, second, first] = -met * p * (1 - p)
+        curve[:, np.arange(size), np.arange(size)] = ridge - curve.sum(axis=2)
+        step = np.linalg.solve(curve, slope[:, :, None])[:, :, 0]
+        is_far = (slope * step).sum(axis=1) >= DECREMENT
+        if not is_far.any():
+            return at - step
+        while (too_far := is_far & ((reached := losses(at - step)) > value)).any():
+            step[too_far] /= 2
+        at, value = at - step, reached
+    raise RuntimeError("The ratings were not found. Fit them again with a larger ridge.")
+
+
 def _errors(parameters: Array, battles: Battles[M], ridge: float) -> Array:
     models = len(battles.models)
     # What the average of the thetas varies by is no part of how far a model is from it.
@@ -282,18 +337,21 @@ def _sum_of_score_products(parameters: Array, battles: Battles[M]) -> Array:
     return scores.T @ scores * clusters / max(clusters - 1, 1)
 
 
-def _resampled(battles: Battles[M], rng: np.random.Generator) -> Battles[M]:
+def _drawn_counts(battles: Battles[M], rng: np.random.Generator, rounds: int) -> Iterator[Array]:
+    """Yield how often each row of the battles, (N,), is drawn; where there are clusters, whole."""
     if not len(battles.count):
-        return battles
+        yield from np.zeros((rounds, 0))
+        return
     if battles.cluster is None:
         total = battles.count.sum()
         shares = battles.count / total
-        return replace(battles, count=rng.multinomial(int(total), shares).astype(float))
+        yield from rng.multinomial(int(total), shares, size=rounds).astype(float)
+        return
     numbers, row = np.unique(battles.cluster, return_inverse=True)
     clusters = len(numbers)
-    times = rng.multinomial(clusters, np.full(clusters, 1 / clusters))
-    # Once whole clusters are drawn, votes that are alike may be taken together again.
-    return replace(battles, count=battles.count * times[row], cluster=None).aggregated()
+    for _ in range(rounds):
+        times = np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
+        yield battles.count * times[row]
 
 
 def _likely(battles: Battles[M]) -> Battles[M]:

@@ -15,6 +15,8 @@ from annotations.algorithms.bradley_terry import (
     gradient,
     hessian,
     loss,
+    minima_of_drawn,
+    minimum_of_drawn,
     ranks,
 )
 from annotations.algorithms.winrate import Z_95
@@ -310,6 +312,16 @@ def test_it_bootstraps_about_the_interval_of_the_sandwich():
     drawn = bootstrap_intervals(fitted, rng=np.random.default_rng(0), rounds=150)
     widths, expected = np.diff(drawn)[:, 0], np.diff(fitted.intervals())[:, 0]
     np.testing.assert_allclose(widths, expected, rtol=0.2)
+
+
+@pytest.mark.parametrize("strengths", [[0.8, 0.1, -0.9], [6.0, 0.0, -6.0, 0.0]])
+def test_all_resamples_at_once_have_the_minima_of_one_after_the_other(strengths):
+    rng = np.random.default_rng(6)
+    fitted = fit(simulated(rng, np.array(strengths), 90, ties=0.2))
+    counts = [*rng.integers(0, 3, (8, len(fitted.battles.count))).astype(float)]
+    counts.append(np.zeros(len(fitted.battles.count)))
+    expected = [minimum_of_drawn(fitted, count) for count in counts]
+    np.testing.assert_allclose(minima_of_drawn(fitted, counts), expected, atol=1e-6)
 
 
 def test_it_draws_the_same_intervals_from_the_same_seed():
