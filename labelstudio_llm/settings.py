@@ -385,6 +385,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15.0},
     },
+    "keep leaderboards up to date": {
+        "task": "training.keep_up_boards",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
 }
 
 # Runs ----------------------------------------------------------------------------------------

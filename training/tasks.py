@@ -19,6 +19,7 @@ from training import artifacts, lifecycle, outcomes, removal, replies, superviso
 from training.models import Run, Stage
 from training.pipeline.errors import PipelineError
 from training.recording import Recorder
+from training.selectors import board_upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,14 @@ def dispatch_waiting_turns(**_later: Any) -> None:
     """Send a hint again where turns of conversations wait. Runs every 10 seconds."""
     if conversations.has_waiting_turns():
         hint_replies()
+
+
+@shared_task(
+    name="training.keep_up_boards", ignore_result=True, time_limit=300, soft_time_limit=290
+)
+def keep_up_boards(**_later: Any) -> None:
+    """Reckon the leaderboards that new votes have changed. Runs every 30 seconds."""
+    board_upkeep.keep_up_boards()
 
 
 @shared_task(name="training.try_endpoint", ignore_result=True, time_limit=60, soft_time_limit=50)

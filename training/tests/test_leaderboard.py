@@ -27,9 +27,12 @@ from annotations.tests.factories import (
     make_prompt,
     make_ranking,
 )
-from training import selectors
+from training import selectors, tasks
 from training.models import Checkpoint, Promotion
+from training.selectors import board as board_module
+from training.selectors import board_upkeep
 from training.selectors.board import battles_of
+from training.selectors.board_upkeep import keep_up_board
 from training.selectors.vote_log import KEPT_BACK, vote_log
 from training.tests.battles import cast_votes, make_players
 
@@ -371,3 +374,18 @@ def test_it_goes_on_without_what_was_kept(
     folder.write_text("A file where the folder should be.")
     assert board(project).lines == whole.lines
     folder.unlink()
+
+
+def test_a_board_is_reckoned_before_somebody_looks(
+    project: Project, twelve: list[Checkpoint], bob: User, monkeypatch: Any
+) -> None:
+    assert not keep_up_board(project), "so few votes are read in no time"
+    monkeypatch.setattr(board_upkeep, "SLOW_FROM", 12)
+    tasks.keep_up_boards()
+    assert not keep_up_board(project), "nothing has changed since"
+    cast_votes(project, [(twelve[0].pk, twelve[1].pk, "left", bob)])
+    assert keep_up_board(project)
+    reckoned: list[Any] = []
+    monkeypatch.setattr(board_module, "_reckoned", lambda *of: reckoned.append(of))
+    assert board(project).counted == 13
+    assert not reckoned

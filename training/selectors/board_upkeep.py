@@ -1,0 +1,34 @@
+"""Boards that are reckoned before somebody looks at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from annotations import exports
+from training.models import Checkpoint
+from training.selectors.board import Wish, leaderboard
+from training.selectors.kept import keep, recall
+
+if TYPE_CHECKING:
+    from annotations.models import Project
+
+SLOW_FROM = 5_000
+"""Annotations below which reading all of them takes no time that anybody would notice."""
+KEPT_UP = "kept-up"
+
+
+def keep_up_boards() -> None:
+    """Read the votes that came since, and reckon the board that most people look at, everywhere."""
+    answering = Checkpoint.objects.exclude(kind=Checkpoint.Kind.REWARD).select_related("project")
+    for project in {checkpoint.project for checkpoint in answering}:
+        keep_up_board(project)
+
+
+def keep_up_board(project: Project) -> bool:
+    """Return whether there was anything to do for a project's board, after doing it."""
+    counts = exports.vote_counts(project.pk)
+    if counts.annotations < SLOW_FROM or recall(project, KEPT_UP) == counts:
+        return False
+    leaderboard(project, Wish())
+    keep(project, KEPT_UP, counts)
+    return True
