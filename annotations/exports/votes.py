@@ -14,6 +14,7 @@ from django.db.models import Count, F, Max, Q
 from annotations.exports.rows import CHUNK, current, pseudonym
 from annotations.models import (
     Annotation,
+    Battle,
     Comparison,
     ConversationChoice,
     Kind,
@@ -113,19 +114,25 @@ SIDES = (
 )
 
 
-MARKS = "annotation__assignment__battle__marks"
-
-
 def _of_comparisons(project_id: int, after: int) -> Iterator[VoteRow]:
     path = "annotation__"
     rows = (
         Comparison.objects.filter(current(path, project_id), _between_checkpoints())
         .filter(annotation_id__gt=after)
         .order_by("annotation_id")
-        .values(*_source(path), *SIDES, MARKS)
+        .values(*_source(path), *SIDES)
     )
+    marks = _marks(project_id, after)
     for row in rows.iterator(chunk_size=CHUNK):
-        yield _vote(row, path, row["annotation__item__prompt_id"], row)
+        vote = _vote(row, path, row["annotation__item__prompt_id"], row)
+        vote["marks"] = marks.get(vote["annotation_id"], [])
+        yield vote
+
+
+def _marks(project_id: int, after: int) -> dict[int, list[str]]:
+    """Return the marks of the votes that something speaks against, by annotation."""
+    marked = Battle.objects.filter(project_id=project_id, assignment__annotations__id__gt=after)
+    return dict(marked.exclude(marks=[]).values_list("assignment__annotations__id", "marks"))
 
 
 def _of_conversations(project_id: int, after: int) -> Iterator[VoteRow]:
@@ -180,5 +187,5 @@ def _vote(row: dict[str, Any], path: str, prompt_id: int, sides: dict[str, Any])
         "right_text": sides["right__text"],
         "outcome": sides["outcome"],
         "strength": sides["strength"],
-        "marks": sides.get(MARKS) or [],
+        "marks": [],
     }

@@ -7,15 +7,16 @@ lost at any time: then everything is read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations import exports
-from annotations.algorithms.answer_style import style_difference
+from annotations.algorithms.answer_style import styles_of
 from annotations.algorithms.identity import VENDORS, names_model
 from training.models import Checkpoint
 from training.selectors.kept import keep, recall
@@ -28,6 +29,9 @@ NOT_BLIND = frozenset({"asks_who", "names_model"})
 """Marks of the arena that say who wrote an answer, or who was asked."""
 KEPT_BACK = 500
 """Votes that may be read again with each look before the cache is written anew."""
+
+AT_ONCE = 2_000
+"""Votes whose texts are in memory at a time."""
 
 ROW = np.dtype(
     [
@@ -44,6 +48,16 @@ ROW = np.dtype(
         ("style", "f4", (2,)),
     ]
 )
+
+
+COLUMNS = {
+    "annotation": "annotation_id",
+    "item": "item_id",
+    "prompt": "prompt_id",
+    "left": "left_checkpoint_id",
+    "right": "right_checkpoint_id",
+}
+"""Numbers of a row that stand in a vote as they are."""
 
 
 @dataclass(frozen=True)
@@ -92,43 +106,49 @@ def _continued(project: Project, known: VoteLog, counts: exports.VoteCounts) -> 
 def _appended(project: Project, known: VoteLog, counts: exports.VoteCounts) -> VoteLog:
     """Return the votes with those newer than the known ones; what came after `counts` waits."""
     voters = {name: place for place, name in enumerate(known.voters)}
-    rows = np.fromiter(_rows(project, voters, after=known.counts.newest), dtype=ROW)
-    rows = rows[rows["annotation"] <= counts.newest]
-    return VoteLog(np.concatenate([known.rows, rows]), tuple(voters), counts)
-
-
-def _rows(project: Project, voters: dict[str, int], *, after: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the votes as tuples like ROW; voters who are new get the next place."""
     names = dict(Checkpoint.objects.filter(project=project).values_list("id", "name"))
-    for vote in exports.votes(project.pk, after=after):
-        left, right = vote["left_checkpoint_id"], vote["right_checkpoint_id"]
-        of_both = [names.get(left, ""), names.get(right, "")]
-        yield (
-            vote["annotation_id"],
-            vote["item_id"],
-            vote["prompt_id"],
-            voters.setdefault(vote["annotator"], len(voters)),
-            left,
-            right,
-            OUTCOMES.index(vote["outcome"]),
-            vote["purpose"] == "gold",
-            is_named(vote, of_both),
-            not NOT_BLIND.issuperset(vote["marks"]),
-            style_difference(vote["left_text"], vote["right_text"]),
-        )
+    votes = exports.votes(project.pk, after=known.counts.newest)
+    parts = [known.rows]
+    while some := list(islice(votes, AT_ONCE)):
+        parts.append(_rows(some, voters, names))
+    rows = np.concatenate(parts)
+    return VoteLog(rows[rows["annotation"] <= counts.newest], tuple(voters), counts)
 
 
-def is_named(vote: exports.VoteRow, names: list[str]) -> bool:
-    """Return whether a text says who wrote it: the names of the two, or any vendor's.
+def _rows(
+    votes: Sequence[exports.VoteRow], voters: dict[str, int], names: Mapping[int, str]
+) -> NDArray[Any]:
+    """Return votes as an array of ROW; voters who are new get the next place."""
+    rows = np.empty(len(votes), dtype=ROW)
+    for column, field in COLUMNS.items():
+        rows[column] = [vote[field] for vote in votes]  # type: ignore[literal-required]
+    rows["voter"] = [voters.setdefault(vote["annotator"], len(voters)) for vote in votes]
+    rows["outcome"] = [OUTCOMES.index(vote["outcome"]) for vote in votes]
+    rows["gold"] = [vote["purpose"] == "gold" for vote in votes]
+    rows["spoilt"] = [not NOT_BLIND.issuperset(vote["marks"]) for vote in votes]
+    left, right = ([vote[side] for vote in votes] for side in ("left_text", "right_text"))
+    rows["style"] = styles_of(left) - styles_of(right)
+    said = "\n".join([*left, *right]).casefold()
+    # Whoever is named nowhere need not be looked for in each; white space within a name may differ.
+    vendors = [vendor for vendor in VENDORS if vendor.split()[0] in said]
+    rows["named"] = [is_named(vote, _names_of_both(vote, names), vendors) for vote in votes]
+    return rows
+
+
+def _names_of_both(vote: exports.VoteRow, names: Mapping[int, str]) -> list[str]:
+    return [names.get(vote["left_checkpoint_id"], ""), names.get(vote["right_checkpoint_id"], "")]
+
+
+def is_named(vote: exports.VoteRow, names: Sequence[str], vendors: Sequence[str] = VENDORS) -> bool:
+    """Return whether a text says who wrote it: the names of the two, or one of the vendors'.
 
     The arena looked already, and knows what was asked.
     """
     if vote["purpose"] == "arena":
         return not NOT_BLIND.isdisjoint(vote["marks"])
-    telling = [*VENDORS, *(name.casefold() for name in names)]
-    for text in (vote["left_text"], vote["right_text"]):
-        plain = " ".join(text.casefold().split())
-        # Most texts hold none of the names, and to look for that is a hundred times quicker.
-        if any(name in plain for name in telling) and names_model(text, names):
-            return True
-    return False
+    texts = vote["left_text"], vote["right_text"]
+    plain = " ".join(" ".join(texts).casefold().split())
+    # Most texts hold none of the names, and to look for that is a hundred times quicker.
+    if not any(name in plain for name in (*vendors, *(name.casefold() for name in names))):
+        return False
+    return any(names_model(text, names) for text in texts)

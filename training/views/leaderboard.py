@@ -34,7 +34,7 @@ class Pair:
 
     first: Checkpoint
     second: Checkpoint
-    won: float
+    won: str
     met: int
 
 
@@ -172,7 +172,7 @@ def _pictures(board: selectors.Board, checkpoints: dict[int, Checkpoint]) -> dic
         for one, line in zip(shown, board.lines, strict=True)
     ]
     pairs = [
-        Pair(shown[i], shown[j], float(board.won[i, j]), round(board.won[i, j] + board.won[j, i]))
+        Pair(shown[i], shown[j], f"{board.won[i, j]:.6g}", round(board.won[i, j] + board.won[j, i]))
         for i in range(len(shown))
         for j in range(i + 1, len(shown))
         if board.won[i, j] + board.won[j, i]

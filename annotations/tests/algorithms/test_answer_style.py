@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from math import log
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from annotations.algorithms.answer_style import STYLES, style_difference, style_of
+from annotations.algorithms.answer_style import STYLES, style_of, styles_of
 
 
 def test_it_names_what_it_measures():
@@ -13,7 +16,7 @@ def test_it_names_what_it_measures():
 
 def test_it_measures_length_on_a_logarithmic_scale():
     assert style_of(" frog\n")[0] == pytest.approx(log(5))
-    assert style_difference("x" * 199, "x" * 99)[0] == pytest.approx(log(2))
+    assert style_of("x" * 199)[0] - style_of("x" * 99)[0] == pytest.approx(log(2))
 
 
 @pytest.mark.parametrize(
@@ -32,8 +35,7 @@ def test_it_counts_the_items_of_lists(text, items):
     assert style_of(text)[1] == items
 
 
-def test_it_changes_its_sign_with_the_sides():
-    left, right = "- a\n- b", "a long text"
-    assert style_difference(left, right) == pytest.approx(
-        tuple(-value for value in style_difference(right, left))
-    )
+@given(st.lists(st.text(alphabet="-1.* \n\tfé"), max_size=6))
+def test_many_texts_at_once_are_measured_as_each_alone(texts):
+    expected = np.array([style_of(text) for text in texts]).reshape(-1, len(STYLES))
+    np.testing.assert_allclose(styles_of(texts), expected)
