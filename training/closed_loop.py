@@ -49,6 +49,8 @@ class Settings:
     """Completions of each prompt (K)."""
     evaluation_pairs: int = 3
     """Blind pairs on each held-out prompt."""
+    evaluation_prompts: int | None = None
+    """Held-out prompts of the evaluation; None asks all of them."""
     suite_prompts: int = 64
     """Held-out prompts on which the suite measures."""
     rounds: int = 1
@@ -194,6 +196,7 @@ class ClosedLoop:
                 self.project,
                 child=child,
                 parent=parent,
+                limit=self.settings.evaluation_prompts,
                 pairs_per_prompt=self.settings.evaluation_pairs,
                 started_by=self.engineer,
                 config={"seed": self.settings.seed},
