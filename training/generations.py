@@ -1,7 +1,8 @@
 """The streamed completions that a service of `training.replies` has taken: from queue to child.
 
 They live in the broker, not in the database: what nobody reads any more is stopped, and what a
-dead service leaves behind its reader is told of.
+dead service leaves behind its reader is told of. Where the checkpoint is a server elsewhere, that
+is asked (`training.elsewhere`) and not the child.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from training import artifacts, lifecycle, streams
+from training.elsewhere import Elsewhere
 from training.models import Checkpoint
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import StreamRequest
@@ -69,12 +71,13 @@ class Generations:
         self.service = secrets.token_hex(8)
         self.note = note
         self.taken: dict[str, _Taken] = {}
+        self.elsewhere = Elsewhere(note)
         self._torn: set[str] = set()
         """Those of which the broker lacks an event: their readers know that it was away."""
         self._looked_at = self._announced_at = float("-inf")
 
     def __len__(self) -> int:
-        return len(self.taken)
+        return len(self.taken) + len(self.elsewhere)
 
     def look(self, tell: Tell | None) -> None:
         """Take what waits, and stop what is not wanted any more. `tell` speaks to the child."""
@@ -138,6 +141,7 @@ class Generations:
         """Tell the readers that this service ends."""
         for name in list(self.taken):
             self._fail(name, DIED, "the service leaves")
+        self.elsewhere.leave()
         try:
             streams.take_leave(self.service)
         except streams.BrokerError as error:  # it is forgotten in a few seconds in any case
@@ -145,7 +149,11 @@ class Generations:
 
     def _take(self, name: str, wanted: dict[str, Any]) -> None:
         try:
-            request = _request(name, wanted)
+            checkpoint = _checkpoint(wanted.pop("checkpoint_id"))
+            if checkpoint.is_external:
+                self._take_elsewhere(name, checkpoint, wanted)
+                return
+            request = _request(name, checkpoint, wanted)
         except PipelineError as error:
             self._write(name, {"event": "failed", "message": str(error), "refusal": True})
             self.note(f"stream {name} failed: {error}")
@@ -156,10 +164,19 @@ class Generations:
         self.taken[name] = _Taken(request)
         self._write(name, {"event": "taken", "service": self.service})
 
+    def _take_elsewhere(self, name: str, checkpoint: Checkpoint, wanted: dict[str, Any]) -> None:
+        """Let a server elsewhere be asked."""
+        if refusal := self.elsewhere.take(name, checkpoint, wanted):
+            self._fail(name, refusal, "too many are asked")
+            return
+        self._write(name, {"event": "taken", "service": self.service})
+        self.elsewhere.begin(name)
+
     def _stop_unwanted(self, tell: Tell | None) -> None:
         now = time.monotonic()
-        self._torn &= self.taken.keys()
-        unwanted = streams.unwanted(list(self.taken)) | self._torn
+        self._torn &= self.taken.keys() | self.elsewhere.asked.keys()
+        unwanted = streams.unwanted([*self.taken, *self.elsewhere.asked]) | self._torn
+        self.elsewhere.look(unwanted)
         for name, taken in list(self.taken.items()):
             if taken.handed_at is None:
                 if name in unwanted:
@@ -207,13 +224,18 @@ class Generations:
             logger.warning("Replies: the broker did not answer (%s).", error)
 
 
-def _request(name: str, wanted: dict[str, Any]) -> StreamRequest:
-    """Return what the child is told. Raise PipelineError with words for whoever asked."""
-    checkpoint = Checkpoint.objects.filter(id=wanted.pop("checkpoint_id")).first()
-    if checkpoint is None:
+def _checkpoint(checkpoint_id: int) -> Checkpoint:
+    """Return who is to answer. Raise PipelineError with words for whoever asked."""
+    found = Checkpoint.objects.select_related("endpoint").filter(id=checkpoint_id).first()
+    if found is None:
         raise PipelineError(GONE)
-    if checkpoint.kind not in Checkpoint.ANSWERING:
+    if found.kind == Checkpoint.Kind.REWARD:
         raise PipelineError(NO_POLICY)
+    return found
+
+
+def _request(name: str, checkpoint: Checkpoint, wanted: dict[str, Any]) -> StreamRequest:
+    """Return what the child is told. Raise PipelineError with words for whoever asked."""
     base = artifacts.checkpoint_folder(artifacts.base_of(checkpoint))
     try:
         artifacts.check_base(base)

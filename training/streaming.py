@@ -2,7 +2,8 @@
 
 The web process asks and reads; a service on a worker of the queue `sampling` writes
 (`training.replies`), the same that answers conversations, with the same model in memory. Between
-them is the broker.
+them is the broker. A checkpoint that is a server elsewhere is asked by the same service, over the
+network, and read here like the others.
 
 A caller whose client has left calls `stop`; where it can't, the service notices 15 seconds later.
 """
@@ -84,7 +85,7 @@ class Done:
     """`stop`: the end token, a stop text or `stop()`; `length`: the most tokens or the longest
     time."""
     usage: dict[str, int]
-    """`prompt_tokens`, `completion_tokens`, `total_tokens`."""
+    """`prompt_tokens`, `completion_tokens`, `total_tokens`; of a server elsewhere what it tells."""
     seed: int
 
 

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from annotations.models import Project
 
 
+class FightersField(forms.ModelMultipleChoiceField):
+    """Who fights, saying of servers elsewhere what choosing them means."""
+
+    def label_from_instance(self, obj: Checkpoint) -> str:
+        return f"{obj} (external: gets the questions)" if obj.is_external else str(obj)
+
+
 class ArenaForm(forms.Form):
     """Who fights in the arena, who may ask, how often, and whether votes teach."""
 
-    checkpoints = forms.ModelMultipleChoiceField(
+    checkpoints = FightersField(
         Checkpoint.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
     )
     is_open = forms.BooleanField(required=False)

@@ -13,7 +13,14 @@ from training.services.chats import Choice
 
 MOST_NEW_TOKENS = 4096
 SETTINGS = ("temperature", "top_p", "max_new_tokens", "seed")
-NO_CHECKPOINT = "Choose a policy or a base model of this project."
+NO_CHECKPOINT = "Choose a policy, a base model or an external endpoint of this project."
+
+
+class AnsweringField(forms.ModelChoiceField):
+    """Who can answer, saying of servers elsewhere that they are."""
+
+    def label_from_instance(self, obj: Checkpoint) -> str:
+        return f"{obj} (external)" if obj.is_external else str(obj)
 
 
 class ChatForm(PlainForm):
@@ -21,12 +28,12 @@ class ChatForm(PlainForm):
 
     text = forms.Field(required=False, widget=forms.Textarea)
     """Checked by the service, which has a sentence for each thing that can be wrong with it."""
-    left = forms.ModelChoiceField(
+    left = AnsweringField(
         Checkpoint.objects.none(),
         label="Checkpoint",
         error_messages={"invalid_choice": NO_CHECKPOINT, "required": NO_CHECKPOINT},
     )
-    right = forms.ModelChoiceField(
+    right = AnsweringField(
         Checkpoint.objects.none(),
         required=False,
         label="Beside it",

@@ -20,6 +20,8 @@ class Checkpoint(models.Model):
 
     ANSWERING = (Kind.BASE, Kind.POLICY)
     """Kinds that a model on this installation's machines can answer as."""
+    STREAMING = (*ANSWERING, Kind.EXTERNAL)
+    """Kinds whose answers can be read while they are written: in chats and the arena."""
 
     project = models.ForeignKey(
         "annotations.Project", on_delete=models.PROTECT, related_name="checkpoints"

@@ -15,6 +15,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
@@ -80,26 +81,59 @@ def check_url(url: str, allowed: tuple[str, ...]) -> SplitResult:
     return parts
 
 
+class Line:
+    """What a question goes over. Another thread may hang up."""
+
+    def __init__(self) -> None:
+        self.is_hung_up = False
+        self._connection: _Pinned | _PinnedTLS | None = None
+
+    def lies_on(self, connection: _Pinned | _PinnedTLS) -> None:
+        self._connection = connection
+        if self.is_hung_up:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        self.is_hung_up = True
+        if self._connection is not None:
+            self._connection.hang_up()
+
+
 def ask(
     source: ExternalSource, key: str, messages: list[dict[str, str]], sampling: dict[str, Any]
 ) -> Answer:
     """Return the server's answer to a conversation. Raise EndpointError, with what happened."""
+    question = {"messages": messages, "stream": False, **sampling}
+    with asked(source, key, question, Line()) as response:
+        content = response.read(LONGEST_ANSWER + 1)
+    return answer_of(source, response, content, key)
+
+
+@contextlib.contextmanager
+def asked(
+    source: ExternalSource, key: str, question: dict[str, Any], line: Line
+) -> Iterator[HTTPResponse]:
+    """Yield the server's response to a question, to be read within its time.
+
+    Whatever goes wrong meanwhile is raised as EndpointError.
+    """
     parts = check_url(source.url, source.allowed)
-    body = json.dumps({"model": source.model, "messages": messages, "stream": False, **sampling})
+    is_stream = question["stream"]
     headers = {
         "Content-Type": "application/json",
-        "Accept": "application/json",
+        "Accept": "text/event-stream, application/json" if is_stream else "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": "labelstudio-llm",
         **({"Authorization": f"Bearer {key}"} if key else {}),
     }
+    body = json.dumps({"model": source.model, **question})
     connection = _connection(source, parts)
-    limit = _Limit(connection, source.timeout_s)
+    line.lies_on(connection)
+    limit = _Limit(line, source.timeout_s)
     try:
         path = f"{parts.path.rstrip('/')}/chat/completions"
         connection.request("POST", path, body.encode(), headers)
-        response = connection.getresponse()
-        content = response.read(LONGEST_ANSWER + 1)
+        yield connection.getresponse()
     except ssl.SSLCertVerificationError as error:
         raise EndpointError(
             f"The certificate of {parts.hostname} is not to be trusted ({error.verify_message}). "
@@ -123,23 +157,30 @@ def ask(
             f"The connection to {source.name} failed ({_what(error)}). See whether it runs.",
             retry=True,
         ) from None
+    except EndpointError:  # what came may be a part
+        if limit.is_over:
+            raise _unfinished(source) from None
+        raise
     finally:
         limit.lift()
         connection.close()
     if limit.is_over:  # what came by then may be a part
-        raise EndpointError(
-            f"{source.name} did not finish its answer within {source.timeout_s:g} seconds. Give it "
-            "more time, or ask for fewer tokens.",
-            retry=True,
-        )
-    return _answer(source, response, content, key)
+        raise _unfinished(source)
+
+
+def _unfinished(source: ExternalSource) -> EndpointError:
+    return EndpointError(
+        f"{source.name} did not finish its answer within {source.timeout_s:g} seconds. Give it "
+        "more time, or ask for fewer tokens.",
+        retry=True,
+    )
 
 
 class _Limit:
     """Hangs up when the time is over: a server may send a byte a minute."""
 
-    def __init__(self, connection: _Pinned | _PinnedTLS, seconds: float) -> None:
-        self.connection = connection
+    def __init__(self, line: Line, seconds: float) -> None:
+        self.line = line
         self.is_over = False
         self.timer = threading.Timer(seconds, self._hang_up)
         self.timer.daemon = True
@@ -147,30 +188,45 @@ class _Limit:
 
     def _hang_up(self) -> None:
         self.is_over = True
-        if self.connection.line is not None:
-            with contextlib.suppress(OSError):  # it has ended by itself
-                self.connection.line.shutdown(socket.SHUT_RDWR)
+        self.line.hang_up()
 
     def lift(self) -> None:
         self.timer.cancel()
 
 
-class _Pinned(HTTPConnection):
+class _HangsUp:
+    """What both kinds of connection have in common."""
+
+    line: socket.socket | None = None
+    """What it goes over; `sock` is let go of when the server has announced the end."""
+    is_hung_up = False
+
+    def hang_up(self) -> None:
+        self.is_hung_up = True
+        if self.line is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                self.line.shutdown(socket.SHUT_RDWR)
+
+    def check_line(self) -> None:
+        """Go no further where somebody hung up while the line was made."""
+        if self.is_hung_up:
+            raise TimeoutError
+
+
+class _Pinned(_HangsUp, HTTPConnection):
     """A connection to one of the addresses that were looked up and allowed."""
 
     addresses: list[Address]
-    line: socket.socket | None = None
-    """What it goes over; `sock` is let go of when the server has announced the end."""
 
     def connect(self) -> None:
         self.sock = self.line = _connected(self.addresses, self.timeout)
+        self.check_line()
 
 
-class _PinnedTLS(HTTPSConnection):
+class _PinnedTLS(_HangsUp, HTTPSConnection):
     """The same with TLS, whose certificate must be that of the name."""
 
     addresses: list[Address]
-    line: socket.socket | None = None
 
     def connect(self) -> None:
         plain = _connected(self.addresses, self.timeout)
@@ -178,6 +234,7 @@ class _PinnedTLS(HTTPSConnection):
             plain, server_hostname=self.host, do_handshake_on_connect=False
         )
         self.sock = self.line = secure
+        self.check_line()
         secure.do_handshake()
 
 
@@ -247,12 +304,12 @@ def _private(host: str) -> str:
     )
 
 
-def _answer(source: ExternalSource, response: HTTPResponse, content: bytes, key: str) -> Answer:
-    """Return what a response says, or raise what it means."""
+def answer_of(source: ExternalSource, response: HTTPResponse, content: bytes, key: str) -> Answer:
+    """Return what a whole response says, or raise what it means."""
     status = response.status
-    values = _json(content)
+    values = json_of(content)
     if status != 200:
-        raise _refused(source, response, _excuse(values, key))
+        raise _refused(source, response, excuse_of(values, key))
     if len(content) > LONGEST_ANSWER:
         raise EndpointError(
             f"{source.name} sent more than {LONGEST_ANSWER // 2**20} MB. That is no completion; "
@@ -279,8 +336,12 @@ def _answer(source: ExternalSource, response: HTTPResponse, content: bytes, key:
     if text is not None and not isinstance(text, str):
         raise EndpointError(f"{source.name} sent a completion that is no text.")
     if text is None or not text.strip():
-        raise EndpointError(f"{source.name} sent an empty answer.")
+        raise empty(source)
     return Answer(text, reason[:20], model[:200], tokens if type(tokens) is int else None)
+
+
+def empty(source: ExternalSource) -> EndpointError:
+    return EndpointError(f"{source.name} sent an empty answer.")
 
 
 def _refused(source: ExternalSource, response: HTTPResponse, excuse: str) -> EndpointError:
@@ -321,7 +382,7 @@ def _retry_after(response: HTTPResponse) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else 0.0
 
 
-def _excuse(values: Any, key: str) -> str:
+def excuse_of(values: Any, key: str) -> str:
     """Return the server's own words, from where OpenAI-compatible servers put them."""
     error = values.get("error", values) if isinstance(values, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
@@ -333,7 +394,8 @@ def _excuse(values: Any, key: str) -> str:
     return f": “{words[:LONGEST_EXCUSE].rstrip('.')}”"
 
 
-def _json(content: bytes) -> Any:
+def json_of(content: bytes) -> Any:
+    """Return the JSON that a server sent; None where it is none, or far too much."""
     try:
         return json.loads(content) if len(content) <= LONGEST_ANSWER else None
     except (ValueError, RecursionError):

@@ -22,7 +22,7 @@ def arena_of(project: Project) -> Arena:
 
 def possible_fighters(project: Project) -> QuerySet[Checkpoint]:
     """Return whatever of a project can answer, the newest first."""
-    return project.checkpoints.filter(kind__in=Checkpoint.ANSWERING).order_by("-id")
+    return project.checkpoints.filter(kind__in=Checkpoint.STREAMING).order_by("-id")
 
 
 def chosen_fighters(project: Project) -> list[Checkpoint]:

@@ -31,7 +31,7 @@ class Turn:
 
 def checkpoints_that_chat(project_id: int) -> QuerySet[Checkpoint]:
     """Return the checkpoints of a project that can be talked to, the newest first."""
-    return Checkpoint.objects.filter(project=project_id, kind__in=Checkpoint.ANSWERING)
+    return Checkpoint.objects.filter(project=project_id, kind__in=Checkpoint.STREAMING)
 
 
 def chats_of(project: Project, person: User) -> QuerySet[Chat]:

@@ -21,7 +21,7 @@ from annotations.algorithms.battles import Battles
 from annotations.algorithms.pairing import draw_pair
 from training import lifecycle, selectors, streaming
 from training.in_step import InStep
-from training.models import Arena, Checkpoint
+from training.models import Arena, Checkpoint, Endpoint
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ READER_GONE = timedelta(seconds=10)
 """Answers whose last reader left longer ago may have been cut off: they are written anew. The door
 stops what nobody reads after 15 seconds."""
 NOTED_EVERY_S = 3.0
+NO_ANSWER = (
+    "An answer did not come, so there is nothing to vote on. Ask again; if it happens again, tell "
+    "an engineer of the project, for whom the sampling worker's log says why."
+)
+"""Of a server elsewhere, whose own sentence names it."""
 MOST_FIGHTERS = 50
 MOST_A_DAY = 10_000
 
@@ -199,8 +204,12 @@ class _Writing:
                 self.ends[side] = event
                 return Pieces(*self.texts.end(side))
             case streaming.Failed(message):
-                self.failure = message
+                self.failure = NO_ANSWER if self._is_elsewhere(side) else message
         return None if self.failure else Beat()
+
+    def _is_elsewhere(self, side: int) -> bool:
+        ids = (self.battle.left_checkpoint_id, self.battle.right_checkpoint_id)
+        return Checkpoint.objects.get(id=ids[side]).is_external
 
     def _keep(self) -> None:
         """Write down how it ended, unless somebody begins both anew meanwhile."""
@@ -267,7 +276,9 @@ def _generation(battle: Battle, checkpoint_id: int) -> streaming.Generation:
 
 def _names(battle: Battle) -> set[str]:
     """Return what the project's checkpoints are called; an answer may name another than itself."""
-    return set(Checkpoint.objects.filter(project=battle.project_id).values_list("name", flat=True))
+    checkpoints = Checkpoint.objects.filter(project=battle.project_id)
+    endpoints = Endpoint.objects.filter(checkpoint__project=battle.project_id)
+    return {*checkpoints.values_list("name", flat=True), *endpoints.values_list("model", flat=True)}
 
 
 def _sentence(act: Callable[[], T]) -> T:

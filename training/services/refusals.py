@@ -91,7 +91,7 @@ def check_checkpoint(project: Project, checkpoint: Checkpoint, purpose: str) -> 
 
 def _check_external(checkpoint: Checkpoint, purpose: str) -> None:
     """Refuse a server elsewhere for whatever needs its weights."""
-    if purpose not in ("sample", "evaluate"):
+    if purpose not in ("sample", "evaluate", "chat with"):
         raise ServiceError(
             f"{checkpoint} is an external endpoint, whose weights are not here. Choose a policy or "
             f"a base model to {purpose}."

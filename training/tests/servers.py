@@ -113,3 +113,35 @@ def floods(handler: Handler) -> None:
     handler.end_headers()
     for _ in range(100):
         handler.wfile.write(b"[" * 2**20)
+
+
+def chunk(text: str | None, **changes: Any) -> dict[str, Any]:
+    """Return a chunk of an answer as OpenAI streams it."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None, **changes}
+    return {"model": "llama-9", "choices": [choice]}
+
+
+def streams(*events: Any, pause: float = 0.0) -> Act:
+    """Return an act that sends events, each a text of the answer or what is to be sent as it is."""
+
+    def act(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        handler.end_headers()
+        for event in events:
+            values = chunk(event) if isinstance(event, str) else event
+            line = event if isinstance(event, bytes) else f"data: {json.dumps(values)}\n\n".encode()
+            handler.wfile.write(line)
+            handler.wfile.flush()
+            time.sleep(pause)
+
+    return act
+
+
+DONE = b"data: [DONE]\n\n"
+ENDED = (
+    chunk(None, finish_reason="stop"),
+    {"choices": [], "usage": {"completion_tokens": 3}},
+    DONE,
+)
+"""What ends a stream."""

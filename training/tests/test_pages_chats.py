@@ -292,8 +292,8 @@ def test_nobody_goes_on_while_a_reply_comes(
         ({"top_p": 0}, "Top p: "),
         ({"max_new_tokens": 10**9}, "Tokens at most: "),
         ({"seed": -1}, "Seed: "),
-        ({"left": ""}, "Choose a policy or a base model"),
-        ({"left": 10**30}, "Choose a policy or a base model"),
+        ({"left": ""}, "Choose a policy, a base model or"),
+        ({"left": 10**30}, "Choose a policy, a base model or"),
     ],
 )
 def test_it_says_what_cannot_be_sent_and_gives_it_back(

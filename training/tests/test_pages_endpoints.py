@@ -211,14 +211,12 @@ def test_nothing_that_needs_weights_takes_it(
     external, policy = endpoint.checkpoint, make_checkpoint(project)
     prompt = make_prompt(project, text="Stone", split="test")
     snapshot = make_snapshot(project)
-    choice = services.Choice(left=external)
     refused = [
         lambda: services.promote_checkpoint(external, promoted_by=alice, reason="x", override=True),
         lambda: services.start_run(
             project, "sft", {}, parent=external, snapshot=snapshot, started_by=eve
         ),
         lambda: services.request_export(external, started_by=eve),
-        lambda: services.start_chat(project, eve, "Hello", choice),
         lambda: services.start_evaluation(project, child=external, parent=policy, started_by=eve),
         lambda: services.request_completions(
             project,

@@ -202,10 +202,12 @@ def _event(name: str, value: object) -> str:
 def _ask_page(request: AuthenticatedRequest, project: Project, problem: str = "") -> HttpResponse:
     own = collecting_access.get_battles_for(request.user, project.pk)
     left = selectors.arena_of(project).daily_limit - collecting.asked_today(request.user, project)
+    fighters = selectors.fighters(project)
     context = {
         "problem": problem,
         "text": request.POST.get("text", "") if request.method == "POST" else _asked_again(request),
-        "fighters": len(selectors.fighters(project)),
+        "fighters": len(fighters),
+        "goes_elsewhere": any(one.is_external for one in fighters),
         "left_today": max(0, left),
         "battles": own[:MOST_SHOWN],
     }
