@@ -15,6 +15,7 @@ import { isTyping, listenForKeys, showKeys } from "./keys.js";
 import { answer, send, work } from "./page.js";
 import { answerQuestion, isAsked } from "./questions.js";
 import { beginRanking, isIncomplete, isRanking, move, pickByKey, showBoard, step } from "./ranking.js";
+import "./report.js";
 import { beginUndo, undo } from "./undo.js";
 
 // Keys

@@ -44,11 +44,6 @@ export function hideTrouble() {
   trouble.replaceChildren();
 }
 
-// Enter in a field would press the first button of its form: a reason to report that nobody chose.
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches?.("[data-report] input")) event.preventDefault();
-}, true);
-
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   showTrouble(messageFor(status), status === 401 || status === 403);

@@ -33,7 +33,7 @@ class ApiToken(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.prefix}…)"
+        return f"Token {self.name} ({self.prefix}…)"
 
     @property
     def has_expired(self) -> bool:

@@ -31,4 +31,4 @@ class Arena(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Arena of {self.project_id}"
+        return f"Arena of {self.project}"

@@ -14,6 +14,7 @@ from django.utils import timezone
 from training import access, lifecycle
 from training.models import ApiToken
 from training.models.api_tokens import digest_of
+from training.services.audit import record
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:
@@ -48,12 +49,18 @@ def create_api_token(
         expires_at=timezone.now() + timedelta(days=days),
     )
     token.projects.set(projects)
+    for project in projects:
+        reason = f"With it a program talks with this project's models, for {days} days."
+        record(project, user, "made", token, reason)
     return token, secret
 
 
+@transaction.atomic
 def revoke_api_token(token: ApiToken) -> None:
     """Let a token in no more, from the next request on. Revoking it again changes nothing."""
-    ApiToken.objects.filter(id=token.pk, revoked_at=None).update(revoked_at=Now())
+    if ApiToken.objects.filter(id=token.pk, revoked_at=None).update(revoked_at=Now()):
+        for project in token.projects.all():
+            record(project, token.user, "revoked", token, "It lets no program in any more.")
 
 
 def note_use(token: ApiToken) -> None:

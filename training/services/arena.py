@@ -22,6 +22,7 @@ from annotations.algorithms.pairing import draw_pair
 from training import lifecycle, selectors, streaming
 from training.in_step import InStep
 from training.models import Arena, Checkpoint, Endpoint
+from training.services.audit import record
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def set_arena(
     daily_limit: int,
     learns_from_arena: bool,
     checkpoints: Collection[Checkpoint],
+    changed_by: User,
 ) -> Arena:
     """Set who fights in a project's arena, who may ask, how often, and whether votes teach."""
     if not 1 <= daily_limit <= MOST_A_DAY:
@@ -165,6 +167,12 @@ def set_arena(
         project=project, defaults={"is_open": is_open, "daily_limit": daily_limit}
     )
     arena.checkpoints.set(checkpoints)
+    who = ", ".join(map(str, checkpoints)) or "the promoted and the newest"
+    reason = (
+        f"{'Everybody' if is_open else 'Only owners and engineers'} may ask, {daily_limit} a day. "
+        f"Votes {'teach' if learns_from_arena else 'teach nothing'}. Who fights: {who}."
+    )
+    record(project, changed_by, "set", arena, reason)
     return arena
 
 

@@ -16,6 +16,7 @@ from training import selectors
 from training.models import Automation, Round
 from training.next_act import Act, ActName, NeedsPerson
 from training.services.acts import carry_out
+from training.services.audit import record
 from training.services.refusals import ServiceError
 from training.services.rounds import open_round
 
@@ -50,6 +51,11 @@ def set_automation(
         )
         if mode != Automation.Mode.OFF:
             _open_rounds(project).update(driven_by=changed_by)
+        reason = (
+            f"{automation.get_mode_display()}. A round trains after {new_comparisons} new "
+            f"judgements; settings: {automation.get_settings_from_display()}."
+        )
+        record(project, changed_by, "set", automation, reason)
     return automation
 
 

@@ -30,6 +30,7 @@ def delete_checkpoint(checkpoint: Checkpoint, *, deleted_by: User, reason: str) 
         "parent": checkpoint.parent and checkpoint.parent.name,
         "files": checkpoint.manifest.get("files", {}),
         **({"path": checkpoint.path} if is_ours else {}),
+        **({"url": checkpoint.endpoint.url} if checkpoint.is_external else {}),
     }
     _delete(checkpoint, deleted_by, reason, facts)
 

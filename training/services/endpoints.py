@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from training import artifacts, secrecy, tasks
 from training.models import Checkpoint, Endpoint
 from training.pipeline.endpoint import EndpointError, check_url
 from training.pipeline.errors import PipelineError
+from training.services.audit import record
 from training.services.checkpoints import LONGEST_NAME, NAMES_OF_RUNS
 from training.services.refusals import ServiceError
 
@@ -56,7 +57,7 @@ def add_endpoint(
                 kind=Checkpoint.Kind.EXTERNAL,
                 manifest={"registered_by": created_by.pk},
             )
-            return Endpoint.objects.create(
+            added = Endpoint.objects.create(
                 checkpoint=checkpoint,
                 url=server.url,
                 model=server.model,
@@ -64,14 +65,24 @@ def add_endpoint(
                 encrypted_key=secrecy.encrypt(key) if key else "",
                 created_by=created_by,
             )
+            how = "with a key" if key else "without a key"
+            reason = f"{server.url} is asked for {server.model}, {how}."
+            record(project, created_by, "added", checkpoint, reason, _facts(server))
+            return added
     except IntegrityError:
         raise ServiceError(
             f"There is a checkpoint called {name} already. Choose another name."
         ) from None
 
 
+@transaction.atomic
 def change_endpoint(
-    endpoint: Endpoint, server: Server, *, key: str = "", forget_key: bool = False
+    endpoint: Endpoint,
+    server: Server,
+    *,
+    key: str = "",
+    forget_key: bool = False,
+    changed_by: User,
 ) -> None:
     """Change where a server is or how it is asked. No key given keeps the one there is.
 
@@ -85,11 +96,22 @@ def change_endpoint(
             "The key was entered for another host. Enter the new host's key, or tick “Forget the "
             "key”."
         )
+    before = Server(endpoint.url, endpoint.model, endpoint.timeout_s)
+    had_key = bool(endpoint.encrypted_key)
     if key or forget_key:
         endpoint.encrypted_key = secrecy.encrypt(key) if key else ""
     endpoint.url, endpoint.model, endpoint.timeout_s = server.url, server.model, server.timeout_s
     endpoint.try_state = Endpoint.Try.NONE
     endpoint.save(update_fields=["url", "model", "timeout_s", "encrypted_key", "try_state"])
+    changes = _changes(before, server)
+    if key:
+        changes.append("another key" if had_key else "a key")
+    elif forget_key and had_key:
+        changes.append("no key any more")
+    if changes:
+        reason = f"Now: {', '.join(changes)}."
+        project, checkpoint = endpoint.checkpoint.project, endpoint.checkpoint
+        record(project, changed_by, "changed", checkpoint, reason, _facts(server))
 
 
 @transaction.atomic
@@ -102,6 +124,17 @@ def try_endpoint(endpoint: Endpoint) -> None:
     row = Endpoint.objects.filter(id=endpoint.pk)
     row.update(try_state=Endpoint.Try.ASKED, try_text="", tried_at=Now())
     transaction.on_commit(partial(tasks.send_try, endpoint.pk))
+
+
+def _facts(server: Server) -> dict[str, Any]:
+    """Return what the audit log keeps of a server: nothing of its key."""
+    return dict(vars(server))
+
+
+def _changes(before: Server, after: Server) -> list[str]:
+    words = {"url": "address", "model": "model", "timeout_s": "seconds for an answer"}
+    now = vars(after)
+    return [f"{words[name]} {now[name]}" for name in words if now[name] != vars(before)[name]]
 
 
 def _checked(server: Server) -> Server:

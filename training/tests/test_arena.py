@@ -50,7 +50,12 @@ def pair(project: Project) -> list[Checkpoint]:
 def bobs(client: Client, bob: User, project: Project, pair: list[Checkpoint]) -> Client:
     """Bob's browser, where the arena of his project is open to him."""
     services.set_arena(
-        project, is_open=True, daily_limit=50, learns_from_arena=False, checkpoints=pair
+        project,
+        is_open=True,
+        daily_limit=50,
+        learns_from_arena=False,
+        checkpoints=pair,
+        changed_by=project.created_by,
     )
     client.force_login(bob)
     return client

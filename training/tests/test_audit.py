@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations.models import Project, User
+from training import services
 from training.models import AuditEntry
 from training.services import ServiceError, promote_checkpoint, record
 from training.tests.factories import make_checkpoint
@@ -52,3 +53,67 @@ def test_an_entry_is_never_changed_or_deleted(project: Project, eve: User) -> No
     with pytest.raises(TypeError, match="never deleted"):
         entry.delete()
     assert AuditEntry.objects.get().reason == "Because."
+
+
+def said_of(client: Client, project: Project, user: User) -> list[str]:
+    """Return what stands in the log, newest first, and see that its page shows all of it."""
+    client.force_login(user)
+    page = client.get(reverse("training:audit", args=[project.pk])).text
+    entries = AuditEntry.objects.filter(project=project)
+    assert all(entry.subject_name in page for entry in entries)
+    return [f"{entry.subject_name} {entry.action}: {entry.reason}" for entry in entries]
+
+
+def test_an_endpoint_stands_in_the_log_and_its_key_does_not(
+    client: Client, project: Project, eve: User, alice: User
+) -> None:
+    server = services.Server("https://192.0.2.1.example/v1", "llama-9", 5)
+    added = services.add_endpoint(project, "llama", server, key="sk-1", created_by=eve)
+    services.change_endpoint(added, server, changed_by=alice)
+    slower = services.Server(server.url, "llama-10", 50)
+    services.change_endpoint(added, slower, key="sk-2", changed_by=alice)
+    services.change_endpoint(added, slower, forget_key=True, changed_by=alice)
+    services.delete_checkpoint(added.checkpoint, deleted_by=alice, reason="It moved.")
+    assert said_of(client, project, eve) == [
+        "llama deleted: It moved.",
+        "llama changed: Now: no key any more.",
+        "llama changed: Now: model llama-10, seconds for an answer 50, another key.",
+        "llama added: https://192.0.2.1.example/v1 is asked for llama-9, with a key.",
+    ]
+    assert "sk-" not in str(list(AuditEntry.objects.values()))
+
+
+def test_a_token_stands_in_the_log_of_each_project_that_it_reaches(
+    client: Client, project: Project, eve: User
+) -> None:
+    token, secret = services.create_api_token(eve, name="bot", projects=[project], days=7)
+    services.revoke_api_token(token)
+    services.revoke_api_token(token)
+    assert said_of(client, project, eve) == [
+        f"Token bot ({secret[:8]}…) revoked: It lets no program in any more.",
+        f"Token bot ({secret[:8]}…) made: With it a program talks with this project's models, for "
+        "7 days.",
+    ]
+    assert secret not in str(list(AuditEntry.objects.values()))
+
+
+def test_who_set_the_arena_and_the_rounds_stands_in_the_log(
+    client: Client, project: Project, eve: User
+) -> None:
+    services.set_arena(
+        project,
+        is_open=True,
+        daily_limit=9,
+        learns_from_arena=False,
+        checkpoints=[],
+        changed_by=eve,
+    )
+    services.set_automation(
+        project, mode="promoting", new_comparisons=40, settings_from="last", changed_by=eve
+    )
+    assert said_of(client, project, eve) == [
+        f"Automation of {project} set: On, promotion included. A round trains after 40 new "
+        "judgements; settings: The last round's runs.",
+        f"Arena of {project} set: Everybody may ask, 9 a day. Votes teach nothing. Who fights: "
+        "the promoted and the newest.",
+    ]

@@ -45,7 +45,12 @@ def url(name: str, *args: int) -> str:
 
 def open_arena(project: Project, *fighters: Checkpoint) -> None:
     services.set_arena(
-        project, is_open=True, daily_limit=9, learns_from_arena=False, checkpoints=fighters
+        project,
+        is_open=True,
+        daily_limit=9,
+        learns_from_arena=False,
+        checkpoints=fighters,
+        changed_by=project.created_by,
     )
 
 

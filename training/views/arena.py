@@ -128,7 +128,7 @@ def settings(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     form = ArenaForm(project, request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            services.set_arena(project, **form.cleaned_data)
+            services.set_arena(project, **form.cleaned_data, changed_by=request.user)
         except services.ServiceError as error:
             form.add_error(None, str(error))
         else:

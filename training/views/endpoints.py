@@ -74,6 +74,7 @@ def endpoint(request: AuthenticatedRequest, endpoint_id: int) -> HttpResponse:
                 form.server(),
                 key=form.cleaned_data["key"],
                 forget_key=form.cleaned_data.get("forget_key", False),
+                changed_by=request.user,
             )
         except services.ServiceError as error:
             form.add_error(None, str(error))
