@@ -126,6 +126,8 @@ urlpatterns = [
     path("battles/<int:battle_id>/vote/", arena.vote, name="vote"),
     path("battles/<int:battle_id>/vote/undo/", arena.take_back, name="take_back_vote"),
     path("battles/<int:battle_id>/say/", arena.say, name="say_in_battle"),
+    path("battles/<int:battle_id>/praise/", arena.praise, name="praise_in_battle"),
+    path("battles/<int:battle_id>/report/", arena.report, name="report_in_battle"),
     path(
         "checkpoints/<int:checkpoint_id>/regressions/",
         regressions.start_regressions,
@@ -141,6 +143,7 @@ urlpatterns = [
     path("chat-replies/<int:reply_id>/stop/", chats.stop, name="stop_reply"),
     path("chat-replies/<int:reply_id>/again/", chats.ask_again, name="ask_again"),
     path("replies/<int:reply_id>/report/", chats.report_reply, name="report_reply"),
+    path("replies/<int:reply_id>/praise/", chats.praise_reply, name="praise_reply"),
     path("projects/<int:project_id>/endpoints/new/", endpoints.add, name="add_endpoint"),
     path("endpoints/<int:endpoint_id>/", endpoints.endpoint, name="endpoint"),
     path("endpoints/<int:endpoint_id>/try/", endpoints.try_it, name="try_endpoint"),

@@ -22,13 +22,17 @@ def report_panel(
     source: str = "queue",
     told: str = "",
     problem: str = "",
+    is_thumb: bool = False,
+    target: str = "",
+    position: int = 1,
 ) -> dict[str, Any]:
     """Return the panel that reports an answer to an address.
 
     `letters` are the names of the answers to choose among, such as "AB"; with none or one there is
     nothing to choose. `name` is the panel's id: one page may have several. `source` says where the
     answer was seen: "queue", "chat" or "arena". `told` says that it was reported, `problem`
-    why it was not.
+    why it was not. `is_thumb` shows a thumb down. `target` is the id of what the answer to a report
+    takes the place of, where that is more than the panel; `position` is the answer that is chosen.
     """
     return {
         "csrf_token": context.get("csrf_token"),
@@ -39,5 +43,8 @@ def report_panel(
         "source": source,
         "told": told,
         "problem": problem,
+        "is_thumb": is_thumb,
+        "target": target or name,
+        "position": position,
         "reasons": Ticket.Reason.choices,
     }

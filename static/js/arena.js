@@ -54,7 +54,16 @@ function press(selector) {
 
 /** Vote by a key of the comparison page: how much better an answer is makes no difference here. */
 function voteByKey(action) {
+  if (reportPanel()?.open) return false;
   return press(`[name=outcome][value="${action.split("-")[0]}"]`);
+}
+
+const reportPanel = () => document.getElementById("report");
+
+function toggleReport() {
+  const panel = reportPanel();
+  if (!panel) return false;
+  panel.open = !panel.open;
 }
 
 function send() {
@@ -66,6 +75,7 @@ function send() {
 listenForKeys({
   send,
   undo,
+  report: toggleReport,
   leave: (event) => { if (event.target.matches("textarea")) work()?.focus({ preventScroll: true }); },
   other: voteByKey,
 });

@@ -53,7 +53,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     event.target.form.requestSubmit();
   }
-  if (event.key === "Escape") {
+  if (event.key === "Escape" && !event.target.closest("[data-report]")) {
     for (const button of document.querySelectorAll("[data-stop]")) button.click();
   }
 });

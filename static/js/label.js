@@ -92,18 +92,15 @@ document.addEventListener("click", (event) => {
   if (target?.hasAttribute("data-take-stored")) handedIn(idOf(answer()));
 });
 
-// Skipping and reporting: a panel closes when something else is clicked, and opens onto what comes first.
+// Skipping: the panel closes when something else is clicked, and opens onto what comes first.
 
 document.addEventListener("click", (event) => {
-  for (const panel of panels()) if (panel.open && !panel.contains(event.target)) panel.open = false;
+  const panel = skipPanel();
+  if (panel?.open && !panel.contains(event.target)) panel.open = false;
 });
 document.addEventListener("toggle", (event) => {
-  if (panels().includes(event.target) && event.target.open) event.target.querySelector("input[type=radio], button")?.focus();
+  if (event.target === skipPanel() && event.target.open) event.target.querySelector("input[type=radio], button")?.focus();
 }, true);
-// What was pressed is gone with the panel that it stood in.
-document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.target === reportPanel()) event.target.querySelector(event.target.open ? "input[type=radio], button" : "summary").focus();
-});
 
 // Entering
 

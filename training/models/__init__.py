@@ -8,6 +8,7 @@ from training.models.chats import Chat, ChatMessage
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.endpoints import Endpoint
 from training.models.gates import Gate
+from training.models.praise import Praise
 from training.models.regressions import RegressionResult
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
@@ -26,6 +27,7 @@ __all__ = [
     "Evaluation",
     "Gate",
     "Metric",
+    "Praise",
     "Promotion",
     "RegressionResult",
     "Round",

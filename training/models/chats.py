@@ -128,3 +128,8 @@ class ChatMessage(models.Model):
     def is_open(self) -> bool:
         """Return whether the reply is still to come, or on its way."""
         return self.state in self.OPEN
+
+    @property
+    def is_praised(self) -> bool:
+        """Return whether the person found the reply good."""
+        return hasattr(self, "praise")

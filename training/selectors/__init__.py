@@ -64,6 +64,7 @@ from training.selectors.loop import (
 )
 from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.past_rounds import PastRound, Share, past_rounds
+from training.selectors.praise import praise_count, praised_by, report_count
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
 from training.selectors.regressions import (
     CheckedCase,
@@ -146,6 +147,8 @@ __all__ = [
     "past_rounds",
     "policy_stage",
     "possible_fighters",
+    "praise_count",
+    "praised_by",
     "projects_to_drive",
     "promoted_checkpoint",
     "promoted_checkpoint_of",
@@ -155,6 +158,7 @@ __all__ = [
     "rebuilds_of",
     "regression_cases",
     "regressions_failed",
+    "report_count",
     "result_so_far",
     "rival_of",
     "round_state",

@@ -42,7 +42,7 @@ def chats_of(project: Project, person: User) -> QuerySet[Chat]:
 def turns_of(chat: Chat) -> list[Turn]:
     """Return what is in force in a chat, oldest first."""
     turns: dict[int, Turn] = {}
-    current = chat.messages.filter(is_current=True).select_related("checkpoint")
+    current = chat.messages.filter(is_current=True).select_related("checkpoint", "praise")
     for message in current.order_by("turn", "side"):
         if message.role == ChatMessage.Role.USER:
             turns[message.turn] = Turn(message)

@@ -32,6 +32,7 @@ from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
 from training.services.gates import set_gate
+from training.services.praise import praise_in_battle, praise_reply, report_in_battle
 from training.services.rebuilds import rebuild
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rollbacks import demote, roll_back
@@ -74,10 +75,13 @@ __all__ = [
     "freeze_snapshot",
     "note_use",
     "open_round",
+    "praise_in_battle",
+    "praise_reply",
     "promote_checkpoint",
     "rebuild",
     "record",
     "register_base",
+    "report_in_battle",
     "report_reply",
     "request_cancel",
     "request_completions",

@@ -22,7 +22,7 @@ from annotations import services as collecting
 from annotations.algorithms.text import MAX_PROMPT_CHARS, TextError, check_text, unix_newlines
 from annotations.exports.rows import Message
 from training import lifecycle, streaming
-from training.models import Chat, ChatMessage, Checkpoint
+from training.models import Chat, ChatMessage, Checkpoint, Praise
 from training.services.refusals import ServiceError, check_checkpoint
 
 if TYPE_CHECKING:
@@ -220,11 +220,13 @@ def _give_up_abandoned(chat: Chat) -> None:
     silent.update(state=State.STOPPED, finish_reason="stop")
 
 
+@transaction.atomic
 def report_reply(reply: ChatMessage, person: User, reason: str, words: str = "") -> None:
     """Open a ticket about a reply that was written, with the conversation that it answers."""
     if not reply.is_current or reply.state not in (State.DONE, State.STOPPED):
         raise ServiceError("Only a reply that was written, and is shown, can be reported.")
     said = [{"role": turn["role"], "content": turn["content"]} for turn in _conversation(reply)]
+    Praise.objects.filter(reply=reply, person=person).delete()  # it is good no more
     try:
         collecting.report_answer(
             reply.chat.project,

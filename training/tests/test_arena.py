@@ -18,7 +18,6 @@ from annotations.models import (
     Comparison,
     Membership,
     Project,
-    Ticket,
     User,
 )
 from annotations.services import update_project
@@ -379,17 +378,3 @@ def test_a_paused_project_or_member_asks_nothing(bobs: Client, bob: User, projec
         services.ask_in_arena(project, bob, "A haiku")
     Membership.objects.filter(user=bob).update(state=Membership.State.PAUSED)
     assert bobs.get(url("arena", project.pk)).status_code == 404
-
-
-def test_an_engineer_reports_an_answer_once_its_name_is_known(
-    client: Client, eve: User, project: Project, pair: list[Checkpoint]
-) -> None:
-    client.force_login(eve)
-    battle = answered(client, project)
-    address = reverse("annotations:report_completion", args=[battle.left_id])
-    assert address not in text_of(client.get(url("battle", battle.pk)))
-    assert address in vote(client, battle)
-    report = {"reason": "other", "source": "arena", "panel": "report-A", "position": "1"}
-    assert client.post(address, report, headers=SCRIPT).status_code == 200
-    ticket = Ticket.objects.get()
-    assert ticket.completion_id == battle.left_id

@@ -51,9 +51,13 @@ class ShownAnswer:
     letter: str
     text: str | None
     checkpoint: Checkpoint | None = None
-    completion_id: int | None = None
-    """Known with the name, so that it can be reported."""
     is_better: bool = False
+    is_praised: bool = False
+
+    @property
+    def position(self) -> int:
+        """Return what its forms call it: its id would tell more than its letter."""
+        return "AB".index(self.letter) + 1
 
 
 @login_required
@@ -121,6 +125,35 @@ def say(request: AuthenticatedRequest, battle_id: int) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def praise(request: AuthenticatedRequest, battle_id: int) -> HttpResponse:
+    """Keep that an answer is good, or take that back."""
+    found = access.get_battle_for(request.user, battle_id)
+    position, is_good = request.POST.get("position", ""), request.POST.get("good") == "yes"
+    return _judge(
+        request,
+        found,
+        lambda: services.praise_in_battle(found, position, request.user, is_good=is_good),
+    )
+
+
+@login_required
+@require_POST
+def report(request: AuthenticatedRequest, battle_id: int) -> HttpResponse:
+    """Report an answer by its letter. Before the vote that tells nobody who wrote it."""
+    found = access.get_battle_for(request.user, battle_id)
+    position, reason, words = (
+        request.POST.get(name, "") for name in ("position", "reason", "words")
+    )
+    return _judge(
+        request,
+        found,
+        lambda: services.report_in_battle(found, position, request.user, reason, words),
+        told="Reported",
+    )
+
+
+@login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     """Show and keep who fights, who may ask, how often, and whether votes teach."""
@@ -168,6 +201,36 @@ def _act(request: AuthenticatedRequest, found: Battle, act: Callable[[], Any]) -
     except services.ServiceError as error:
         return _show(request, found, problem=str(error))
     return _show(request, access.get_battle_for(request.user, found.pk))
+
+
+def _judge(
+    request: AuthenticatedRequest, found: Battle, act: Callable[[], Any], *, told: str = ""
+) -> HttpResponse:
+    """Praise or report one answer, and show again what stands under it."""
+    problem = ""
+    try:
+        act()
+    except services.ServiceError as error:
+        problem = str(error)
+    if not _is_scripted(request):
+        if problem:
+            messages.warning(request, problem)
+        elif told:
+            messages.success(request, f"{told}. Thank you; it is looked into.")
+        return redirect("training:battle", found.pk)
+    context: dict[str, Any] = {
+        "battle": found,
+        "keys": bindings_for(request.user),
+        "report_told": "" if problem else told,
+        "report_problem": problem,
+    }
+    position = request.POST.get("position", "")
+    voted, template = collecting.vote_of(found), "training/_battle_report.html"
+    context["position"] = int(position) if position in ("1", "2") else 0
+    if voted:
+        template = "training/_answer_actions.html"
+        context["answer"] = _answers(found, voted.outcome)[1 if position == "2" else 0]
+    return render(request, template, context, status=422 if problem else 200)
 
 
 def _write_all(request: AuthenticatedRequest, news: Iterator[News]) -> None:
@@ -226,7 +289,6 @@ def _show(
     request: AuthenticatedRequest, found: Battle, *, problem: str = "", text: str = ""
 ) -> HttpResponse:
     *earlier, question = found.prompt.messages
-    membership = access.get_membership_for(request.user, found.project_id)
     voted = collecting.vote_of(found)
     context = {
         "battle": found,
@@ -239,13 +301,13 @@ def _show(
         "has_seen_names": found.assignment_id is not None,
         "seconds_left": _seconds_left(found) if voted else 0,
         "goes_on": collecting.liked_answer(found) is not None,
-        "can_report": membership.role in collecting_access.DECIDING,
         "keys": bindings_for(request.user),
         "problem": problem,
         "text": text,
     }
     status = 422 if problem else 200
     if _is_scripted(request):
+        membership = access.get_membership_for(request.user, found.project_id)
         shared = {"project": found.project, "membership": membership}
         return render(request, "training/_battle.html", shared | context, status=status)
     return show_page(request, found.project, "training/battle.html", context, status)
@@ -255,13 +317,15 @@ def _answers(found: Battle, outcome: str) -> list[ShownAnswer]:
     texts = {"left": found.left, "right": found.right}
     ids = {"left": found.left_checkpoint_id, "right": found.right_checkpoint_id}
     names = Checkpoint.objects.in_bulk(ids.values()) if outcome else {}
+    shown = {side: completion.pk for side, completion in texts.items() if completion}
+    praised = selectors.praised_by(found.voter, shown.values()) if outcome else set()
     return [
         ShownAnswer(
             letter=letter,
             text=completion.text if completion else None,
             checkpoint=names.get(ids[side]),
-            completion_id=completion.pk if completion and outcome else None,
             is_better=outcome == side,
+            is_praised=shown.get(side) in praised,
         )
         for letter, (side, completion) in zip("AB", texts.items(), strict=True)
     ]

@@ -146,6 +146,26 @@ def report_reply(request: AuthenticatedRequest, reply_id: int) -> HttpResponse:
     return render(request, "training/_reply_actions.html", context)
 
 
+@login_required
+@require_POST
+def praise_reply(request: AuthenticatedRequest, reply_id: int) -> HttpResponse:
+    """Keep that a reply is good, or take that back."""
+    reply = access.get_reply_for(request.user, reply_id)
+    is_good = request.POST.get("good") == "yes"
+    if not _is_scripted(request):
+        attempt(request, lambda: services.praise_reply(reply, request.user, is_good=is_good))
+        return redirect("training:chat", reply.chat_id)
+    problem = ""
+    try:
+        services.praise_reply(reply, request.user, is_good=is_good)
+    except services.ServiceError as error:
+        problem = str(error)
+    reply.refresh_from_db()
+    context = {"reply": reply, "report_problem": problem}
+    status = 422 if problem else 200
+    return render(request, "training/_reply_actions.html", context, status=status)
+
+
 def _say(request: AuthenticatedRequest, chat: Chat, act: Callable[..., None]) -> HttpResponse:
     # The form that edits a message has no settings without scripts: those of the chat hold.
     form = ChatForm(chat.project_id, settings_of(chat) | request.POST.dict())

@@ -219,6 +219,8 @@ def _checkpoint_page(
         "refusal": selectors.gate_refusal(checkpoint, deciding),
         "conditions": selectors.gate_conditions(deciding) if deciding and promoted else [],
         "regressions": selectors.checked_cases(checkpoint),
+        "praise": selectors.praise_count(checkpoint),
+        "reported": selectors.report_count(checkpoint),
         "promotions": checkpoint.promotions.select_related("promoted_by"),
         "promoted": promoted,
         "is_promoted": promoted == checkpoint,
