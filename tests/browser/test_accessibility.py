@@ -14,6 +14,8 @@ from annotations import services
 from annotations.models import Assignment, Kind, Project, User
 from annotations.tests.factories import make_assignment
 from tests.browser.work import make_work, open_item
+from training.models import Chat, Checkpoint
+from training.tests.battles import cast_votes, make_players
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,6 +165,63 @@ def test_axe_finds_nothing_on_the_pages_of_an_owner(
     page.set_viewport_size({"width": 390, "height": 740})
     page.goto("/")
     expect(page.get_by_role("link", name="labelstudio-llm")).to_be_attached()
+
+
+def test_axe_finds_nothing_in_chat_arena_and_leaderboard(
+    page: Page, project: Project, alice: User, sign_in: SignIn
+) -> None:
+    left, right = make_players(project, "granite-1", "basalt-2")
+    cast_votes(project, [(left.pk, right.pk, outcome, alice) for outcome in ("left", "tie")])
+    chat = make_chat(project, alice, left, right)
+    battle = make_battle(project, alice, left, right)
+    sign_in(alice)
+    narrow(page, 390)
+    for name, number in [("chat", chat), ("leaderboard", project.pk), ("arena", project.pk)]:
+        page.goto(reverse(f"training:{name}", args=[number]))
+        if name == "chat":
+            page.get_by_text("Report", exact=True).last.click()
+        assert in_light_and_dark(page) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    page.goto(reverse("training:battle", args=[battle]))
+    page.keyboard.press("f")
+    expect(page.get_by_role("radio", name="Answer A")).to_be_focused()
+    assert in_light_and_dark(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    expect(page.get_by_role("heading", name="You found A better.")).to_be_visible()
+    good = page.get_by_role("button", name="Good").last
+    good.press("Enter")
+    expect(page.locator("#thumbs-B-good[aria-pressed=true]")).to_be_focused()
+    assert in_light_and_dark(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def make_chat(project: Project, person: User, left: Checkpoint, right: Checkpoint) -> int:
+    """Return a chat in which one of two answered and the other failed."""
+    sampling = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 16}
+    chat = Chat.objects.create(
+        project=project, person=person, title="Frog", left=left, right=right, **sampling
+    )
+    reply = {"turn": 0, "role": "assistant", "sampling": sampling, "seed": 1}
+    chat.messages.create(turn=0, role="user", text="A frog?")
+    chat.messages.create(side="left", checkpoint=left, text="Splash", tokens=2, **reply)
+    chat.messages.create(
+        side="right", checkpoint=right, state="failed", error="Ask again.", **reply
+    )
+    return chat.pk
+
+
+def make_battle(project: Project, person: User, left: Checkpoint, right: Checkpoint) -> int:
+    """Return a battle with both answers, which waits for its vote."""
+    battle = services.open_battle(
+        project,
+        person,
+        ({"role": "user", "content": "A frog?"},),
+        (left.pk, right.pk),
+        daily_limit=9,
+    )
+    services.answer_battle(battle, services.Written("Splash"), services.Written("A pond"))
+    return battle.pk
 
 
 def test_nothing_shifts_when_a_page_or_the_next_item_arrives(
