@@ -111,7 +111,8 @@ _OF_SFT = (
 _OF_GROUPS = (
     Panel("Reward", ("reward",), "Mean over the step's completions. Up is the aim."),
     Panel("Spread in a group", ("reward_std",), "Where it is 0 there is nothing to learn from."),
-    Panel("KL to the reference", ("kl",), "Nats per token. Watch it run away."),
+    Panel("KL to the reference", ("objective/kl",), "Nats per completion. Watch it run away."),
+    Panel("KL of a token", ("kl",), "Nats; what beta is the price of."),
     Panel("Entropy", ("entropy",), "Falling to 0 means one answer to everything."),
     Panel(
         "Completion length",

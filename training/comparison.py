@@ -23,8 +23,8 @@ MOST_RUNS = SERIES_CLASSES
 """More lines than colours can't be told apart."""
 FRONTIERS = {
     "ppo": ("objective/kl", "objective/scores"),
-    "grpo": ("kl", "reward"),
-    "rloo": ("kl", "reward"),
+    "grpo": ("objective/kl", "reward"),
+    "rloo": ("objective/kl", "reward"),
 }
 """Of stages that move away from a reference: the metrics of how far, and of what it brought."""
 

@@ -398,6 +398,14 @@ class GroupConfig(TrainConfig):
     """Sampling temperature. Learning is on-policy only at 1."""
     beta: float
     """Price of the KL to the reference model."""
+    max_kl: float = 20.0
+    """Stop when the mean KL of a step's completions exceeds this many nats, each summed over all of
+    its tokens, and publish the policy of before the slide: far from the reference, a rising reward
+    is the reward model's error (Gao et al. 2023, arXiv:2210.10760)."""
+    max_length_ratio: float = 1.5
+    """Stop when completions grow to more than this many times the reference's length: a reward
+    model that pays for length is the commonest way to be fooled. Published is the policy of before
+    the slide."""
     missing_eos_penalty: float = 1.0
     """Taken from the reward of a completion that never ended (Huang et al. 2024,
     arXiv:2403.17031)."""
@@ -416,6 +424,8 @@ class GroupConfig(TrainConfig):
         between(self, "max_new_tokens", 1, 8192)
         between(self, "temperature", 0.01, 10)
         between(self, "beta", 0, 100)
+        between(self, "max_kl", 1e-3, 1e6)
+        between(self, "max_length_ratio", 1, 1e6)
         between(self, "missing_eos_penalty", 0, 1000)
 
 

@@ -3,7 +3,8 @@
 Policy, reference and reward model are adapters on one frozen base, as in PPO. TRL's trainers do
 the learning; the completions come from `training.pipeline.rollouts`, which reads each prompt once,
 and every random choice depends on the seed and the step alone, so that a resumed run sees what an
-uninterrupted one does.
+uninterrupted one does. A run stops itself when the policy runs away (`training.pipeline.guards`)
+and publishes the newest one from before.
 """
 
 from __future__ import annotations
@@ -11,19 +12,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from torch import nn
-from transformers import PreTrainedTokenizerBase, Trainer
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from training.pipeline import data
 from training.pipeline.config import GroupConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.divergence import log_ratios
 from training.pipeline.errors import PipelineError
+from training.pipeline.guards import Guards, Seen
 from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import (
@@ -35,13 +45,31 @@ from training.pipeline.loading import (
 )
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.rollouts import enter, pad_right, sample, score_completions, using
+from training.pipeline.rollouts import (
+    Sampled,
+    enter,
+    pad_right,
+    read_in_parts,
+    sample,
+    score_completions,
+    using,
+)
 from training.pipeline.samples import before_and_after, write_samples
-from training.pipeline.trainers import POLICY, keep_reference, settings, train_or_resume
+from training.pipeline.trainers import (
+    POLICY,
+    REFERENCE,
+    keep_reference,
+    settings,
+    train_or_resume,
+)
+from training.pipeline.watch import Kept, Watch, seen_of, stopped_early, with_slid
 
-MakeTrainer = Callable[[Job, Any, "Models", Dataset, TrainerReporter], Trainer]
+MakeTrainer = Callable[[Job, Any, "Rollouts", Dataset, list[TrainerCallback]], Trainer]
 HELD_OUT_PROMPTS = 32
 """Held-out prompts on which the reward is measured before and after."""
+KL_EVERY = 4
+"""Steps from one measurement of the KL to the next where it has no price, so that the trainer does
+not read the reference anyway."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +91,25 @@ class Models:
             found: list[float] = score_completions(self.split, self.score_head, entered).tolist()
         return found
 
+    def policy(self) -> dict[str, Tensor]:
+        """Return what is trained, by name."""
+        return {n: p.data for n, p in self.model.named_parameters() if f".{POLICY}." in n}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Take the policy back to a copy that was kept."""
+        for name, weight in self.policy().items():
+            weight.copy_(weights[name])
+
 
 @dataclass
 class Rollouts:
-    """Draws and scores the completions that a trainer learns from."""
+    """Draws and scores the completions that a trainer learns from, and looks at them."""
 
     models: Models
     config: GroupConfig
+    drawn: Sampled | None = None
+    reference: Tensor | None = None
+    """Log-probs of what was drawn under the reference, (B, T); None where nobody read it."""
 
     def prompts(self, prompts: list[Any]) -> list[list[int]]:
         """Return the ids of prompts, as every stage reads them."""
@@ -87,10 +127,32 @@ class Rollouts:
             repeat=config.group_size,
             temperature=config.temperature,
         )
+        self.drawn, self.reference = drawn, None
+        if config.beta == 0 and step % KL_EVERY == 0:
+            self.reference = self._read_reference(prompts, drawn)
         return [
             tokens[: int(mask.sum())].tolist()
             for tokens, mask in zip(drawn.tokens, drawn.mask, strict=True)
         ]
+
+    def note(self, log_probs: Tensor) -> None:
+        """Take down what a trainer read of the completions, if it was under the reference."""
+        if self.models.model.active_adapters == [REFERENCE]:
+            self.reference = log_probs
+
+    def seen(self) -> Seen:
+        """Return what the last rollout was like, in the units of PPO's."""
+        if self.drawn is None:
+            raise RuntimeError("Nothing was drawn before it was looked at.")
+        return seen_of(self.drawn.log_probs, self.reference, self.drawn.mask)
+
+    def _read_reference(self, prompts: list[list[int]], drawn: Sampled) -> Tensor:
+        model, split = self.models.model, self.models.split
+        pad = self.models.tokenizer.pad_token_id
+        entered = enter(split, prompts, drawn.tokens, drawn.mask, pad=pad)
+        with using(model, REFERENCE, back=POLICY):
+            read = read_in_parts(model, split, entered, temperature=self.config.temperature)
+        return read.log_probs
 
     def reward(
         self, prompts: list[Any], completions: list[Any], completion_ids: list[list[int]], **_: Any
@@ -107,6 +169,45 @@ class Rollouts:
             score - self.config.missing_eos_penalty * (ids[-1] != end)
             for score, ids in zip(scores, completion_ids, strict=True)
         ]
+
+
+class Guarding(TrainerCallback):
+    """Ends a run whose policy slides away, and keeps the newest policy from before."""
+
+    def __init__(self, config: GroupConfig, rollouts: Rollouts, reporter: Reporter) -> None:
+        self.guards = Guards(config.max_kl, config.max_length_ratio, price="beta")
+        self.rollouts = rollouts
+        self.reporter = reporter
+        self.watch = Watch()
+        self.alarm: str | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.global_step:
+            self.watch = Watch.load(resume_point(args, state))
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Look at the policy while it is still the one that drew the rollout."""
+        weights = {name: weight.clone() for name, weight in self.rollouts.models.policy().items()}
+        policy = Kept(state.global_step, self.rollouts.seen(), weights)
+        self.alarm = self.watch.look(self.guards, policy)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        kl = self.rollouts.seen().kl
+        if not math.isnan(kl):
+            self.reporter.metrics(state.global_step, {"objective/kl": kl})
+        if self.alarm is not None:  # and no resume point: a slid policy is not gone on with
+            control.should_training_stop, control.should_save = True, False
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.watch.save(resume_point(args, state))
 
 
 def load_models(job: Job, config: GroupConfig) -> Models:
@@ -136,28 +237,46 @@ def train(
     held_out = data.prompts(rows, tokenizer, ("validation",)) or data.prompts(rows, tokenizer, None)
     before = write_samples(model, tokenizer, held_out, config.seed, reporter)
     reporter.phase("measuring the reference")
-    score_before = held_out_scores(models, held_out, config, reporter)["score"]
+    reference = held_out_scores(models, held_out, config, reporter)
 
     reporter.phase("preparing the training")
     reporting = TrainerReporter(reporter, config.learning_rate)
-    trainer = make_trainer(job, config, models, prompts_of_steps(training, config), reporting)
+    rollouts = Rollouts(models, config)
+    guarding = Guarding(config, rollouts, reporter)
+    callbacks = [guarding, reporting]  # the second seals what the first has saved
+    trainer = make_trainer(job, config, rollouts, prompts_of_steps(training, config), callbacks)
     keep_reference(model)
     train_or_resume(trainer, job, reporting)
     model.eval()
     after = write_samples(model, tokenizer, held_out, config.seed, reporter)
-    reporter.samples(before_and_after(held_out, before, after))
+    samples = before_and_after(held_out, before, after)
+    step = trainer.state.global_step
+    results: dict[str, Any] = {"episodes": step * config.batch_size}
+    if guarding.alarm is not None:
+        calm = guarding.watch.calm_policy(guarding.alarm, step, config.steps)
+        models.restore(calm.weights)
+        results |= stopped_early(calm, guarding.alarm, step, config.steps)
+        kept = write_samples(model, tokenizer, held_out, config.seed, reporter)
+        samples = with_slid(samples, kept)
+    reporter.samples(samples)
     reporter.phase("measuring the policy")
     measured = held_out_scores(models, held_out, config, reporter, with_kl=True)
-    results = {
+    results |= {
         "kl": measured["kl"],
-        "score_before": score_before,
+        "score_before": reference["score"],
         "score_after": measured["score"],
         "score_prompts": min(len(held_out), HELD_OUT_PROMPTS),
-        "episodes": config.steps * config.batch_size,
+        "length_before": reference["length"],
+        "length_after": measured["length"],
     }
     reporter.phase("publishing the checkpoint")
     publish_adapter(job, model, tokenizer, POLICY, results)
     return results
+
+
+def resume_point(args: TrainingArguments, state: TrainerState) -> Path:
+    """Return the folder that a trainer saves the step in."""
+    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
 
 
 def prompts_of_steps(rows: list[dict[str, Any]], config: GroupConfig) -> Dataset:
@@ -197,7 +316,7 @@ def held_out_scores(
     *,
     with_kl: bool = False,
 ) -> dict[str, float]:
-    """Return the mean reward of the policy's completions of held-out prompts, and their KL."""
+    """Return means of the policy's completions of held-out prompts: reward, length, KL."""
     prompts = [row.ids for row in held_out[:HELD_OUT_PROMPTS]]
     drawn = sample(
         models.model,
@@ -213,7 +332,10 @@ def held_out_scores(
         for tokens, mask in zip(drawn.tokens, drawn.mask, strict=True)
     ]
     scores = models.score(prompts, completions)
-    found = {"score": sum(scores) / len(scores)}
+    found = {
+        "score": sum(scores) / len(scores),
+        "length": sum(map(len, completions)) / len(completions),
+    }
     if with_kl:
         pad = models.tokenizer.pad_token_id
         ratios = log_ratios(models.model, models.split, prompts, completions, pad, reporter)

@@ -12,14 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import GRPOConfig as TRLConfig
 from trl import GRPOTrainer
 
 from training.pipeline import groups
 from training.pipeline.config import GRPOConfig
-from training.pipeline.groups import Models, Rollouts
+from training.pipeline.groups import Rollouts
 from training.pipeline.jobs import Job
-from training.pipeline.reporting import Reporter, TrainerReporter
+from training.pipeline.reporting import Reporter
 
 
 def train(job: Job, config: GRPOConfig, reporter: Reporter) -> dict[str, Any]:
@@ -40,21 +41,29 @@ class OwnRolloutsGRPOTrainer(GRPOTrainer):
     ) -> tuple[list[list[int]], None]:
         return self.rollouts.complete(prompt_ids, self.state.global_step), None
 
+    def _get_per_token_logps_and_entropies(self, *args: Any, **more: Any) -> Any:
+        found = super()._get_per_token_logps_and_entropies(*args, **more)
+        self.rollouts.note(found[0])
+        return found
+
 
 def _trainer(
-    job: Job, config: GRPOConfig, models: Models, prompts: Dataset, reporting: TrainerReporter
+    job: Job,
+    config: GRPOConfig,
+    rollouts: Rollouts,
+    prompts: Dataset,
+    callbacks: list[TrainerCallback],
 ) -> OwnRolloutsGRPOTrainer:
-    rollouts = Rollouts(models, config)
     trainer = OwnRolloutsGRPOTrainer(
-        model=models.model,
+        model=rollouts.models.model,
         reward_funcs=rollouts.reward,
         args=TRLConfig(
             **groups.trainer_settings(job, config),
             scale_rewards="group" if config.scale_rewards else "none",
         ),
         train_dataset=prompts,
-        processing_class=models.tokenizer,
-        callbacks=[reporting],
+        processing_class=rollouts.models.tokenizer,
+        callbacks=callbacks,
     )
     trainer.rollouts = rollouts
     return trainer

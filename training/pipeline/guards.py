@@ -1,10 +1,10 @@
-"""When PPO stops itself: a policy that runs away from what its reward model knows. No torch here.
+"""When a run stops itself: a policy that runs away from what its reward model knows. No torch here.
 
 A reward model is right near the answers that people judged, and only there (Gao et al. 2022,
 arXiv:2210.10760: beyond some KL its score rises and people's liking falls). Two signs that a policy
-has left that ground are watched in every rollout: its KL to the reference and how long its
-completions have grown. When one goes too far the run ends there, and what it publishes is the
-newest policy that was still calm, at most half way to both limits.
+has left that ground are watched in the rollouts of ppo, grpo and rloo: its KL to the reference and
+how long its completions have grown. When one goes too far the run ends there, and what it publishes
+is the newest policy that was still calm, at most half way to both limits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Seen:
     """What was seen of a policy's completions, in one rollout or on held-out prompts."""
 
     kl: float
-    """Mean over completions, in nats."""
+    """Mean over completions, each summed over its tokens, in nats; nan where it was not measured,
+    which is neither too far nor calm."""
     length: float
     """Mean over completions, in tokens."""
     length_error: float = 0.0
@@ -35,6 +36,8 @@ class Guards:
 
     max_kl: float
     max_length_ratio: float
+    price: str = "kl_coef"
+    """What the stage calls the price of the KL."""
 
     def alarm(self, seen: Seen, reference_length: float) -> str | None:
         """Return what went too far and what to do about it, or None."""
@@ -42,7 +45,7 @@ class Guards:
             return (
                 f"its KL to the reference reached {seen.kl:.1f} nats, above max_kl "
                 f"{self.max_kl:g}: the policy was running away from the answers that the reward "
-                "model was trained on. Raise kl_coef, lower the learning rate, or collect "
+                f"model was trained on. Raise {self.price}, lower the learning rate, or collect "
                 "comparisons of completions like these."
             )
         if seen.length - SURE * seen.length_error > self.max_length_ratio * reference_length:

@@ -25,14 +25,13 @@ from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.guards import Guards, Seen
 from training.pipeline.jobs import Job
 from training.pipeline.ppo_state import (
-    Kept,
     Models,
     Progress,
     load_models,
     resume,
     save_resume_point,
 )
-from training.pipeline.ppo_step import ppo_step, seen_of, set_learning_rate
+from training.pipeline.ppo_step import ppo_step, set_learning_rate
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import (
@@ -43,6 +42,7 @@ from training.pipeline.rollouts import (
     using,
 )
 from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.watch import Kept, seen_of, stopped_early, with_slid
 
 ADAM_BETAS = (0.9, 0.95)
 """InstructGPT's, for every stage (appendix C)."""
@@ -83,7 +83,10 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     samples = before_and_after(held_out, before, after)
     results: dict[str, Any] = {"episodes": progress.step * config.batch_size}
     if alarm is not None:
-        results |= go_back(models, progress, config, alarm)
+        steps = progress.step, config.steps
+        calm = progress.watch.calm_policy(alarm, *steps)
+        models.weights.restore(calm.weights)
+        results |= stopped_early(calm, alarm, *steps)
         kept = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
         samples = with_slid(samples, kept)
     reporter.samples(samples)
@@ -115,6 +118,7 @@ def train_until_alarm(
 ) -> str | None:
     """Make the steps that are left; return what went too far where a guard ended them."""
     alarm = None
+    guards = Guards(config.max_kl, config.max_length_ratio)
     reporter.phase("training")
     reporter.progress(progress.step, config.steps)
     while progress.step < config.steps:
@@ -123,7 +127,7 @@ def train_until_alarm(
         metrics, seen = ppo_step(
             models, optimizer, prompts, config, progress.step, progress.kl_coef, demonstrations
         )
-        alarm = watch(guards_of(config), progress, Kept(progress.step, seen, weights))
+        alarm = progress.watch.look(guards, Kept(progress.step, seen, weights))
         progress.step += 1
         reporter.metrics(progress.step, metrics)
         reporter.progress(progress.step, config.steps)
@@ -139,11 +143,6 @@ def train_until_alarm(
         if stopping:
             raise RunStopped
     return alarm
-
-
-def guards_of(config: PPOConfig) -> Guards:
-    """Return the limits at which the run stops itself."""
-    return Guards(config.max_kl, config.max_length_ratio)
 
 
 def demonstrations_for(
@@ -186,46 +185,6 @@ def check_prompts(
             f"The longest demonstration has {longest} tokens with its prompt; the base model reads "
             f"{context}. Leave it out, or set ptx_coef to 0."
         )
-
-
-def watch(guards: Guards, progress: Progress, policy: Kept) -> str | None:
-    """Return why the run must stop, if it must; keep the policy if it is from before any slide."""
-    if progress.reference_length is None:
-        progress.reference_length = policy.seen.length
-    if guards.is_calm(policy.seen, progress.reference_length):
-        progress.kept = policy
-    return guards.alarm(policy.seen, progress.reference_length)
-
-
-def with_slid(samples: list[dict[str, str]], kept: list[str]) -> list[dict[str, str]]:
-    """Return the samples with the kept policy's as "after", and what the run had come to beside."""
-    return [
-        {**row, "after": text, "slid": row["after"]}
-        for row, text in zip(samples, kept, strict=True)
-    ]
-
-
-def go_back(models: Models, progress: Progress, config: PPOConfig, why: str) -> dict[str, Any]:
-    """Take the policy back to before the slide; return what the engineer is told about it.
-
-    Raise PipelineError where that is the reference itself, which is no news.
-    """
-    kept = progress.kept
-    if kept is None or kept.step == 0:
-        raise PipelineError(
-            f"The run stopped itself at step {progress.step} of {config.steps}: {why} There is no "
-            "policy from before the slide but the one that it started from, so nothing was "
-            "published."
-        )
-    models.weights.restore(kept.weights)
-    return {
-        "stopped_early": (
-            f"The run stopped itself at step {progress.step} of {config.steps}: {why} Published is "
-            f"the policy of step {kept.step}, the last from before the slide: {kept.seen.kl:.1f} "
-            f"nats and {kept.seen.length:.1f} tokens a completion in its rollout."
-        ),
-        "published_step": kept.step,
-    }
 
 
 @torch.no_grad()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline.checkpoints import newest_whole, publish, read_manifest, remove_all_but
 from training.pipeline.config import PPOConfig
-from training.pipeline.guards import Seen
 from training.pipeline.jobs import Job
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import (
@@ -26,6 +25,7 @@ from training.pipeline.loading import (
     load_tokenizer,
     pick_device,
 )
+from training.pipeline.watch import Watch
 from training.pipeline.weights import MasterWeights
 
 
@@ -56,25 +56,13 @@ class Models:
         self.weights = MasterWeights({**policy, **value})
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A policy from before any slide."""
-
-    step: int
-    """Rollout steps that it had learned from."""
-    seen: Seen
-    weights: dict[str, Tensor]
-
-
 @dataclass
 class Progress:
     """Where the run stands, beside the weights and the optimiser: what a resume point holds."""
 
     step: int
     kl_coef: float
-    reference_length: float | None = None
-    """Mean length of the first rollout's completions: the policy was the reference then."""
-    kept: Kept | None = None
+    watch: Watch = field(default_factory=Watch)
 
 
 def load_models(job: Job, config: PPOConfig) -> Models:
@@ -104,18 +92,11 @@ def save_resume_point(
     job: Job, models: Models, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
     """Keep all that the next step depends on; random choices depend on seed and step alone."""
-    manifest: dict[str, Any] = {
-        "step": progress.step,
-        "kl_coef": progress.kl_coef,
-        "reference_length": progress.reference_length,
-    }
-    if progress.kept is not None:
-        manifest["kept"] = {"step": progress.kept.step, "seen": asdict(progress.kept.seen)}
+    manifest: dict[str, Any] = {"step": progress.step, "kl_coef": progress.kl_coef}
 
     def write(folder: Path) -> None:
         save_file(models.weights.kept(), folder / "trained.safetensors")
-        if progress.kept is not None:
-            save_file(progress.kept.weights, folder / "kept.safetensors")
+        progress.watch.save(folder)
         state, numbers = {}, {}
         for index, values in optimizer.state_dict()["state"].items():
             numbers[str(index)] = float(values["step"])
@@ -150,10 +131,4 @@ def resume(
     }
     optimizer.load_state_dict(whole)
     manifest = read_manifest(folder)
-    kept = None
-    if "kept" in manifest:
-        weights = load_file(folder / "kept.safetensors")
-        kept = Kept(int(manifest["kept"]["step"]), Seen(**manifest["kept"]["seen"]), weights)
-    return Progress(
-        int(manifest["step"]), float(manifest["kl_coef"]), manifest["reference_length"], kept
-    )
+    return Progress(int(manifest["step"]), float(manifest["kl_coef"]), Watch.load(folder))

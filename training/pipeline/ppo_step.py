@@ -30,6 +30,7 @@ from training.pipeline.rollouts import (
     score_completions,
     using,
 )
+from training.pipeline.watch import seen_of
 
 T = TypeVar("T")
 MAX_GRAD_NORM = 1.0
@@ -170,14 +171,6 @@ def read_policy(models: Models, entered: Entered, config: PPOConfig) -> Read:
         temperature=config.temperature,
         value_head=models.value_head,
     )
-
-
-def seen_of(log_probs: Tensor, ref_log_probs: Tensor, mask: Tensor) -> Seen:
-    """Return how far completions went: Σ_t log π − log π_ref and their tokens, as means."""
-    kl = ((log_probs - ref_log_probs) * mask).sum(dim=1).mean().item()
-    lengths = mask.sum(dim=1).float()
-    error = lengths.std().item() / len(lengths) ** 0.5 if len(lengths) > 1 else 0.0
-    return Seen(kl, lengths.mean().item(), error)
 
 
 def learn(

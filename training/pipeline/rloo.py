@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import RLOOConfig as TRLConfig
 from trl import RLOOTrainer
 
 from training.pipeline import groups
 from training.pipeline.config import RLOOConfig
-from training.pipeline.groups import Models, Rollouts
+from training.pipeline.groups import Rollouts
 from training.pipeline.jobs import Job
-from training.pipeline.reporting import Reporter, TrainerReporter
+from training.pipeline.reporting import Reporter
 
 
 def train(job: Job, config: RLOOConfig, reporter: Reporter) -> dict[str, Any]:
@@ -39,18 +40,26 @@ class OwnRolloutsRLOOTrainer(RLOOTrainer):
     ) -> list[list[int]]:
         return self.rollouts.complete(prompt_ids, self.state.global_step)
 
+    def _get_per_token_logps_and_entropies(self, *args: Any, **more: Any) -> Any:
+        found = super()._get_per_token_logps_and_entropies(*args, **more)
+        self.rollouts.note(found[0])
+        return found
+
 
 def _trainer(
-    job: Job, config: RLOOConfig, models: Models, prompts: Dataset, reporting: TrainerReporter
+    job: Job,
+    config: RLOOConfig,
+    rollouts: Rollouts,
+    prompts: Dataset,
+    callbacks: list[TrainerCallback],
 ) -> OwnRolloutsRLOOTrainer:
-    rollouts = Rollouts(models, config)
     trainer = OwnRolloutsRLOOTrainer(
-        model=models.model,
+        model=rollouts.models.model,
         reward_funcs=rollouts.reward,
         args=TRLConfig(**groups.trainer_settings(job, config)),
         train_dataset=prompts,
-        processing_class=models.tokenizer,
-        callbacks=[reporting],
+        processing_class=rollouts.models.tokenizer,
+        callbacks=callbacks,
     )
     trainer.rollouts = rollouts
     return trainer

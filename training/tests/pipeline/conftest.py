@@ -18,6 +18,7 @@ from training.tests.pipeline.rows import (
     prompt_rows,
     write_rows,
 )
+from training.tests.tiny import build_tiny_model, make_brief
 
 RunStage = Callable[..., tuple[str, dict[str, Any], list[dict[str, Any]]]]
 
@@ -74,3 +75,10 @@ def sft_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathF
 def reward_adapter(make_job: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> str:
     config = RewardConfig(batch_size=4, epochs=2, learning_rate=3e-3)
     return run_job(make_job(tmp_path_factory.mktemp("reward"), config, "preferences"))[0]
+
+
+@pytest.fixture(scope="session")
+def brief_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny base whose completions end after some six tokens."""
+    folder = build_tiny_model(tmp_path_factory.mktemp("brief") / "model")
+    return make_brief(folder, share=0.15)

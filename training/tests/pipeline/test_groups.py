@@ -48,6 +48,12 @@ def steps(events: list[dict[str, Any]]) -> list[dict[str, float]]:
     return [e["values"] for e in events if e["event"] == "metrics" and "reward" in e["values"]]
 
 
+def kls(events: list[dict[str, Any]]) -> list[float]:
+    """Return the KL of every completion that was measured, in nats."""
+    found = [e["values"].get("objective/kl") for e in events if e["event"] == "metrics"]
+    return [kl for kl in found if kl is not None]
+
+
 @both
 def test_it_begins_at_the_reference_and_moves_the_policy(
     make_job: MakeJob, sft_adapter: str, reward_adapter: str, tmp_path: Path, config: GroupConfig
@@ -58,7 +64,15 @@ def test_it_begins_at_the_reference_and_moves_the_policy(
     first, last = steps(events)
     assert first["kl"] == pytest.approx(0, abs=1e-5)
     assert last["kl"] != 0
-    assert results.keys() == {"kl", "score_before", "score_after", "score_prompts", "episodes"}
+    far = kls(events)
+    assert far[0] == pytest.approx(0, abs=1e-5)
+    if config.stage == "rloo":  # GRPO estimates its own by another formula
+        per_token = last["kl"] * last["completions/mean_length"]
+        assert far[1] == pytest.approx(per_token, rel=1e-3, abs=1e-6)
+    assert results.keys() == {
+        "kl", "score_before", "score_after", "score_prompts", "episodes", "length_before",
+        "length_after",
+    }  # fmt: skip
     assert results["episodes"] == 16
     before, after = adapter(sft_adapter), adapter(output)
     assert before.keys() == after.keys()
@@ -103,6 +117,77 @@ def test_it_learns_a_reward_that_can_be_reckoned(
     job = make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
     rewards = [values["reward"] for values in steps(run_job(job)[2])]
     assert sum(rewards[-3:]) / 3 > 2.2
+
+
+HACKED: dict[str, Any] = {
+    "steps": 20,
+    "batch_size": 64,
+    "minibatch_size": 64,
+    "group_size": 8,
+    "max_new_tokens": 24,
+    "learning_rate": 1e-3,
+    "missing_eos_penalty": 0.0,
+    "checkpoint_every": 2,
+}
+FEW: dict[str, Any] = {
+    "batch_size": 32,
+    "minibatch_size": 32,
+    "group_size": 4,
+    "max_new_tokens": 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (GRPOConfig(**HACKED | FEW, beta=0.0, max_kl=2.0, max_length_ratio=1e6), "Raise beta"),
+        (RLOOConfig(**HACKED, beta=1e-4, max_kl=1e6), "completions grew to"),
+    ],
+    ids=["grpo", "rloo"],
+)
+def test_it_stops_a_run_whose_reward_loves_length_and_publishes_what_was_before(
+    make_job: MakeJob,
+    brief_model: Path,
+    reward_adapter: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: GroupConfig,
+    why: str,
+) -> None:
+    def love_of_length(_: Models, prompts: object, completions: list[list[int]]) -> list[float]:
+        return [float(len(ids)) for ids in completions]
+
+    monkeypatch.setattr(Models, "score", love_of_length)
+    job = make_job(tmp_path, config, "prompts", reward_path=reward_adapter)
+    job = replace(job, base_path=str(brief_model))
+    output, results, events = run_job(job)
+    made, far = len(steps(events)), kls(events)
+    assert made < config.steps
+    assert results["episodes"] == made * config.batch_size
+    assert why in results["stopped_early"]
+    assert f"at step {made} of 20" in results["stopped_early"]
+    kept = results["published_step"]
+    assert 0 < kept < made
+    if config.stage == "grpo":
+        assert far[kept // groups.KL_EVERY] <= 1.0 < 2.0 < far[-1]
+    else:
+        lengths = [step["completions/mean_length"] for step in steps(events)]
+        assert lengths[kept] <= 1.25 * lengths[0] < 1.5 * lengths[0] < lengths[-1]
+    # Without a price the KL is measured now and then, with one in every step.
+    assert len(far) == (made if config.beta else 1 + (made - 1) // groups.KL_EVERY)
+    (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
+    assert samples[0].keys() == {"prompt", "before", "after", "slid"}
+    assert read_manifest(Path(output))["results"]["published_step"] == kept
+
+    if config.stage == "rloo":
+        return
+    # Gone on with from its last resume point, as after a crash, it comes to the same end.
+    published = adapter(output)
+    again, resumed, events = run_job(replace(job, output_dir=str(tmp_path / "again")))
+    assert min(e["step"] for e in events if e["event"] == "progress") > 0
+    assert resumed == results
+    weights = adapter(again)
+    assert all(torch.equal(weights[name], value) for name, value in published.items())
 
 
 def test_it_gives_the_rewards_of_the_reward_model_and_takes_the_penalty_off(

@@ -37,7 +37,7 @@ from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import Entered, using
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import demonstration_rows, prompt_rows, write_rows
-from training.tests.tiny import build_tiny_model, make_brief
+from training.tests.tiny import build_tiny_model
 
 MakeJob = Callable[..., Job]
 SMALL = PPOConfig(
@@ -438,13 +438,6 @@ def test_only_a_policy_half_way_to_both_limits_counts_as_from_before_the_slide()
     assert guards.is_calm(Seen(kl=5, length=25), 20)
     assert not guards.is_calm(Seen(kl=5.1, length=20), 20)
     assert not guards.is_calm(Seen(kl=1, length=26), 20)
-
-
-@pytest.fixture(scope="module")
-def brief_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tiny base whose completions end after some six tokens."""
-    folder = build_tiny_model(tmp_path_factory.mktemp("brief") / "model")
-    return make_brief(folder, share=0.15)
 
 
 def love_of_length(_split: object, _head: object, entered: Entered) -> Tensor:
