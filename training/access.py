@@ -11,7 +11,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from annotations import access
-from annotations.models import Project, Role
+from annotations.models import Project, Recall, Role
 from training.models import (
     ApiToken,
     Chat,
@@ -100,6 +100,21 @@ def get_checkpoint_for(user: User, checkpoint_id: int) -> Checkpoint:
 def get_item_for(user: User, item_id: int) -> Item:
     """Return the item if the user trains in its project, else raise Http404."""
     return access.get_item_for(user, item_id, *ROLES)
+
+
+def get_recall_for(user: User, recall_id: int) -> Recall:
+    """Return the recall if the user trains in its project, else raise Http404."""
+    related = ("project", "annotator", "guideline_version", "created_by", "lifted_by")
+    recall = get_object_or_404(Recall.objects.select_related(*related), id=recall_id)
+    get_project_for(user, recall.project_id)
+    return recall
+
+
+def get_own_recall_for(user: User, recall_id: int) -> Recall:
+    """Return the recall if the user owns its project, else raise Http404."""
+    recall = get_recall_for(user, recall_id)
+    get_own_project_for(user, recall.project_id)
+    return recall
 
 
 def get_promotion_for(user: User, promotion_id: int) -> Promotion:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from annotations import exports
 from training import secrecy
-from training.models import Checkpoint, DatasetSnapshot, Endpoint, Run, Stage
+from training.models import Checkpoint, DatasetSnapshot, Endpoint, Run, SnapshotAnnotation, Stage
 from training.pipeline.checkpoints import check_model_folder
 from training.pipeline.config import AnyConfig, ExportConfig, parse_config
 from training.pipeline.errors import PipelineError
@@ -298,7 +299,10 @@ def demonstrations_for(run: Run) -> DatasetSnapshot | None:
         if learned_from and (found := frozen.filter(id=learned_from).first()):
             return found
         checkpoint = checkpoint.parent
-    return frozen.filter(created_at__lte=run.created_at).first()
+    recalled = SnapshotAnnotation.objects.filter(
+        exports.recalled("annotation__", run.project_id), snapshot=OuterRef("pk")
+    )
+    return frozen.filter(~Exists(recalled), created_at__lte=run.created_at).first()
 
 
 def _centred_on(run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from django.db.models import Count, F
 
-from annotations.exports import in_force
+from annotations.exports import counted, in_force
 from training.models import Evaluation
 from training.selectors import ANSWERED_SHARE
 
@@ -88,7 +88,7 @@ def _example(evaluation: Evaluation, item: Any) -> Example | None:
     texts = {completion.checkpoint_id: completion.text for completion in item.completions.all()}
     if not {evaluation.child_id, evaluation.parent_id} <= set(texts):
         return None
-    annotations = item.annotations.filter(in_force())
+    annotations = item.annotations.filter(counted("", evaluation.project_id))
     annotations = annotations.select_related("comparison__left", "comparison__right")
     return Example(
         item_id=item.pk,

@@ -34,6 +34,15 @@ SPLITS = ("train", "validation", "test")
 LINKS_AT_ONCE = 5000
 BARE = {"split", "prompt_id", "prompt"}
 """What a row has that is a prompt and nothing more."""
+TEXTS = ("demonstration", "rewrite", "assembly")
+JUDGED = ("comparison", "ranking", "rewrite", "conversation")
+KINDS_BEHIND = {
+    Content.DEMONSTRATIONS: TEXTS,
+    Content.PREFERENCES: JUDGED,
+    Content.JUDGEMENTS: JUDGED,
+    Content.PROMPTS: TEXTS,
+}
+"""Kinds of work that rows of each content come from."""
 FILTERS = {
     "limit": "most rows of each split, drawn by the seed",
     "leave_out_annotators": "pseudonyms whose annotations stay out",
@@ -109,6 +118,7 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         kept = _draw(rows, limit, seed)
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
+    left_out |= _left_out_by_recalls(project_id, content)
     left_out |= _left_out_by_reviews(project_id, content)
     left_out |= _left_out_of_rankings(project_id, content)
     if all(row.get("tie") for row in rows):
@@ -204,6 +214,12 @@ def _undecided(project_id: int, content: str) -> dict[str, int]:
         case Content.JUDGEMENTS:  # two that are both bad are two rows
             return {"ties": exports.preference_counts(project_id).ties, "both_bad": 0}
     return {"ties": 0, "both_bad": 0}
+
+
+def _left_out_by_recalls(project_id: int, content: str) -> dict[str, int]:
+    """Return how many annotations would be behind such rows, had they not been recalled."""
+    recalled = exports.count_recalled(project_id, KINDS_BEHIND[Content(content)])
+    return {"recalled annotations": recalled} if recalled else {}
 
 
 def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:

@@ -16,6 +16,17 @@ from annotations.exports.judgements import (
     ties,
 )
 from annotations.exports.prompts import annotators, prompts, prompts_by_tag
+from annotations.exports.recalls import (
+    Recallable,
+    Recalled,
+    count_judgements,
+    count_recalled,
+    describe,
+    fitting,
+    recallable,
+    recalls,
+    what_fits,
+)
 from annotations.exports.regressions import (
     RegressionRow,
     RewriteOfTicket,
@@ -35,7 +46,7 @@ from annotations.exports.rows import (
 )
 from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
 from annotations.exports.votes import VoteCounts, VoteRow, vote_counts, votes, withdrawn_votes
-from annotations.models import in_force
+from annotations.models import Recall, counted, in_force, recalled, recalls_in_force
 
 __all__ = [
     "AnnotatedRow",
@@ -47,6 +58,9 @@ __all__ = [
     "PreferenceRow",
     "PromptRow",
     "RatingRow",
+    "Recall",
+    "Recallable",
+    "Recalled",
     "RegressionRow",
     "ReviewCounts",
     "RewriteOfTicket",
@@ -57,7 +71,12 @@ __all__ = [
     "arena_counts",
     "arena_votes",
     "battles",
+    "count_judgements",
+    "count_recalled",
+    "counted",
     "demonstrations",
+    "describe",
+    "fitting",
     "in_force",
     "judgements",
     "preference_counts",
@@ -66,11 +85,16 @@ __all__ = [
     "prompts_by_tag",
     "pseudonym",
     "ratings",
+    "recallable",
+    "recalled",
+    "recalls",
+    "recalls_in_force",
     "regression_cases",
     "review_counts",
     "rewrite_of",
     "ties",
     "vote_counts",
     "votes",
+    "what_fits",
     "withdrawn_votes",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from annotations.models import Message, RegressionCase, Review, Rewrite, Ticket, in_force
+from annotations.models import Message, RegressionCase, Review, Rewrite, Ticket, counted
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,18 @@ def rewrite_of(ticket: Ticket) -> RewriteOfTicket | None:
     if ticket.item_id is None:
         return None
     rewrite = (
-        Rewrite.objects.filter(in_force("annotation__"), annotation__item=ticket.item_id)
+        Rewrite.objects.filter(
+            counted("annotation__", ticket.project_id), annotation__item=ticket.item_id
+        )
         .select_related("completion")
         .order_by("annotation_id")
         .last()
     )
     if rewrite is None:
         return None
-    reviews = Review.objects.filter(in_force("annotation__"), subject=rewrite.annotation_id)
+    reviews = Review.objects.filter(
+        counted("annotation__", ticket.project_id), subject=rewrite.annotation_id
+    )
     if reviews.filter(decision=Review.Decision.REJECT).exists():
         return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected=True)
     fix = (

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from annotations.algorithms.preferences import (
     margin_for,
 )
 from annotations.models import (
+    Annotation,
     Item,
     Message,
     Project,
+    counted,
     held_out,
-    in_force,
 )
 
 CHUNK = 2000
@@ -125,8 +126,16 @@ def preference_row(
 
 
 def current(path: str, project_id: int) -> Q:
-    """Return the condition that the annotation at `path` is of the project and in force."""
-    return in_force(path) & Q(**{f"{path}item__project_id": project_id})
+    """Return the condition that the annotation at `path` is of the project and counts in it.
+
+    Annotations count that are in force and not recalled.
+    """
+    return counted(path, project_id) & Q(**{f"{path}item__project_id": project_id})
+
+
+def counted_annotations(project_id: int) -> QuerySet[Annotation]:
+    """Return the annotations that count in a project."""
+    return Annotation.objects.filter(current("", project_id))
 
 
 def for_training(path: str, project_id: int) -> Q:

@@ -29,8 +29,8 @@ from annotations.models import (
     Annotation,
     Kind,
     Review,
+    counted,
     held_out,
-    in_force,
 )
 
 
@@ -62,18 +62,18 @@ def demonstrations(project_id: int) -> Iterator[DemonstrationRow]:
 def review_counts(project_id: int, kinds: Sequence[str] = WRITTEN_KINDS) -> ReviewCounts:
     """Return how many texts were written, reviewed, rejected and fixed."""
     written = Annotation.objects.filter(for_training("", project_id), kind__in=kinds)
-    rejected = Exists(_reviews(Review.Decision.REJECT))
-    fixed = Exists(_reviews(Review.Decision.FIX))
+    rejected = Exists(_reviews(project_id, Review.Decision.REJECT))
+    fixed = Exists(_reviews(project_id, Review.Decision.FIX))
     return ReviewCounts(
         written=written.count(),
-        reviewed=written.filter(Exists(_reviews(*Review.Decision))).count(),
+        reviewed=written.filter(Exists(_reviews(project_id, *Review.Decision))).count(),
         rejected=written.filter(rejected).count(),
         fixed=written.filter(fixed & ~rejected).count(),
     )
 
 
 def _texts_as_written(project_id: int) -> Iterator[DemonstrationRow]:
-    kept = ~Exists(_reviews(Review.Decision.REJECT, Review.Decision.FIX))
+    kept = ~Exists(_reviews(project_id, Review.Decision.REJECT, Review.Decision.FIX))
     rows = (
         Annotation.objects.filter(for_training("", project_id), kept, kind__in=WRITTEN_KINDS)
         .order_by("id")
@@ -127,17 +127,17 @@ def _fixes(project_id: int) -> QuerySet[Review]:
         for_training("subject__", project_id),
         decision=Review.Decision.FIX,
     )
-    later = _reviews(Review.Decision.FIX, subject="subject_id").filter(
+    later = _reviews(project_id, Review.Decision.FIX, subject="subject_id").filter(
         annotation_id__gt=OuterRef("annotation_id")
     )
-    rejected = _reviews(Review.Decision.REJECT, subject="subject_id")
+    rejected = _reviews(project_id, Review.Decision.REJECT, subject="subject_id")
     return fixed.filter(~Exists(later), ~Exists(rejected)).order_by("annotation_id")
 
 
-def _reviews(*decisions: str, subject: str = "pk") -> QuerySet[Review]:
-    """Return the reviews of what an outer query is about, but for those by somebody held out."""
+def _reviews(project_id: int, *decisions: str, subject: str = "pk") -> QuerySet[Review]:
+    """Return the reviews that count of what an outer query is about; none by somebody held out."""
     return Review.objects.filter(
-        in_force("annotation__"),
+        counted("annotation__", project_id),
         ~held_out("annotation__"),
         subject=OuterRef(subject),
         decision__in=decisions,
@@ -145,7 +145,7 @@ def _reviews(*decisions: str, subject: str = "pk") -> QuerySet[Review]:
 
 
 def pairs_of_rewrites(project_id: int) -> Iterator[PreferenceRow]:
-    kept = ~Exists(_reviews(Review.Decision.REJECT, Review.Decision.FIX))
+    kept = ~Exists(_reviews(project_id, Review.Decision.REJECT, Review.Decision.FIX))
     rows = (
         Annotation.objects.filter(
             for_training("", project_id), kept, kind=Kind.REWRITE, rewrite__isnull=False

@@ -19,6 +19,7 @@ from annotations.models import (
     ConversationChoice,
     Kind,
     RankedCompletion,
+    Recall,
     Retraction,
 )
 
@@ -53,6 +54,8 @@ class VoteCounts:
     """That may hold votes, in force or not."""
     newest: int
     retracted: int
+    recalls: int
+    """How often something was recalled, or a recall lifted."""
 
 
 def vote_counts(project_id: int, *, after: int = 0, until: int | None = None) -> VoteCounts:
@@ -65,7 +68,14 @@ def vote_counts(project_id: int, *, after: int = 0, until: int | None = None) ->
         cast = cast.filter(id__lte=until)
     found = cast.aggregate(annotations=Count("id"), newest=Max("id"))
     retracted = Retraction.objects.filter(annotation__item__project_id=project_id)
-    return VoteCounts(found["annotations"], found["newest"] or 0, retracted.count())
+    recalls = Recall.objects.filter(project=project_id)
+    changes = recalls.aggregate(made=Count("id"), lifted=Count("lifted_at"))
+    return VoteCounts(
+        annotations=found["annotations"],
+        newest=found["newest"] or 0,
+        retracted=retracted.count(),
+        recalls=changes["made"] + changes["lifted"],
+    )
 
 
 def withdrawn_votes(project_id: int, *, after: int) -> set[int]:

@@ -49,6 +49,7 @@ from annotations.models.qualification import (
     ScreeningAnswer,
     TestAttempt,
 )
+from annotations.models.recalls import Recall, counted, recalled, recalls_in_force
 from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "Rating",
     "RatingAnswer",
     "RatingScheme",
+    "Recall",
     "RegressionCase",
     "Retraction",
     "Review",
@@ -103,6 +105,9 @@ __all__ = [
     "TicketReport",
     "Turn",
     "User",
+    "counted",
     "held_out",
     "in_force",
+    "recalled",
+    "recalls_in_force",
 ]

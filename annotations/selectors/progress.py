@@ -15,6 +15,7 @@ from annotations.models import (
     Project,
     Role,
     User,
+    counted,
     in_force,
 )
 from annotations.selectors.qualification import closed_kinds
@@ -180,7 +181,7 @@ def queue_counts(project: Project) -> dict[str, QueueCount]:
         .annotate(Count("id"))
     )
     annotations = dict(
-        Annotation.objects.filter(in_force(), item__project=project)
+        Annotation.objects.filter(counted("", project.pk), item__project=project)
         .exclude(item__purpose__in=Item.ASIDE)
         .values_list("kind")
         .annotate(Count("id"))

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from annotations.algorithms.agreement import Agreement, agreement
 from annotations.algorithms.rankings import outcomes_from_ranking
-from annotations.models import Comparison, Item, Project, RankedCompletion, in_force
+from annotations.models import Comparison, Item, Project, RankedCompletion, counted
 
 BOOTSTRAP_SEED = 20
 
@@ -68,7 +68,7 @@ def agreement_report(project: Project, batch: str | None = None) -> AgreementRep
 
 def _judged(path: str, project: Project, batch: str | None) -> Q:
     """Return the condition that the annotation at `path` is one of those that are reported on."""
-    judged = in_force(path) & Q(**{f"{path}item__project": project})
+    judged = counted(path, project.pk) & Q(**{f"{path}item__project": project})
     if batch is not None:
         judged &= Q(**{f"{path}item__batch": batch})
     return judged & ~Q(**{f"{path}item__purpose": Item.Purpose.GOLD})

@@ -29,7 +29,7 @@ from annotations.models import (
     ScreeningAnswer,
     Turn,
     User,
-    in_force,
+    counted,
 )
 
 if TYPE_CHECKING:
@@ -215,18 +215,19 @@ def _open_to(
     if project.max_skips:
         items = items.filter(skips__lt=project.max_skips)
     if kind == Kind.REVIEW:
-        return _reviewable(items, user)
+        return _reviewable(items, user, project)
     if kind in WRITTEN_KINDS and project.review_percent:
         return items.exclude(Exists(_reviews_of(OuterRef("pk"), user)))
     return items
 
 
-def _reviewable(items: QuerySet[Item], user: User) -> QuerySet[Item]:
-    """Return the reviews of what is in force and not one's own, nor an answer one still owes."""
+def _reviewable(items: QuerySet[Item], user: User, project: Project) -> QuerySet[Item]:
+    """Return the reviews of what counts and is not one's own, nor an answer one still owes."""
     owed = Assignment.objects.filter(
         item=OuterRef("subject__item"), annotator=user, state__in=UNANSWERED
     )
-    return items.filter(~Exists(owed), in_force("subject__")).exclude(subject__annotator=user)
+    about = items.filter(~Exists(owed), counted("subject__", project.pk))
+    return about.exclude(subject__annotator=user)
 
 
 def _reviews_of(item: OuterRef, user: User) -> QuerySet[Assignment]:

@@ -94,6 +94,7 @@ from annotations.services.rating_schemes import (
     scheme_draft,
     scheme_in_force,
 )
+from annotations.services.recalls import lift_recall, recall
 from annotations.services.reviews import submit_review
 from annotations.services.rewrites import submit_rewrite
 from annotations.services.rules import ServiceError
@@ -177,6 +178,7 @@ __all__ = [
     "import_preferences",
     "import_prompts",
     "invite",
+    "lift_recall",
     "liked_answer",
     "make_gold",
     "measure",
@@ -191,6 +193,7 @@ __all__ = [
     "publish_scheme",
     "question_to_ask",
     "read_note",
+    "recall",
     "release_turn",
     "remove_member",
     "report",

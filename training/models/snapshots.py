@@ -26,6 +26,10 @@ class DatasetSnapshot(models.Model):
     """Rows and prompts per split, annotations, annotators, ties, what was left out and why."""
     annotation_ids: models.JSONField[list[int], list[int]] = models.JSONField()
     sha256 = models.CharField(max_length=64)
+    replaces = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, related_name="replacements"
+    )
+    """The snapshot of the same recipe from which annotations were recalled."""
     created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

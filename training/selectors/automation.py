@@ -74,17 +74,13 @@ def round_state(project: Project) -> RoundState:
 
 
 def new_judgements(project: Project) -> int:
-    """Return how many judgements in force are newer than the last snapshot that a run learnt from.
+    """Return how many judgements count and are newer than the last snapshot a run learnt from.
 
     A run that failed or was cancelled has learnt nothing.
     """
     learnt = project.runs.filter(stage__in=LEARNS_FROM_PEOPLE).exclude(state__in=FELL_THROUGH)
     last = learnt.order_by("-snapshot_id").values_list("snapshot__created_at", flat=True).first()
-    found = project.items.filter(exports.in_force("annotations__"), kind__in=JUDGED)
-    wanted = Q(purpose="training")
-    if last is not None:
-        wanted &= Q(annotations__created_at__gt=last)
-    return found.filter(wanted, annotations__isnull=False).values("annotations").distinct().count()
+    return exports.count_judgements(project.pk, JUDGED, after=last)
 
 
 def newest_reward_model(project: Project) -> Checkpoint | None:

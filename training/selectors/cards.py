@@ -15,6 +15,7 @@ from training.models import Checkpoint, Evaluation, SnapshotAnnotation
 from training.selectors.checkpoints import lineage
 from training.selectors.evaluations import evaluation_result
 from training.selectors.gate import gate_refusal
+from training.selectors.recalls import recalled_annotations
 from training.selectors.sources import Source, sources
 from training.selectors.suites import latest_suite, rival_of
 
@@ -146,4 +147,6 @@ def _limitations(checkpoint: Checkpoint, evaluation: Evaluation | None) -> list[
             lines.append(f"It was promoted: {promotion.reason}")
         elif refusal:
             lines.append(f"It was not promoted. {refusal}")
+    if count := recalled_annotations(checkpoint):
+        lines.append(f"Annotations behind it that were recalled since: {count:,}.")
     return [*lines, "What was measured holds for prompts like this project's, and for no others."]

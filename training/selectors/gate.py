@@ -10,6 +10,7 @@ from annotations.algorithms.confidence_sequence import AnytimeInterval
 from training.models import Checkpoint, Evaluation, Gate
 from training.selectors.checkpoints import promoted_checkpoint
 from training.selectors.evaluations import batch_progress, certain, gate_result, of_same_pair, share
+from training.selectors.recalls import recalled_annotations
 from training.selectors.regressions import regressions_failed
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def deciding_evaluation(checkpoint: Checkpoint) -> Evaluation | None:
 def gate_refusal(checkpoint: Checkpoint, evaluation: Evaluation | None) -> str:
     """Return why the checkpoint may not be promoted on this evaluation, or an empty string."""
     current = promoted_checkpoint(checkpoint.project)
-    if current is None:
-        return ""
+    if current is None:  # nothing to beat
+        return _recalled(checkpoint).refusal
     if evaluation is None:
         return f"Promotion needs a blind evaluation of {checkpoint} against {current}. Start one."
     if evaluation.child_id != checkpoint.pk:
@@ -71,7 +72,12 @@ def gate_conditions(evaluation: Evaluation) -> list[Condition]:
     found = [_rival(evaluation), _win_rate(evaluation, settings), *_people(evaluation, settings)]
     if settings.largest_kl is not None:
         found.append(_kl(evaluation.child, settings.largest_kl))
-    return [*found, _regressions(evaluation.child), _hacking(evaluation.child)]
+    return [
+        *found,
+        _regressions(evaluation.child),
+        _hacking(evaluation.child),
+        _recalled(evaluation.child),
+    ]
 
 
 def _rival(evaluation: Evaluation) -> Condition:
@@ -179,6 +185,20 @@ def _hacking(child: Checkpoint) -> Condition:
     )
     found = "stopped by its guard" if stopped else "none"
     return Condition("Sign of reward hacking", "none", found, refusal)
+
+
+def _recalled(child: Checkpoint) -> Condition:
+    """Return whether anything that it learnt from was recalled since."""
+    count = recalled_annotations(child)
+    refusal = (
+        f"{child} learnt from {count:,} annotation{'s' if count > 1 else ''} that "
+        f"{'were' if count > 1 else 'was'} recalled since. Make it again without them (on its "
+        "page), or lift the recall."
+        if count
+        else ""
+    )
+    found = f"{count:,}" if count else "none"
+    return Condition("Recalled annotations behind it", "none", found, refusal)
 
 
 def _of_certain(evaluation: Evaluation) -> str:

@@ -70,7 +70,7 @@ class VoteLog:
     counts: exports.VoteCounts
 
 
-NOTHING = VoteLog(np.empty(0, dtype=ROW), (), exports.VoteCounts(0, 0, 0))
+NOTHING = VoteLog(np.empty(0, dtype=ROW), (), exports.VoteCounts(0, 0, 0, 0))
 
 
 def vote_log(project: Project) -> VoteLog:
@@ -91,8 +91,11 @@ def vote_log(project: Project) -> VoteLog:
 def _continued(project: Project, known: VoteLog, counts: exports.VoteCounts) -> VoteLog | None:
     """Return the known votes with those that came since, or None where that does not add up.
 
-    An annotation may become visible after one with a higher number.
+    An annotation may become visible after one with a higher number, and a recall takes out or
+    brings back votes of any age.
     """
+    if known.counts.recalls != counts.recalls:
+        return None
     since = known.counts.newest
     newer = exports.vote_counts(project.pk, after=since, until=counts.newest)
     if known.counts.annotations + newer.annotations != counts.annotations:

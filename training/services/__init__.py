@@ -34,6 +34,7 @@ from training.services.endpoints import Server, add_endpoint, change_endpoint, t
 from training.services.gates import set_gate
 from training.services.praise import praise_in_battle, praise_reply, report_in_battle
 from training.services.rebuilds import rebuild
+from training.services.recalls import lift_recall, recall_annotations, retrain_clean
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rollbacks import demote, roll_back
 from training.services.rounds import close_round, open_round
@@ -73,12 +74,14 @@ __all__ = [
     "demote",
     "drive_by_hand",
     "freeze_snapshot",
+    "lift_recall",
     "note_use",
     "open_round",
     "praise_in_battle",
     "praise_reply",
     "promote_checkpoint",
     "rebuild",
+    "recall_annotations",
     "record",
     "register_base",
     "report_in_battle",
@@ -86,6 +89,7 @@ __all__ = [
     "request_cancel",
     "request_completions",
     "request_export",
+    "retrain_clean",
     "retry_stage",
     "revoke_api_token",
     "roll_back",

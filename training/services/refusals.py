@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from annotations import exports
-from training import artifacts
+from training import artifacts, selectors
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline import preflight
 from training.pipeline.checkpoints import has_files, is_whole
@@ -117,6 +117,18 @@ def _check_files(checkpoint: Checkpoint) -> None:
         raise ServiceError(
             f"The files of {checkpoint} are missing or changed ({folder}). "
             "Restore them, or train it again."
+        )
+
+
+def check_nothing_recalled(snapshot: DatasetSnapshot | None) -> None:
+    """Refuse to learn from a snapshot that holds annotations that were recalled since."""
+    if snapshot is None:
+        return
+    held = selectors.reach(snapshot.project).snapshots.get(snapshot.pk, 0)
+    if held:
+        raise ServiceError(
+            f"{held:,} of the annotations in {snapshot} {'was' if held == 1 else 'were'} recalled "
+            "since it was frozen. Freeze a new one, which leaves them out."
         )
 
 

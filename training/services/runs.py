@@ -24,6 +24,7 @@ from training.services.refusals import (
     check_checkpoint,
     check_exportable,
     check_job,
+    check_nothing_recalled,
     check_reward_model,
     check_snapshot,
     parse,
@@ -54,16 +55,20 @@ def start_run(
     reward_checkpoint: Checkpoint | None = None,
     started_by: User,
     rebuilds: Checkpoint | None = None,
+    replaces: Checkpoint | None = None,
 ) -> Run:
     """Queue a training run, of any stage but sample, on a frozen snapshot.
 
-    `rebuilds` is the checkpoint that it is to make again.
+    `rebuilds` is the checkpoint that it is to make again; `replaces` one that learnt from
+    annotations that were recalled since.
     """
     if stage not in CONTENT_OF:
         raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
     parsed = parse(stage, config)
     check_checkpoint(project, parent, "start from")
     check_snapshot(project, Stage(stage), parsed, snapshot)
+    if rebuilds is None:
+        check_nothing_recalled(snapshot)
     if stage in SCORED:
         check_reward_model(project, Stage(stage), parent, reward_checkpoint)
     else:
@@ -79,7 +84,7 @@ def start_run(
         parent=parent,
         snapshot=snapshot,
         reward_checkpoint=reward_checkpoint,
-        request={"purpose": "rebuild", "rebuilds": rebuilds.pk} if rebuilds else None,
+        request=_again(rebuilds, replaces),
         started_by=started_by,
     )
 
@@ -250,6 +255,13 @@ def start_suite(
         },
         started_by=started_by,
     )
+
+
+def _again(rebuilds: Checkpoint | None, replaces: Checkpoint | None) -> dict[str, Any] | None:
+    """Return which checkpoint a run makes once more, if it does, and what for."""
+    if rebuilds is not None:
+        return {"purpose": "rebuild", "rebuilds": rebuilds.pk}
+    return {"purpose": "retrain", "replaces": replaces.pk} if replaces is not None else None
 
 
 def request_cancel(run: Run, user: User) -> None:

@@ -63,6 +63,7 @@ def _checkpoints_page(
         "promotions": promotions[:50],
         "fallback": selectors.promotion_before(project),
         "base_form": form,
+        "marked": selectors.reach(project),
         "base_folders": artifacts.base_folders(),
         "models_folder": settings.BASE_MODEL_PATH.parent,
     }
@@ -174,6 +175,7 @@ def evaluation(request: AuthenticatedRequest, evaluation_id: int) -> HttpRespons
     conditions = selectors.gate_conditions(evaluation)
     context = {
         "evaluation": evaluation,
+        "marked": selectors.reach(evaluation.project),
         "result": selectors.evaluation_result(evaluation),
         "so_far": selectors.result_so_far(evaluation),
         "certain": selectors.certain(evaluation),
@@ -203,6 +205,7 @@ def _checkpoint_page(
     refused = completions_form or evaluation_form or promotion_form or export_form
     may_override = _may_override(request.user, checkpoint)
     suite = selectors.latest_suite(checkpoint)
+    clean_line = selectors.clean_line(checkpoint)
     context = {
         "checkpoint": checkpoint,
         "suite": suite,
@@ -210,6 +213,9 @@ def _checkpoint_page(
         "suite_parent": selectors.rival_of(suite) if suite else None,
         "rebuilds": selectors.rebuilds_of(checkpoint),
         "rebuilt": selectors.rebuild_that_made(checkpoint),
+        "marked": selectors.reach(checkpoint.project),
+        "clean_line": clean_line,
+        "clean_is_ready": any(one.state == selectors.CleanState.READY for one in clean_line),
         "run": checkpoint.run,
         "lineage": selectors.lineage(checkpoint),
         "children": checkpoint.children.all(),

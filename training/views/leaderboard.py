@@ -48,6 +48,7 @@ def leaderboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     checkpoints = {one.pk: one for one in project.checkpoints.all()}
     context = {
         "board": board,
+        "marked": selectors.reach(project),
         "wish": wish,
         "lines": [(checkpoints[line.checkpoint_id], line) for line in board.lines],
         "anchor": checkpoints.get(board.wish.anchor or 0),

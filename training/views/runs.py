@@ -116,6 +116,7 @@ def run(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     context = {
         "run": run,
         "live": _run_live(request, run),
+        "marked": selectors.reach(run.project),
         "is_alive": run.state in ALIVE,
         "is_repeatable": run.stage in TRAINED_STAGES,
         "has_events": (artifacts.work_folder(run) / FOLDER).is_dir(),
@@ -260,6 +261,7 @@ def _runs_live(request: HttpRequest, project: Project) -> Live:
         "stage": stage,
         "stages": [("", "All"), *Stage.choices],
         "rows": [run_row(run) for run in page],
+        "marked": selectors.reach(project),
         "line": [w for w in selectors.waiting_runs(project) if stage in ("", w.run.stage)],
         "waiting": project.runs.filter(state=Run.State.QUEUED).count(),
         "running": project.runs.filter(state=Run.State.RUNNING).count(),

@@ -54,11 +54,14 @@ def freeze(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def snapshot(request: AuthenticatedRequest, snapshot_id: int) -> HttpResponse:
     snapshot = access.get_snapshot_for(request.user, snapshot_id)
     stages = [stage for stage, content in SNAPSHOT_CONTENT.items() if content == snapshot.content]
+    marked = selectors.reach(snapshot.project)
     context = {
         "snapshot": snapshot,
         "stages": stages,
         "runs": snapshot.runs.select_related("checkpoint"),
         "annotation_count": snapshot.links.count(),
+        "marked": marked,
+        "recalled_count": marked.snapshots.get(snapshot.pk, 0),
     }
     return show_page(request, snapshot.project, "training/snapshot.html", context)
 
@@ -81,7 +84,7 @@ def _snapshots_page(
 ) -> HttpResponse:
     found = project.snapshots.select_related("created_by").annotate(run_count=Count("runs"))
     found = found.order_by("-id")  # counting drops the order of the model
-    context = {"snapshots": found, "form": form}
+    context = {"snapshots": found, "form": form, "marked": selectors.reach(project)}
     return show_page(request, project, "training/snapshots.html", context, status)
 
 
