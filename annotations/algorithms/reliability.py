@@ -1,0 +1,296 @@
+"""Named statistics of agreement over many units at once, each with a bootstrap interval.
+
+A unit is one thing that several people judged with one of K labels. Whole items are drawn again
+for an interval: a unit belongs to an item (its own, unless the pairs of a ranking share one). All
+statistics are functions of sums over items, and most items look alike: so the items with the same
+sums are counted once, and a resample is one multinomial draw over the few kinds of items that
+there are. A million items cost as much as a thousand.
+
+- *pairwise*: the share of pairs of people on one unit who said the same.
+- *Cohen's kappa* (1960): two people, chance from what each of them says how often.
+- *Fleiss' kappa* (1971): several people, chance from what all of them say how often. Where units
+  have different numbers of people it is as Gwet's handbook (2014) and irrCAC have it.
+- *Krippendorff's alpha* ("Computing Krippendorff's Alpha-Reliability", 2011): any number of people,
+  labels without order, in order, or numbers; exact for small samples.
+- *Kendall's tau-b* (1945): two rankings with ties, over the pairs of what was ranked.
+
+A statistic is None where it is not defined: nothing was judged twice, or everybody gave one and
+the same label throughout, which leaves nothing for chance to disagree about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Statistic = Callable[[Floats], Floats]
+"""From sums, (R, S), to one value for each row, (R,); NaN where it is not defined."""
+
+RESAMPLES = 1000
+FEWEST_RESAMPLES = 200
+MOST_DRAWS = 2_000_000
+"""Kinds of items times resamples; beyond it there are fewer resamples."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic, its 95 % bootstrap interval, and over how many units it was taken."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+UNKNOWN = Estimate(None, None, None, 0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What U units were given which of K labels, how often, and the item of each unit."""
+
+    counts: Floats  # (U, K)
+    item: Numbers  # (U,)
+
+    @classmethod
+    def of(
+        cls, unit: Numbers, label: Numbers, categories: int, item: Numbers | None = None
+    ) -> Table:
+        """Return the table of judgements: the unit and the label of each, labels from 0.
+
+        `item` is the item of each judgement's unit; without it every unit is its own.
+        """
+        if not len(unit):
+            return cls(np.zeros((0, categories)), np.zeros(0, dtype=np.int64))
+        _, first, row = np.unique(unit, return_index=True, return_inverse=True)
+        size = len(first) * categories
+        counts = np.bincount(row * categories + label, minlength=size).astype(float)
+        items = np.arange(len(first)) if item is None else item[first]
+        return cls(counts.reshape(-1, categories), items.astype(np.int64))
+
+    @property
+    def shared(self) -> int:
+        """Return how many units were judged by two people or more."""
+        return int((self.counts.sum(axis=1) >= 2).sum())
+
+    def pairwise(self, rng: np.random.Generator) -> Estimate:
+        """Return the share of pairs of people on one unit who said the same.
+
+        >>> table = Table.of(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1]), 2)
+        >>> table.pairwise(np.random.default_rng(0)).value
+        0.5
+        """
+        sizes = self.counts.sum(axis=1)
+        agreeing = (self.counts * (self.counts - 1)).sum(axis=1)
+        return self._estimate(np.column_stack([agreeing, sizes * (sizes - 1)]), _ratio, rng)
+
+    def fleiss(self, rng: np.random.Generator) -> Estimate:
+        """Return Fleiss' kappa; units judged once count towards what chance would give."""
+        sizes = self.counts.sum(axis=1)
+        twice = sizes >= 2
+        pairs = np.where(twice, sizes * (sizes - 1), 1.0)
+        agreeing = np.where(twice, (self.counts * (self.counts - 1)).sum(axis=1) / pairs, 0.0)
+        shares = self.counts / np.maximum(sizes, 1)[:, None]
+        sums = np.column_stack([agreeing, twice, sizes >= 1, shares])
+        return self._estimate(sums, _fleiss, rng)
+
+    def alpha(self, rng: np.random.Generator, metric: str = "nominal") -> Estimate:
+        """Return Krippendorff's alpha for labels without order, in `ordinal` or `interval` order.
+
+        Raises ValueError for another metric.
+        """
+        if metric not in DISTANCES:
+            raise ValueError(f"Choose a metric of {', '.join(DISTANCES)}, not {metric!r}.")
+        twice = self.counts[self.counts.sum(axis=1) >= 2]
+        items = self.item[self.counts.sum(axis=1) >= 2]
+        categories = self.counts.shape[1]
+        both = twice[:, :, None] * twice[:, None, :]
+        both -= twice[:, :, None] * np.eye(categories)
+        coincidences = both / (twice.sum(axis=1) - 1)[:, None, None]
+        sums = coincidences.reshape(-1, categories**2)
+        return _bootstrap(sums, items, lambda s: _alpha(s, metric), rng, n=len(twice))
+
+    def _estimate(self, sums: Floats, statistic: Statistic, rng: np.random.Generator) -> Estimate:
+        return _bootstrap(sums, self.item, statistic, rng, n=self.shared)
+
+
+def cohen(first: Numbers, second: Numbers, categories: int, rng: np.random.Generator) -> Estimate:
+    """Return Cohen's kappa between two people who gave a label each to the same units.
+
+    >>> a, b = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])
+    >>> cohen(a, b, 2, np.random.default_rng(0)).value
+    0.5
+    """
+    cells = np.eye(categories**2)[first * categories + second]
+    items = np.arange(len(first))
+    return _bootstrap(cells, items, lambda s: _cohen(s, categories), rng, n=len(first))
+
+
+def tau_b(
+    item: Numbers, person: Numbers, pair: Numbers, sign: Numbers, rng: np.random.Generator
+) -> Estimate:
+    """Return Kendall's tau-b between the rankings of one item, averaged over people and items.
+
+    A row says how a person ordered two completions of an item: 1 or -1, and 0 for a tie. With
+    these signs tau-b of two rankings is their scalar product over the root of the product of the
+    pairs that each of them did not tie. Two rankings one of which ties everything have none.
+    """
+    found = [_taus(rows, item, person, pair, sign) for rows in _by_item(item)]
+    known = [(place, value) for place, value in enumerate(found) if value is not None]
+    if not known:
+        return UNKNOWN
+    sums = np.array([[value, 1.0] for _, value in known])
+    items = np.array([place for place, _ in known])
+    return _bootstrap(sums, items, _ratio, rng, n=len(known))
+
+
+def ceiling(agreement: Estimate) -> Estimate:
+    """Return how often a model that knows the majority is right on a single vote.
+
+    Where two people agree with chance A and each is right with chance p, A = p² + (1 − p)², so
+    p = (1 + √(2 A − 1)) / 2. Below one half nobody knows a majority.
+
+    >>> round(ceiling(Estimate(0.726, None, None, 9)).value, 3)
+    0.836
+    """
+    ends = (agreement.value, agreement.low, agreement.high)
+    found = [None if end is None else (1 + sqrt(max(2 * end - 1, 0))) / 2 for end in ends]
+    return Estimate(found[0], found[1], found[2], agreement.n)
+
+
+def _by_item(item: Numbers) -> list[Numbers]:
+    if not len(item):
+        return []
+    order = np.argsort(item, kind="stable")
+    starts = np.flatnonzero(np.diff(item[order])) + 1
+    return np.split(order, starts)
+
+
+def _taus(
+    rows: Numbers, item: Numbers, person: Numbers, pair: Numbers, sign: Numbers
+) -> float | None:
+    people, who = np.unique(person[rows], return_inverse=True)
+    if len(people) < 2:
+        return None
+    pairs, which = np.unique(pair[rows], return_inverse=True)
+    signs = np.zeros((len(people), len(pairs)))
+    signs[who, which] = sign[rows]
+    alike = signs @ signs.T
+    untied = np.diag(alike)
+    upper = np.triu_indices(len(people), 1)
+    lengths = np.sqrt(np.outer(untied, untied))[upper]
+    defined = lengths > 0
+    return float((alike[upper][defined] / lengths[defined]).mean()) if defined.any() else None
+
+
+def _bootstrap(
+    sums: Floats, item: Numbers, statistic: Statistic, rng: np.random.Generator, *, n: int
+) -> Estimate:
+    """Return a statistic of the summed rows, with the interval from drawing whole items again."""
+    if not len(sums):
+        return UNKNOWN
+    rows, times = _kinds(_by_sum(sums, item))
+    items = int(times.sum())
+    value = float(statistic(times[None, :] @ rows)[0])
+    if np.isnan(value):
+        return Estimate(None, None, None, n)
+    if items < 2:
+        return Estimate(value, None, None, n)
+    resamples = int(np.clip(MOST_DRAWS // len(rows), FEWEST_RESAMPLES, RESAMPLES))
+    drawn = rng.multinomial(items, times / items, size=resamples).astype(float)
+    values = statistic(drawn @ rows)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return Estimate(value, None, None, n)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), n)
+
+
+def _by_sum(sums: Floats, item: Numbers) -> Floats:
+    """Return the sums of each item, in the order of the items."""
+    items, row = np.unique(item, return_inverse=True)
+    if len(items) == len(sums):
+        return sums
+    columns = [np.bincount(row, column, minlength=len(items)) for column in sums.T]
+    return np.column_stack(columns)
+
+
+def _kinds(sums: Floats) -> tuple[Floats, Floats]:
+    """Return the different rows and how often each occurs.
+
+    Rows are told apart by one number, their product with random weights: that two different rows
+    have the same one does not happen, and sorting numbers is many times faster than sorting rows.
+    """
+    weights = np.random.default_rng(0).normal(size=sums.shape[1])
+    _, first, times = np.unique((sums * weights).sum(axis=1), return_index=True, return_counts=True)
+    return sums[first], times.astype(float)
+
+
+def _ratio(sums: Floats) -> Floats:
+    above, below = sums[:, 0], sums[:, 1]
+    return np.divide(above, below, out=np.full(len(sums), np.nan), where=below > 0)
+
+
+def _beyond_chance(observed: Floats, expected: Floats) -> Floats:
+    room = 1 - expected
+    out = np.full(len(observed), np.nan)
+    return np.divide(observed - expected, room, out=out, where=room > 1e-12)
+
+
+def _fleiss(sums: Floats) -> Floats:
+    observed = _ratio(sums[:, :2])
+    judged = np.maximum(sums[:, 2], 1)
+    expected = ((sums[:, 3:] / judged[:, None]) ** 2).sum(axis=1)
+    return _beyond_chance(observed, expected)
+
+
+def _cohen(sums: Floats, categories: int) -> Floats:
+    cells = sums.reshape(-1, categories, categories)
+    total = np.maximum(cells.sum(axis=(1, 2)), 1)
+    observed = np.trace(cells, axis1=1, axis2=2) / total
+    expected = (cells.sum(axis=2) * cells.sum(axis=1)).sum(axis=1) / total**2
+    return _beyond_chance(observed, expected)
+
+
+def _alpha(sums: Floats, metric: str) -> Floats:
+    categories = int(sqrt(sums.shape[1]))
+    coincidences = sums.reshape(-1, categories, categories)
+    given = coincidences.sum(axis=2)  # (R, K)
+    labels = given.sum(axis=1)
+    distance = DISTANCES[metric](given)
+    seen = (coincidences * distance).sum(axis=(1, 2))
+    by_chance = (given[:, :, None] * given[:, None, :] * distance).sum(axis=(1, 2))
+    defined = by_chance > 0
+    ratio = np.divide((labels - 1) * seen, by_chance, out=np.full(len(sums), np.nan), where=defined)
+    return 1 - ratio
+
+
+def _nominal(given: Floats) -> Floats:
+    return 1 - np.eye(given.shape[1])[None, :, :]
+
+
+def _ordinal(given: Floats) -> Floats:
+    """Return the squared number of labels given between two of them, half of each included."""
+    middle = np.cumsum(given, axis=1) - given / 2
+    squared: Floats = (middle[:, :, None] - middle[:, None, :]) ** 2
+    return squared
+
+
+def _interval(given: Floats) -> Floats:
+    values = np.arange(given.shape[1], dtype=float)
+    squared: Floats = (values[:, None] - values[None, :])[None, :, :] ** 2
+    return squared
+
+
+DISTANCES: dict[str, Callable[[Floats], Floats]] = {
+    "nominal": _nominal,
+    "ordinal": _ordinal,
+    "interval": _interval,
+}
+"""Squared distances between labels, (R or 1, K, K), from how often each was given, (R, K)."""
