@@ -6,6 +6,7 @@ from django.urls import path
 
 from annotations.views import (
     accounts,
+    agreement,
     converse,
     guideline_editor,
     guidelines,
@@ -71,7 +72,6 @@ urlpatterns = [
     ),
     path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", quality.import_preferences, name="import"),
-    path("projects/<int:project_id>/agreement/", quality.agreement, name="agreement"),
     path("projects/<int:project_id>/invitations/", invitations.invitations, name="invitations"),
     path(
         "projects/<int:project_id>/invitations/<int:invitation_id>/revoke/",
@@ -125,6 +125,12 @@ urlpatterns = [
     ),
     path(
         "projects/<int:project_id>/pay/people/<int:user_id>/adjust/", pay.adjust, name="adjust_pay"
+    ),
+    path("projects/<int:project_id>/agreement/", agreement.agreement, name="agreement"),
+    path(
+        "projects/<int:project_id>/agreement/table.csv",
+        agreement.agreement_as_csv,
+        name="agreement_as_csv",
     ),
     path("projects/<int:project_id>/start/", queue.start, name="start"),
     path("projects/<int:project_id>/done/", queue.done, name="done"),

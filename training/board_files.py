@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ from training.selectors.vote_log import is_named
 if TYPE_CHECKING:
     from annotations.models import Project
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 VOTE_COLUMNS = (
     "annotation_id",
     "item_id",
@@ -80,36 +78,7 @@ def vote_rows(project: Project, names: dict[int, str]) -> Iterator[dict[str, Any
         yield {column: row[column] for column in VOTE_COLUMNS}
 
 
-def as_csv(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a CSV file; what a spreadsheet would take for a formula stays text."""
-    line = _Line()
-    writer = csv.DictWriter(line, list(columns))
-    writer.writeheader()
-    yield line.text
-    for row in rows:
-        writer.writerow({column: _cell(value) for column, value in row.items()})
-        yield line.text
-
-
 def as_jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield the rows as lines of JSON."""
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"
-
-
-class _Line:
-    """What a writer wrote last: a file that is sent on before it is whole."""
-
-    text = ""
-
-    def write(self, text: str) -> int:
-        self.text = text
-        return len(text)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list):
-        return ";".join(value)
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value

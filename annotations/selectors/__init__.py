@@ -1,5 +1,12 @@
 """What pages read."""
 
+from annotations.selectors.agreement import (
+    AgreementOverview,
+    Line,
+    agreement_overview,
+    is_batch,
+    names_of,
+)
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
 from annotations.selectors.guidelines import (
     guideline_draft,
@@ -88,11 +95,13 @@ from annotations.selectors.turns import Standing, standing_of, turns_of
 __all__ = [
     "REPORTABLE",
     "SCREENED",
+    "AgreementOverview",
     "AgreementReport",
     "AnnotationRecord",
     "ClosedKind",
     "Correction",
     "HomeCard",
+    "Line",
     "OwnStatistics",
     "Period",
     "PersonReport",
@@ -104,6 +113,7 @@ __all__ = [
     "Statement",
     "Stored",
     "account_of",
+    "agreement_overview",
     "agreement_report",
     "annotations_of",
     "assignments_of",
@@ -128,12 +138,14 @@ __all__ = [
     "held_out_people",
     "home_cards",
     "in_words",
+    "is_batch",
     "is_held_out",
     "items_open_to",
     "known_answer",
     "known_guideline",
     "limit_reached",
     "members_of",
+    "names_of",
     "notes_since",
     "notes_to",
     "objections_to_check",

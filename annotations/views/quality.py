@@ -1,4 +1,4 @@
-"""Votes from elsewhere, and how far people agree."""
+"""Votes from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from annotations import access, importers, selectors, services
 from annotations.forms import UploadForm
@@ -45,25 +45,6 @@ def import_preferences(request: AuthenticatedRequest, project_id: int) -> HttpRe
     return SeeOther(reverse("annotations:import", args=[project.id]))
 
 
-@login_required
-@require_GET
-def agreement(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
-    project = access.get_project_for(
-        request.user, project_id, Role.OWNER, Role.ENGINEER, Role.REVIEWER
-    )
-    batches = _batches(project)
-    batch = request.GET.get("batch", "")
-    chosen = batch if batch in batches else None
-    context = {
-        "project": project,
-        "membership": access.get_membership_for(request.user, project_id),
-        "batches": batches,
-        "batch": chosen,
-        **_agreement(selectors.agreement_report(project, chosen)),
-    }
-    return render(request, "annotations/agreement.html", context)
-
-
 def _import_page(
     request: AuthenticatedRequest,
     project: Project,
@@ -90,11 +71,6 @@ def _batch(file: Any) -> str:
         digest.update(chunk)
     file.seek(0)
     return f"import-{digest.hexdigest()[:12]}"
-
-
-def _batches(project: Project) -> list[str]:
-    named = project.items.exclude(batch="").filter(kind__in=["comparison", "ranking"])
-    return list(named.order_by("batch").values_list("batch", flat=True).distinct())
 
 
 def _agreement(report: AgreementReport) -> dict[str, object]:

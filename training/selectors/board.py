@@ -34,8 +34,8 @@ from annotations.algorithms.ladders import (
     pagerank,
 )
 from annotations.algorithms.pairing import Match, worthwhile_matches
+from annotations.kept import keep, recall
 from training.models import Checkpoint
-from training.selectors.kept import keep, recall
 from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.vote_log import OUTCOMES, VoteLog, vote_log
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from annotations import exports
+from annotations.kept import keep, recall
 from training.models import Checkpoint
 from training.selectors.board import Wish, leaderboard
-from training.selectors.kept import keep, recall
 
 if TYPE_CHECKING:
     from annotations.models import Project

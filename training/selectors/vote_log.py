@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from annotations import exports
 from annotations.algorithms.answer_style import styles_of
 from annotations.algorithms.identity import VENDORS, names_model
+from annotations.kept import keep, recall
 from training.models import Checkpoint
-from training.selectors.kept import keep, recall
 
 if TYPE_CHECKING:
     from annotations.models import Project

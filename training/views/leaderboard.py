@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from annotations import exports
+from annotations.csv_files import as_csv
 from training import access, board_charts, board_files, selectors, services
 from training.board_charts import Bar
 from training.forms import in_labels
@@ -92,7 +93,7 @@ def ask_people(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def board_as_csv(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     rows = _rows(request, access.get_board_for(request.user, project_id))
     columns = list(rows[0]) if rows else ["rank", "checkpoint", "rating", "low", "high"]
-    lines = "".join(board_files.as_csv(rows, columns))
+    lines = "".join(as_csv(rows, columns))
     return _as_file(HttpResponse(lines, content_type="text/csv; charset=utf-8"), "board.csv")
 
 
@@ -108,7 +109,7 @@ def board_as_json(request: AuthenticatedRequest, project_id: int) -> HttpRespons
 def votes_as_csv(request: AuthenticatedRequest, project_id: int) -> StreamingHttpResponse:
     project = access.get_board_for(request.user, project_id)
     rows = board_files.vote_rows(project, _names(project))
-    lines = board_files.as_csv(rows, board_files.VOTE_COLUMNS)
+    lines = as_csv(rows, board_files.VOTE_COLUMNS)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     return _as_file(response, "votes.csv")
 
