@@ -22,6 +22,7 @@ from django.db import transaction
 
 from annotations import exports
 from training import artifacts
+from training.aggregation import WAYS, Aggregated, aggregated
 from training.models import DatasetSnapshot, SnapshotAnnotation
 
 if TYPE_CHECKING:
@@ -47,11 +48,13 @@ FILTERS = {
     "limit": "most rows of each split, drawn by the seed",
     "leave_out_annotators": "pseudonyms whose annotations stay out",
     "ties": "true to keep ties as rows of their own (of preferences)",
+    "votes": "majority or weighted, to put the votes on a training pair together (of preferences)",
 }
 WHAT_TO_COLLECT = {
     Content.DEMONSTRATIONS: "no demonstrations yet. Let people write some first",
     Content.PREFERENCES: (
-        "no preference pairs yet. Let people compare or rank completions first; ties give no pairs"
+        "no preference pairs yet. Let people compare or rank completions first; ties give no "
+        "pairs, and neither does a majority where votes are split"
     ),
     Content.JUDGEMENTS: (
         "no judged completions yet. Let people compare, rank or rewrite completions first; ties "
@@ -119,15 +122,33 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
     left_out |= _left_out_by_recalls(project_id, content)
+    together = _put_together(project_id, rows, filters)
+    rows = together.rows
     left_out |= _left_out_by_reviews(project_id, content)
     left_out |= _left_out_of_rankings(project_id, content)
     if all(row.get("tie") for row in rows):
         raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
+    report = {"votes": together.report} if together.report else {}
+    behind = {number for row in rows for number in _annotations_of(row)}
     return Frozen(
         text="".join(map(artifacts.to_line, rows)),
-        counts={**_counts(rows), **_undecided(project_id, content), "left_out": left_out},
-        annotation_ids=sorted({number for row in rows for number in _annotations_of(row)}),
+        counts={
+            **_counts(rows),
+            **_undecided(project_id, content),
+            **report,
+            "left_out": left_out,
+        },
+        annotation_ids=sorted(behind | together.annotation_ids),
     )
+
+
+def _put_together(project_id: int, rows: list[Row], filters: dict[str, Any]) -> Aggregated:
+    """Return the rows with the votes on each training pair put together, if that is wanted."""
+    if not (way := filters.get("votes")):
+        return Aggregated(rows, {}, set())
+    names = set(filters.get("leave_out_annotators", []))
+    ties = (tie for tie in exports.ties(project_id) if tie["annotator"] not in names)
+    return aggregated(rows, ties, exports.left_completions(project_id), way)
 
 
 def _rows(project_id: int, content: str, *, with_ties: bool) -> Iterable[Row]:
@@ -156,6 +177,12 @@ def _check(filters: dict[str, Any], content: str) -> None:
     ties = filters.get("ties", False)
     if not isinstance(ties, bool) or (ties and content != Content.PREFERENCES):
         raise SnapshotError("Only preferences have ties to keep; choose them, or leave ties out.")
+    way = filters.get("votes")
+    if way is not None and (way not in WAYS or content != Content.PREFERENCES):
+        raise SnapshotError(
+            f"votes is {way!r}; of preferences choose {' or '.join(WAYS)}, or leave it out to keep "
+            "each vote as it is."
+        )
 
 
 def _order(row: Row) -> tuple[Any, ...]:

@@ -44,6 +44,7 @@ from annotations.exports.rows import (
     TieRow,
     pseudonym,
 )
+from annotations.exports.sides import left_completions
 from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
 from annotations.exports.votes import VoteCounts, VoteRow, vote_counts, votes, withdrawn_votes
 from annotations.models import Recall, counted, in_force, recalled, recalls_in_force
@@ -79,6 +80,7 @@ __all__ = [
     "fitting",
     "in_force",
     "judgements",
+    "left_completions",
     "preference_counts",
     "preferences",
     "prompts",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from annotations import exports
+from training import aggregation
 from training.forms.plain import PlainForm
 from training.models import DatasetSnapshot
 
@@ -51,6 +52,19 @@ class FreezeForm(PlainForm):
         help_text="Of preferences: as rows of their own, which only a reward model learns from.",
     )
 
+    votes = forms.ChoiceField(
+        choices=[
+            ("", "Each vote as it is"),
+            (aggregation.MAJORITY, "The majority of each pair"),
+            (aggregation.WEIGHTED, "Weighted by how reliable people are"),
+        ],
+        required=False,
+        label="Several votes on a pair",
+        help_text="Of preferences, for training alone: what is measured on stays as people said "
+        "it. Weighted needs pairs that two or more people judged; the reward model gets a soft "
+        "target and a weight for each.",
+    )
+
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if people := exports.annotators(project.pk):
@@ -69,7 +83,7 @@ class FreezeForm(PlainForm):
 
     def filters(self) -> dict[str, Any]:
         """Return what was chosen; what was not is no filter."""
-        names = ("limit", "leave_out_annotators", "ties")
+        names = ("limit", "leave_out_annotators", "ties", "votes")
         return {name: value for name in names if (value := self.cleaned_data.get(name))}
 
 

@@ -94,13 +94,16 @@ class Pair(NamedTuple):
     """Index, in the group's completions, of the one that most votes are for."""
     rejected: int
     target: float
-    """Share of the votes that are for the chosen one; a tie is half a vote for either."""
+    """Share of the votes that are for the chosen one; a tie is half a vote for either. Where a
+    snapshot weighed its votes: how often typical people would choose it."""
     margin: float
     """Mean margin of the votes; one for the rejected completion counts against it."""
     agreeing: tuple[str, ...]
     """Stated strength of each vote for the chosen completion, empty where none was stated."""
     opposing: tuple[str, ...] = ()
     """The same of each vote for the rejected one."""
+    weight: float = 1.0
+    """How much the votes have told, where a snapshot weighed them."""
 
 
 @dataclass(frozen=True)
@@ -193,13 +196,17 @@ def _judged(votes: list[dict[str, Any]], first: int, second: int) -> Pair:
     sides: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for row in votes:
         if not row.get("tie"):
-            sides[row["chosen"][0]["content"] == text].append(row)
+            is_for_first = row["chosen"][0]["content"] == text
+            sides[is_for_first != bool(row.get("turned"))].append(row)
     target = (len(sides[True]) + ties / 2) / len(votes)
     margins = [float(row["margin"]) for row in sides[True]]
     margins += [-float(row["margin"]) for row in sides[False]] + [0.0] * ties
     agreeing, opposing = (
         tuple(row.get("strength") or "" for row in sides[side]) for side in (True, False)
     )
+    if (weighed := votes[0].get("target")) is not None:
+        margin, weight = max(fmean(margins), 0.0), votes[0]["weight"]
+        return Pair(first, second, weighed, margin, agreeing, opposing, weight)
     if len(opposing) > len(agreeing):
         return Pair(second, first, 1 - target, -fmean(margins), opposing, agreeing)
     return Pair(first, second, target, fmean(margins), agreeing, opposing)

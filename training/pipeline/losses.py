@@ -160,6 +160,7 @@ def grouped_pairwise_loss(
     group: Tensor,
     margin: Tensor | None = None,
     target: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Return InstructGPT's reward-model loss (arXiv:2203.02155, eq. 1), with soft targets.
 
@@ -168,12 +169,15 @@ def grouped_pairwise_loss(
     is 1/C(K, 2) where nothing is tied. `target` (P,) is the share of votes for the chosen one and
     `margin` (P,) how much further apart the two should be (Llama 2, arXiv:2307.09288, eq. 2); with
     t and m the loss of a pair is −t log σ(Δ − m) − (1 − t) log σ(m − Δ), least at Δ = logit t + m.
+    `weight` (P,) multiplies the loss of a pair; the others of its prompt keep theirs.
     """
     gap = scores[chosen] - scores[rejected]
     if margin is not None:
         gap = gap - margin
     target = torch.ones_like(gap) if target is None else target
     losses = F.binary_cross_entropy_with_logits(gap, target, reduction="none")
+    if weight is not None:
+        losses = losses * weight
     _, index, counts = torch.unique(group, return_inverse=True, return_counts=True)
     return (losses / counts[index]).sum() / len(counts)
 

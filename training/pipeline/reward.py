@@ -6,7 +6,7 @@ of four three times and its prompt six times; here each completion is encoded on
 once per group, through the key-value cache. The adapter starts as the parent's, as InstructGPT's
 reward model starts as the fine-tuned model, and the scores are shifted so that demonstrations
 average 0. All votes on a pair are one target, the share of them; a tie is half a vote where ties
-are learned from.
+are learned from. A snapshot that weighed its votes brings targets and weights of its own.
 """
 
 from __future__ import annotations
@@ -215,19 +215,22 @@ class GroupedRewardTrainer(RewardTrainer):
     ) -> Any:
         groups = inputs["groups"]
         scores = score_groups(model, groups, self.pad_token_id)
-        chosen, rejected, owner, targets, margins = [], [], [], [], []
+        chosen, rejected, owner, targets, margins, weights = [], [], [], [], [], []
         offset = 0
         for number, group in enumerate(groups):
-            for better, worse, target, margin in group["pairs"]:
+            for better, worse, target, margin, weight in group["pairs"]:
                 chosen.append(offset + int(better))
                 rejected.append(offset + int(worse))
                 owner.append(number)
                 targets.append(target)
                 margins.append(margin)
+                weights.append(weight)
             offset += len(group["completions"])
         index = [torch.tensor(x, device=scores.device) for x in (chosen, rejected, owner)]
-        margin, target = (torch.tensor(x, device=scores.device) for x in (margins, targets))
-        loss = grouped_pairwise_loss(scores, index[0], index[1], index[2], margin, target)
+        margin, target, weight = (
+            torch.tensor(x, device=scores.device) for x in (margins, targets, weights)
+        )
+        loss = grouped_pairwise_loss(scores, index[0], index[1], index[2], margin, target, weight)
         with torch.no_grad():
             gap = scores[index[0]] - scores[index[1]]
             decided = target != 0.5
@@ -239,13 +242,24 @@ class GroupedRewardTrainer(RewardTrainer):
         return (loss, {"scores": scores}) if return_outputs else loss
 
 
-def _rows(groups: list[PreferenceGroup], use_margin: bool) -> list[dict[str, Any]]:
+def rows_for_trainer(groups: list[PreferenceGroup], use_margin: bool) -> list[dict[str, Any]]:
+    """Return a row for each group, with the weights of its pairs so that all average 1.
+
+    So the learning rate means the same with and without weights.
+    """
+    scale = fmean(pair.weight for group in groups for pair in group.pairs) or 1.0
     return [
         {
             "prompt": group.prompt,
             "completions": group.completions,
             "pairs": [
-                [pair.chosen, pair.rejected, pair.target, pair.margin if use_margin else 0.0]
+                [
+                    pair.chosen,
+                    pair.rejected,
+                    pair.target,
+                    pair.margin if use_margin else 0.0,
+                    pair.weight / scale,
+                ]
                 for pair in group.pairs
             ],
         }
@@ -287,7 +301,7 @@ def _trainer(
             dataloader_pin_memory=False,
         ),
         data_collator=lambda rows: {"groups": rows},
-        train_dataset=Dataset.from_list(_rows(training, config.use_margin)),
+        train_dataset=Dataset.from_list(rows_for_trainer(training, config.use_margin)),
         processing_class=tokenizer,
         callbacks=[reporting],
     )

@@ -113,6 +113,21 @@ def test_it_counts_a_tie_as_half_a_vote_for_either(tokenizer: PreTrainedTokenize
     assert groups[0].pairs[0].target == 0.5
 
 
+def test_a_weighed_pair_brings_its_own_target_and_its_votes_stay_known(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    rows = votes_on_one_prompt(1)
+    for row in rows[1:]:  # two of three were for the other side, and were turned
+        row |= {**{side: rows[0][side] for side in ("chosen", "rejected")}, "turned": True}
+    for row in rows:
+        row |= {"target": 0.8, "weight": 0.4, "margin": 1.0}
+    groups, _ = data.preference_groups(rows, tokenizer, 256)
+    (pair,) = groups[0].pairs
+    assert data.decode(tokenizer, groups[0].completions[pair.chosen]) == "left 0"
+    assert (pair.target, pair.weight, pair.margin) == (0.8, 0.4, 0.0)
+    assert (len(pair.agreeing), len(pair.opposing)) == (1, len(rows) - 1)
+
+
 def test_it_reads_ties_for_those_alone_who_ask_for_them(tmp_path: Path) -> None:
     rows = votes_on_one_prompt(1)
     rows[0]["tie"] = True

@@ -311,14 +311,14 @@ def test_it_whitens_as_plain_loops_do(lengths: list[int], seed: int) -> None:
 
 
 def pairwise_in_loops(
-    scores: list[float], pairs: list[tuple[int, int, int, float, float]]
+    scores: list[float], pairs: list[tuple[int, int, int, float, float, float]]
 ) -> float:
-    """Mean over prompts of the mean over their pairs of −t log σ(Δ − m) − (1 − t) log σ(m − Δ)."""
+    """Mean over prompts, over pairs, of w times −t log σ(Δ − m) − (1 − t) log σ(m − Δ)."""
     by_prompt: dict[int, list[float]] = {}
-    for chosen, rejected, prompt, margin, target in pairs:
+    for chosen, rejected, prompt, margin, target, weight in pairs:
         probability = 1 / (1 + math.exp(-(scores[chosen] - scores[rejected] - margin)))
         loss = -target * math.log(probability) - (1 - target) * math.log(1 - probability)
-        by_prompt.setdefault(prompt, []).append(loss)
+        by_prompt.setdefault(prompt, []).append(weight * loss)
     means = [sum(own) / len(own) for own in by_prompt.values()]
     return sum(means) / len(means)
 
@@ -332,7 +332,8 @@ def test_it_weighs_margins_and_shares_of_votes_as_plain_loops_do(
     scores: list[float], data: st.DataObject
 ) -> None:
     index = st.integers(0, len(scores) - 1)
-    pair = st.tuples(index, index, st.integers(0, 2), st.floats(0, 1), st.floats(0, 1))
+    share = st.floats(0, 1)
+    pair = st.tuples(index, index, st.integers(0, 2), share, share, st.floats(0, 3))
     pairs = data.draw(st.lists(pair, min_size=1, max_size=8))
     columns = list(zip(*pairs, strict=True))
     loss = losses.grouped_pairwise_loss(
@@ -340,6 +341,7 @@ def test_it_weighs_margins_and_shares_of_votes_as_plain_loops_do(
         *(torch.tensor(column) for column in columns[:3]),
         margin=torch.tensor(columns[3], dtype=torch.float64),
         target=torch.tensor(columns[4], dtype=torch.float64),
+        weight=torch.tensor(columns[5], dtype=torch.float64),
     )
     assert loss.item() == pytest.approx(pairwise_in_loops(scores, pairs))
 

@@ -13,10 +13,12 @@ from peft import PeftModel
 
 from training.pipeline import data
 from training.pipeline.config import RewardConfig
+from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.evaluate import Judged, calibration, human_agreement, length_bias, measure
 from training.pipeline.jobs import Job
 from training.pipeline.layers import split_trunk
 from training.pipeline.loading import add_policy, add_reward, load_base, load_tokenizer
+from training.pipeline.reward import rows_for_trainer
 from training.pipeline.rollouts import enter, pad_right, score_completions, using
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows
@@ -87,6 +89,14 @@ def test_it_learns_how_sure_people_are_where_they_disagree(
     assert certain == {"predicted": certain["predicted"], "chosen": 0.75, "n": 80}
     # Of the six pairs of four votes, three agree: 3 for + 0 against.
     assert results["human_agreement"]["value"] == pytest.approx(0.5)
+
+
+def test_weights_are_one_on_average_whatever_a_snapshot_calls_them() -> None:
+    pairs = [Pair(0, 1, 0.9, 0.5, ("",), (), weight) for weight in (0.1, 0.2, 0.6)]
+    groups = [PreferenceGroup(number, [1], [[2], [3]], [pair]) for number, pair in enumerate(pairs)]
+    found = [row["pairs"][0] for row in rows_for_trainer(groups, use_margin=True)]
+    assert [pair[4] for pair in found] == pytest.approx([1 / 3, 2 / 3, 2])
+    assert found[0][:4] == [0, 1, 0.9, 0.5]
 
 
 def test_it_reports_what_it_was_asked_for(make_job: MakeJob, tmp_path: Path) -> None:
