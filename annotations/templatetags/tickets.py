@@ -24,7 +24,7 @@ def report_panel(
     problem: str = "",
     is_thumb: bool = False,
     target: str = "",
-    position: int = 1,
+    position: int = 0,
 ) -> dict[str, Any]:
     """Return the panel that reports an answer to an address.
 
@@ -32,7 +32,8 @@ def report_panel(
     nothing to choose. `name` is the panel's id: one page may have several. `source` says where the
     answer was seen: "queue", "chat" or "arena". `told` says that it was reported, `problem`
     why it was not. `is_thumb` shows a thumb down. `target` is the id of what the answer to a report
-    takes the place of, where that is more than the panel; `position` is the answer that is chosen.
+    takes the place of, where that is more than the panel; `position` is the answer that is
+    chosen already; 0 chooses none of several.
     """
     return {
         "csrf_token": context.get("csrf_token"),
