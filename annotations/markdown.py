@@ -13,8 +13,11 @@ from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
 
+from annotations.algorithms.clauses import Case, CaseError, is_case, read_case
 from annotations.algorithms.text import MAX_GUIDELINE_BYTES, TextError, check_text
 
 TAGS = {
@@ -25,6 +28,13 @@ TAGS = {
 
 ANSWER_TAGS = TAGS - {"a"}
 
+CASE_TAGS = {"details", "summary", "dl", "dt", "dd"}
+"""What a case of a guideline is shown with; nobody can write these."""
+
+CHOICES = {"left": "A", "right": "B", "tie": "A tie", "both_bad": "Both bad"}
+SUMMARY_CHARS = 100
+"""Of its prompt, what an example that is folded is called by."""
+
 KEPT_ANSWERS = 1_000
 """Rendered texts that a web process remembers, because people judge the same ones in turn."""
 
@@ -32,6 +42,39 @@ MAX_NESTING = 20
 """A deeply nested quote is no more than an annoyance, and the parser drops what is deeper."""
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def _fence(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    index: int,
+    options: OptionsDict,
+    environment: dict[str, object],
+) -> str:
+    """Return a case as an example that is folded, any other block as what it is."""
+    token = tokens[index]
+    if is_case(token.info):
+        try:
+            return _example(read_case(token.content))
+        except CaseError:
+            pass  # shown as it was written; publishing says what is wrong with it
+    return RendererHTML.fence(renderer, tokens, index, options, environment)
+
+
+def _example(case: Case) -> str:
+    head = escape(case.prompt.strip().split("\n", 1)[0][:SUMMARY_CHARS])
+    parts = [("Prompt", case.prompt), ("A", case.first), ("B", case.second)]
+    parts.append(("Choose", CHOICES[case.expected]))
+    if case.why:
+        parts.append(("Why", case.why))
+    rows = "".join(
+        f'<dt>{name}</dt><dd class="case__text">{escape(value)}</dd>' for name, value in parts
+    )
+    return f'<details class="case"><summary>Example: {head}</summary><dl>{rows}</dl></details>\n'
+
+
+_MARKDOWN.add_render_rule("fence", _fence)
+
 # A haiku's lines are lines.
 _ANSWERS = MarkdownIt(
     "commonmark", {"html": False, "breaks": True, "maxNesting": MAX_NESTING}
@@ -52,8 +95,13 @@ def render(text: str) -> str:
         )
     return nh3.clean(
         _MARKDOWN.render(text),
-        tags=TAGS,
-        attributes={"a": {"href", "title"}, "ol": {"start"}},
+        tags=TAGS | CASE_TAGS,
+        attributes={
+            "a": {"href", "title"},
+            "ol": {"start"},
+            "details": {"class"},
+            "dd": {"class"},
+        },
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )

@@ -8,6 +8,7 @@ from annotations.views import (
     accounts,
     agreement,
     converse,
+    guideline_cases,
     guideline_editor,
     guidelines,
     history,
@@ -22,6 +23,7 @@ from annotations.views import (
     quality,
     queue,
     rating_schemes,
+    reask,
     tickets,
 )
 
@@ -59,9 +61,24 @@ urlpatterns = [
         name="guideline_draft",
     ),
     path(
+        "projects/<int:project_id>/guidelines/<str:kind>/cases/",
+        guideline_cases.guideline_cases,
+        name="guideline_cases",
+    ),
+    path(
+        "projects/<int:project_id>/guidelines/<str:kind>/cases/gold/",
+        guideline_cases.make_gold_of_cases,
+        name="make_gold_of_cases",
+    ),
+    path(
         "projects/<int:project_id>/guidelines/<str:kind>/compare/",
         guidelines.compare_guidelines,
         name="compare_guidelines",
+    ),
+    path(
+        "projects/<int:project_id>/guidelines/comparison/again/",
+        reask.ask_again,
+        name="ask_comparisons_again",
     ),
     path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
     path("projects/<int:project_id>/prompts/own/", own_prompt.own_prompt, name="own_prompt"),

@@ -12,8 +12,9 @@ class TrainingConfig(AppConfig):
     verbose_name = "Training"
 
     def ready(self) -> None:
-        """Hear of turns that wait for replies."""
-        from annotations.signals import replies_wanted
-        from training import tasks
+        """Hear of turns that wait for replies, and of cases that were published."""
+        from annotations.signals import cases_published, replies_wanted
+        from training import published_cases, tasks
 
         replies_wanted.connect(tasks.hint_replies, dispatch_uid="training.hint_replies")
+        cases_published.connect(published_cases.replay, dispatch_uid="training.replay_cases")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -52,7 +53,7 @@ def work_folder(run: Run) -> Path:
 
 def output_folder(run: Run) -> Path:
     """Return where a run publishes its checkpoint, or its completions."""
-    if run.stage in (Stage.SAMPLE, Stage.SUITE):
+    if run.stage in (Stage.SAMPLE, Stage.SUITE, Stage.REPLAY):
         return work_folder(run) / "output"
     if run.stage == Stage.EXPORT:
         return project_folder(run.project_id) / "exports" / f"run-{run.pk}"
@@ -323,7 +324,9 @@ def _rows_file(run: Run, *, write: bool) -> Path | None:
     if run.stage == Stage.EXPORT:
         return None
     path = work_folder(run) / "prompts.jsonl"
-    if write:
+    if write and run.stage == Stage.REPLAY:
+        _write_rows(path, run.request["cases"])
+    elif write:
         _write_prompts(run, path, set(run.request.get("prompt_ids", [])))
         if (cases := _cases(run)) is not None:
             wanted = {case["prompt_id"] for case in run.request["cases"]}
@@ -354,6 +357,10 @@ def _write_prompts(run: Run, path: Path, wanted: set[int]) -> None:
     )
     if not rows:
         raise PipelineError("None of the prompts to answer is there any more. Choose others.")
+    _write_rows(path, rows)
+
+
+def _write_rows(path: Path, rows: Iterable[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_synced(path.with_suffix(".tmp"), "".join(map(to_line, rows)))
     path.with_suffix(".tmp").rename(path)

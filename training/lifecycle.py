@@ -44,6 +44,7 @@ QUEUES = {
     Stage.SAMPLE: "sampling",
     Stage.EXPORT: "sampling",
     Stage.SUITE: "sampling",
+    Stage.REPLAY: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)
 STUCK_AFTER = timedelta(seconds=60)

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from annotations import services as annotation_services
 from training import artifacts, lifecycle, recording, regressions, selectors
-from training.models import Checkpoint, Run, Stage
+from training.models import CaseScore, Checkpoint, Run, Stage
 from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import parse_config
@@ -70,6 +70,7 @@ def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
         Stage.SAMPLE: _completions_of,
         Stage.EXPORT: _model_of,
         Stage.SUITE: _results_of,
+        Stage.REPLAY: _scores_of,
     }.get(Stage(run.stage), _checkpoint_of)
     if run.request.get("kind") == "regression":
         prepare = _regressions_of
@@ -172,6 +173,31 @@ def _verdicts(run: Run, rows: list[dict[str, Any]]) -> Publish:
         regressions.record_results(run.parent, own, run)
         passed = sum(result.passed for result in own)
         return {"cases_passed": passed, "cases_failed": len(own) - passed}
+
+    return publish
+
+
+def _scores_of(run: Run) -> Publish:
+    """Return what records what the reward model made of the cases."""
+    rows = _rows(artifacts.output_folder(run) / "scores.jsonl")
+    model = run.reward_checkpoint
+    assert model is not None  # the service that queued it asks for one
+
+    def publish() -> dict[str, Any]:
+        CaseScore.objects.bulk_create(
+            (
+                CaseScore(
+                    checkpoint=model,
+                    digest=row["digest"],
+                    first=row["first"],
+                    second=row["second"],
+                    run=run,
+                )
+                for row in rows
+            ),
+            ignore_conflicts=True,
+        )
+        return {}
 
     return publish
 

@@ -7,6 +7,12 @@ function holds a few thousand rows in memory at a time, however large the projec
 
 from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
 from annotations.exports.battles import battles
+from annotations.exports.guidelines import (
+    CaseRow,
+    cases_of_version,
+    draft_cases,
+    guideline_cases,
+)
 from annotations.exports.judgements import (
     PreferenceCounts,
     judgements,
@@ -53,6 +59,7 @@ __all__ = [
     "AnnotatedRow",
     "ArenaRow",
     "BattleRow",
+    "CaseRow",
     "DemonstrationRow",
     "JudgedRow",
     "PreferenceCounts",
@@ -72,12 +79,15 @@ __all__ = [
     "arena_counts",
     "arena_votes",
     "battles",
+    "cases_of_version",
     "count_judgements",
     "count_recalled",
     "counted",
     "demonstrations",
     "describe",
+    "draft_cases",
     "fitting",
+    "guideline_cases",
     "in_force",
     "judgements",
     "left_completions",

@@ -1,7 +1,7 @@
 """What people may send, checked before a service is called."""
 
 from annotations.forms.fields import VerbatimField
-from annotations.forms.guidelines import GuidelineForm, VersionsForm
+from annotations.forms.guidelines import CaseForm, GuidelineForm, VersionsForm
 from annotations.forms.projects import (
     ConversationsForm,
     MemberForm,
@@ -38,6 +38,7 @@ from annotations.forms.writing import (
 
 __all__ = [
     "AssemblyForm",
+    "CaseForm",
     "ComparisonForm",
     "ConversationForm",
     "ConversationsForm",

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from annotations.algorithms.clauses import MAX_WHY_CHARS, Case
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS, same_words
 from annotations.forms.fields import VerbatimField
 
 LARGEST = 2**31 - 1
@@ -36,6 +38,60 @@ class GuidelineForm(forms.Form):
         """Return what was sent, a number that nobody can have sent in good faith as none."""
         self.is_valid()
         return {name: self.cleaned_data.get(name) for name in self.fields}
+
+
+class CaseForm(forms.Form):
+    """A case, put into the text at the end of a clause."""
+
+    # It lies in the form of the text, which is sent without a case as a rule.
+    use_required_attribute = False
+
+    clause = forms.CharField(max_length=300, required=False)
+    prompt = VerbatimField(
+        field="The prompt",
+        max_chars=MAX_PROMPT_CHARS,
+        label="Prompt",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        error_messages={"required": "Write the prompt of the case."},
+    )
+    first = VerbatimField(
+        field="Answer A",
+        max_chars=MAX_COMPLETION_CHARS,
+        label="Answer A",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": "Write answer A of the case."},
+    )
+    second = VerbatimField(
+        field="Answer B",
+        max_chars=MAX_COMPLETION_CHARS,
+        label="Answer B",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": "Write answer B of the case."},
+    )
+    expected = forms.ChoiceField(
+        label="A labeller should choose",
+        choices=[("left", "A"), ("right", "B"), ("tie", "Tie"), ("both_bad", "Both bad")],
+    )
+    why = VerbatimField(
+        field="The reason",
+        max_chars=MAX_WHY_CHARS,
+        required=False,
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        first, second = cleaned.get("first"), cleaned.get("second")
+        if first and second and same_words(first) == same_words(second):
+            self.add_error("second", "Both answers are the same, so there is nothing to choose.")
+        return cleaned
+
+    def case(self) -> Case:
+        """Return the case that a valid form describes."""
+        names = ("prompt", "first", "second", "expected", "why")
+        values = {name: self.cleaned_data[name].strip("\n") for name in names}
+        return Case(**values)
 
 
 class VersionsForm(forms.Form):

@@ -22,7 +22,7 @@ from annotations.models.annotations import (
 )
 from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
-from annotations.models.guidelines import GuidelineDraft
+from annotations.models.guidelines import GuidelineCase, GuidelineDraft, KnownAnswer
 from annotations.models.invitations import Invitation
 from annotations.models.items import Assignment, AssignmentEvent, Item
 from annotations.models.pay import PayEntry, PayRate
@@ -49,6 +49,7 @@ from annotations.models.qualification import (
     ScreeningAnswer,
     TestAttempt,
 )
+from annotations.models.reask import Reask, ReaskedItem
 from annotations.models.recalls import Recall, counted, recalled, recalls_in_force
 from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
 
@@ -70,6 +71,7 @@ __all__ = [
     "Demonstration",
     "Group",
     "GuidelineAcknowledgement",
+    "GuidelineCase",
     "GuidelineDraft",
     "GuidelineVersion",
     "HeldOut",
@@ -77,6 +79,7 @@ __all__ = [
     "Item",
     "Kind",
     "KindRule",
+    "KnownAnswer",
     "MemberNote",
     "Membership",
     "Message",
@@ -91,6 +94,8 @@ __all__ = [
     "Rating",
     "RatingAnswer",
     "RatingScheme",
+    "Reask",
+    "ReaskedItem",
     "Recall",
     "RegressionCase",
     "Retraction",

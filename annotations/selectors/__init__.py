@@ -8,6 +8,12 @@ from annotations.selectors.agreement import (
     names_of,
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
+from annotations.selectors.guideline_cases import (
+    CheckedGuideline,
+    ServedClause,
+    check_guideline,
+    served_clauses,
+)
 from annotations.selectors.guidelines import (
     guideline_draft,
     guideline_drafts_by,
@@ -81,6 +87,7 @@ from annotations.selectors.qualification import (
 )
 from annotations.selectors.quality import AgreementReport, agreement_report
 from annotations.selectors.queue import items_open_to, limit_reached, shown_completions
+from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_results
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
@@ -98,6 +105,7 @@ __all__ = [
     "AgreementOverview",
     "AgreementReport",
     "AnnotationRecord",
+    "CheckedGuideline",
     "ClosedKind",
     "Correction",
     "HomeCard",
@@ -107,8 +115,11 @@ __all__ = [
     "PersonReport",
     "Previous",
     "Progress",
+    "Prospect",
     "Question",
     "QueueCount",
+    "ReaskResult",
+    "ServedClause",
     "Standing",
     "Statement",
     "Stored",
@@ -118,6 +129,7 @@ __all__ = [
     "annotations_of",
     "assignments_of",
     "begun_corrections",
+    "check_guideline",
     "check_in_words",
     "closed_kinds",
     "correction_of",
@@ -161,15 +173,18 @@ __all__ = [
     "progress_for",
     "prompts_of",
     "prompts_to_converse_about",
+    "prospect",
     "qualification_of",
     "question_about",
     "queue_counts",
     "rate_in_words",
     "rates_in_force",
     "rates_of",
+    "reask_results",
     "records_of",
     "reportable_completions",
     "reported_checkpoints",
+    "served_clauses",
     "shown_completions",
     "standing_of",
     "statements",

@@ -18,6 +18,7 @@ from annotations.models import (
     AssignmentEvent,
     Battle,
     GuidelineAcknowledgement,
+    GuidelineDraft,
     HeldOut,
     MemberNote,
     Membership,
@@ -72,6 +73,7 @@ def stored_about(user: User) -> list[Stored]:
     return [
         Stored("memberships", "Projects, roles and groups", _memberships(user)),
         Stored("acknowledgements", "Guidelines that you have seen", _acknowledgements(user)),
+        Stored("guideline_drafts", "Guidelines that you are writing", _guideline_drafts(user)),
         Stored("assignments", "Items that you were handed, and your drafts", _assignments(user)),
         Stored("events", "What happened to them", _events(user)),
         Stored("annotations", "What you have annotated", _annotations(user)),
@@ -96,6 +98,11 @@ def _acknowledgements(user: User) -> Rows:
     rows = GuidelineAcknowledgement.objects.filter(user=user).order_by("id")
     fields = ("project__name", "kind", "version")
     return rows.values(*(f"guideline_version__{field}" for field in fields), "created_at")
+
+
+def _guideline_drafts(user: User) -> Rows:
+    rows = GuidelineDraft.objects.filter(author=user).order_by("id")
+    return rows.values("project__name", "kind", "text", "note", "saved_at")
 
 
 def _assignments(user: User) -> Rows:

@@ -24,6 +24,7 @@ from annotations.services.assignments import (
     save_draft,
     undo,
 )
+from annotations.services.case_gold import GoldOfCases, make_gold_of_cases
 from annotations.services.completions import AddedItems, Answer, add_completions
 from annotations.services.conversations import (
     Reply,
@@ -94,6 +95,7 @@ from annotations.services.rating_schemes import (
     scheme_draft,
     scheme_in_force,
 )
+from annotations.services.reask import ask_comparisons_again
 from annotations.services.recalls import lift_recall, recall
 from annotations.services.reviews import submit_review
 from annotations.services.rewrites import submit_rewrite
@@ -134,6 +136,7 @@ __all__ = [
     "OVER",
     "AddedItems",
     "Answer",
+    "GoldOfCases",
     "GuidelineConflict",
     "ImportedPrompts",
     "ImportedVotes",
@@ -156,6 +159,7 @@ __all__ = [
     "answer_test",
     "answer_turn",
     "ask_again",
+    "ask_comparisons_again",
     "ask_for_rewrite",
     "asked_today",
     "begin_test",
@@ -181,6 +185,7 @@ __all__ = [
     "lift_recall",
     "liked_answer",
     "make_gold",
+    "make_gold_of_cases",
     "measure",
     "note_generations",
     "note_reader",

@@ -12,27 +12,33 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from annotations import markdown
+from annotations.algorithms.clauses import clauses_of
 from annotations.algorithms.merge import has_conflicts
 from annotations.algorithms.text import TextError, unix_newlines
 from annotations.models import (
     GENERAL,
     GUIDELINE_PARTS,
+    GuidelineCase,
     GuidelineDraft,
     GuidelineVersion,
     Kind,
     Project,
     User,
 )
+from annotations.selectors.guideline_cases import fingerprint_of_case, gold_conflicts
 from annotations.selectors.guidelines import (
     guideline_draft,
     guideline_in_force,
     guideline_version,
 )
 from annotations.services.rules import ServiceError, check, lock
+from annotations.signals import cases_published
 
 MAX_DRAFT_CHARS = 1_000_000
 """Far more than can be published: what does not fit yet is not lost meanwhile."""
 MAX_NOTE_CHARS = 300
+MOST_ERRORS = 5
+"""As many as are read before the first is mended."""
 
 
 class GuidelineConflict(ServiceError):
@@ -154,7 +160,7 @@ def _publish(
         html = (general.html if general else "") + markdown.render(text)
     except TextError as error:
         raise ServiceError(str(error)) from None
-    return GuidelineVersion.objects.create(
+    version = GuidelineVersion.objects.create(
         project=project,
         kind=kind,
         version=_number_in_force(project, kind) + 1,
@@ -164,6 +170,40 @@ def _publish(
         note=note,
         created_by=user,
     )
+    _keep_cases(version)
+    return version
+
+
+def _keep_cases(version: GuidelineVersion) -> None:
+    """Write down the cases of a version, with the gold items that speak against them now."""
+    clauses, errors = clauses_of(version.text)
+    if errors:
+        raise ServiceError(" ".join(errors[:MOST_ERRORS]))
+    found = [(clause, case) for clause in clauses for case in clause.cases]
+    known = gold_conflicts(version.project, [case for _, case in found])
+    GuidelineCase.objects.bulk_create(
+        GuidelineCase(
+            version=version,
+            clause=clause.slug,
+            title=clause.title,
+            position=position,
+            prompt=case.prompt,
+            first=case.first,
+            second=case.second,
+            expected=case.expected,
+            why=case.why,
+            digest=case.digest,
+            fingerprint=fingerprint_of_case(case),
+            conflicts=known.get(case.digest, []),
+        )
+        for position, (clause, case) in enumerate(found)
+    )
+    if found:
+        transaction.on_commit(lambda: _send_published(version), robust=True)
+
+
+def _send_published(version: GuidelineVersion) -> None:
+    cases_published.send(sender=GuidelineVersion, version=version)
 
 
 def _carry_over(general: GuidelineVersion) -> None:

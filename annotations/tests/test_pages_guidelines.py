@@ -10,9 +10,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotations import selectors, services
+from annotations import queue, selectors, services
 from annotations.models import (
     GENERAL,
+    Assignment,
     GuidelineDraft,
     GuidelineVersion,
     Kind,
@@ -243,6 +244,20 @@ def test_the_general_part_stands_before_that_of_every_kind(
     assert newest.full_text == "Be *fair*.\n\nRead both.\n"
     assert "Be <em>fair</em>" in alices.get(url("guideline", project, Kind.COMPARISON)).text
     assert alices.get(url("guideline", project, GENERAL)).status_code == 200
+
+
+def test_every_kind_is_stamped_with_its_version(project: Project, alice: User, bob: User) -> None:
+    services.publish_guideline(project, GENERAL, "Be fair.", alice)
+    for kind in Kind:
+        make_item(project, kind)
+        assignment = queue.lease_next(bob, project, kind)
+        assert assignment is not None
+        assert assignment.guideline_version is not None
+        assert (assignment.guideline_version.kind, assignment.guideline_version.version) == (
+            kind,
+            2,
+        )
+        Assignment.objects.update(state=Assignment.State.EXPIRED)
 
 
 @pytest.mark.parametrize("username", CAST)

@@ -14,10 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotations import access, selectors, services
+from annotations.algorithms.clauses import add_case
 from annotations.algorithms.merge import merge
 from annotations.algorithms.paragraphs import Row, side_by_side
 from annotations.algorithms.text import TextError
-from annotations.forms import GuidelineForm
+from annotations.forms import CaseForm, GuidelineForm
 from annotations.models import GuidelineDraft, GuidelineVersion, Project, Role
 from annotations.views.guidelines import Part, part_of
 from annotations.views.request import AuthenticatedRequest, SeeOther
@@ -62,7 +63,12 @@ def save_draft(request: AuthenticatedRequest, project_id: int, kind: str) -> Htt
     except services.ServiceError as error:
         context["errors"] = [str(error)]
         return render(request, "annotations/_guideline_saved.html", context, status=422)
-    context |= {"saved": saved, **_preview(saved.draft.text)}
+    in_force = selectors.guideline_in_force(project, kind)
+    context |= {
+        "saved": saved,
+        "check": selectors.check_guideline(project, saved.draft.text, in_force),
+        **_preview(saved.draft.text),
+    }
     status = 409 if saved.stale else 200
     return render(request, "annotations/_guideline_saved.html", context, status=status)
 
@@ -84,6 +90,8 @@ def _take(
         saved = _save(request, project, part, entered)
         if saved.stale:
             return _both_tabs(request, project, part, entered, saved.draft)
+        if "add_case" in request.POST:
+            return _add_case(request, project, part, saved.draft)
         if "publish" in request.POST:
             return _publish(request, project, part, entered, saved.draft)
     except services.GuidelineConflict as conflict:
@@ -121,6 +129,9 @@ def _publish(
         form = _form_of(draft)
         form.add_error("note", "Say in a sentence what is new; labellers read it first.")
         return _page(request, project, part, form, draft=draft, status=422)
+    found = selectors.check_guideline(project, entered["text"], in_force)
+    if found.conflicts and request.POST["publish"] != "anyway":
+        return _page(request, project, part, _form_of(draft), draft=draft, asks_again=True)
     version = services.publish_guideline(
         project,
         part.value,
@@ -131,6 +142,19 @@ def _publish(
     )
     messages.success(request, f"Version {version.version} is in force from the next item on.")
     return SeeOther(reverse("annotations:guideline", args=[project.pk, part.value]))
+
+
+def _add_case(
+    request: AuthenticatedRequest, project: Project, part: Part, draft: GuidelineDraft
+) -> HttpResponse:
+    form = CaseForm(request.POST, prefix="case")
+    if not form.is_valid():
+        page = _form_of(draft)
+        return _page(request, project, part, page, draft=draft, status=422, case_form=form)
+    text = add_case(draft.text, form.cleaned_data["clause"], form.case())
+    services.save_guideline_draft(project, part.value, text, request.user, note=draft.note)
+    messages.success(request, "The case stands in the text of your draft now.")
+    return SeeOther(reverse("annotations:edit_guideline", args=[project.pk, part.value]))
 
 
 def _both_people(
@@ -223,6 +247,8 @@ def _page(
         "in_force": in_force,
         "others": selectors.guideline_drafts_of_others(project, part.value, request.user),
         "is_behind": in_force is not None and _is_behind(form, in_force),
+        "case_form": CaseForm(prefix="case"),
+        "check": selectors.check_guideline(project, text, in_force),
         **_preview(text),
         **more,
     }

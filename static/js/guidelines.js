@@ -96,6 +96,7 @@ function go(by) {
   }
   at = (at + by + matches.length) % matches.length;
   matches[at].setAttribute("data-current", "");
+  matches[at].closest("details.case")?.setAttribute("open", "");
   matches[at].scrollIntoView({ block: "nearest" });
   count.textContent = `${at + 1} of ${matches.length}`;
 }

@@ -4,6 +4,7 @@ from training.models.api_tokens import ApiToken
 from training.models.arena import Arena
 from training.models.audit import AuditEntry
 from training.models.automation import Automation
+from training.models.case_scores import CaseScore
 from training.models.chats import Chat, ChatMessage
 from training.models.checkpoints import Checkpoint, Promotion
 from training.models.endpoints import Endpoint
@@ -19,6 +20,7 @@ __all__ = [
     "Arena",
     "AuditEntry",
     "Automation",
+    "CaseScore",
     "Chat",
     "ChatMessage",
     "Checkpoint",

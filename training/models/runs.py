@@ -25,6 +25,7 @@ class Stage(models.TextChoices):
     SAMPLE = "sample", "Sample completions"
     EXPORT = "export", "Export"
     SUITE = "suite", "Evaluation suite"
+    REPLAY = "replay", "Replay of cases"
 
 
 class Run(models.Model):

@@ -585,6 +585,13 @@ class SuiteConfig(StageConfig):
             raise PipelineError(f"checks is {self.checks!r}; choose haiku or nothing.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig(StageConfig):
+    """The cases of guidelines, scored by a reward model."""
+
+    stage: Literal["replay"] = field(default="replay", init=False)
+
+
 AnyConfig = (
     SFTConfig
     | RewardConfig
@@ -597,6 +604,7 @@ AnyConfig = (
     | SampleConfig
     | ExportConfig
     | SuiteConfig
+    | ReplayConfig
 )
 
 CONFIGS: dict[str, type[AnyConfig]] = {
@@ -611,6 +619,7 @@ CONFIGS: dict[str, type[AnyConfig]] = {
     "sample": SampleConfig,
     "export": ExportConfig,
     "suite": SuiteConfig,
+    "replay": ReplayConfig,
 }
 
 

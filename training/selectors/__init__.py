@@ -23,6 +23,7 @@ from training.selectors.board import (
     win_rate_against_first,
 )
 from training.selectors.cards import model_card
+from training.selectors.case_scores import CaseTable, case_table
 from training.selectors.chats import CHATS_SHOWN, Turn, chats_of, checkpoints_that_chat, turns_of
 from training.selectors.checkpoints import (
     CheckpointRow,
@@ -101,6 +102,7 @@ __all__ = [
     "BatchProgress",
     "Behind",
     "Board",
+    "CaseTable",
     "Certain",
     "CheckedCase",
     "CheckpointRow",
@@ -132,6 +134,7 @@ __all__ = [
     "audit_of",
     "automation_of",
     "batch_progress",
+    "case_table",
     "certain",
     "chats_of",
     "checked_cases",

@@ -47,6 +47,7 @@ from training.services.runs import (
     set_priority,
     start_evaluation,
     start_regressions,
+    start_replay,
     start_run,
     start_suite,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "start_chat",
     "start_evaluation",
     "start_regressions",
+    "start_replay",
     "start_run",
     "start_suite",
     "stop_reply",

@@ -16,7 +16,7 @@ from training.models import Checkpoint, DatasetSnapshot, Evaluation, Round, Run,
 from training.pipeline.config import (
     AnyConfig,
 )
-from training.services import regressions
+from training.services import regressions, replays
 from training.services.refusals import (
     CONTENT_OF,
     SCORED,
@@ -190,6 +190,22 @@ def start_regressions(checkpoint: Checkpoint, *, started_by: User) -> Run:
         parent=checkpoint,
         reward_checkpoint=trial.scorer,
         request=trial.request,
+        started_by=started_by,
+    )
+
+
+@transaction.atomic
+def start_replay(
+    project: Project, cases: list[exports.CaseRow], reward_model: Checkpoint, *, started_by: User
+) -> Run:
+    """Queue a run in which a reward model scores the cases of guidelines that it has not scored."""
+    return _queue(
+        project,
+        Stage.REPLAY,
+        parse(Stage.REPLAY, {}),
+        parent=replays.policy_of(reward_model),
+        reward_checkpoint=reward_model,
+        request={"purpose": "replay", "cases": replays.rows_to_score(cases, reward_model)},
         started_by=started_by,
     )
 
