@@ -38,6 +38,7 @@ from training.pipeline.config import (
     KTOConfig,
     PPOConfig,
     RejectionConfig,
+    ReplayConfig,
     RewardConfig,
     SampleConfig,
     SFTConfig,
@@ -59,6 +60,8 @@ TEMPLATE_TOKENS = 40
 ROWS_LOOKED_AT = 200
 RESUME_POINTS = 2
 LOG_BYTES = 50 * 2**20
+ANSWER_TOKENS = 512
+"""More than answers of cases have, as a rule; two are scored at a time."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,8 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
         case SampleConfig() | SuiteConfig():
             cached = config.batch_size * (prompt_tokens + config.max_new_tokens)
             return _Load(0, config.batch_size, cached_tokens=cached)
+        case ReplayConfig():
+            return _Load(0, 0, cached_tokens=2 * (prompt_tokens + ANSWER_TOKENS))
     return None
 
 
