@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "leaderboard": leaderboard.measure,
     "ppo": ppo.measure,
     "ppo_bfloat16": ppo.measure_bfloat16,
+    "ppo_learning": ppo.measure_learning,
     "reward": reward.measure,
     "sampling": sampling.measure,
     "serving": serving.measure,

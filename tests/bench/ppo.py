@@ -11,13 +11,33 @@ for it takes minutes for each step. The first step warms up and does not count.
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tests.bench.yardstick import environment, measured, var_dir
+from training.tests.tiny import build_tiny_model
 
 STEPS = 3
 """Measured steps."""
-SETTINGS = {"episodes": 16, "response_length": 32, "epochs": 4, "rank": 16, "micro_batch": 4}
+SETTINGS = {
+    "episodes": 16,
+    "response_length": 32,
+    "epochs": 4,
+    "rank": 16,
+    "micro_batch": 4,
+    "learning_rate": 1e-4,
+    "seed": 0,
+}
+SPREAD = 0.02
+"""Of the reward model's drawn weights: the adapter changes what is read, and stays small."""
+LEARNING = {**SETTINGS, "response_length": 16, "learning_rate": 1e-3, "dtype": "float32"}
+LEARNING_STEPS = 60
+LEARNING_SPREAD = 0.2
+"""The same for a model so small that hundreds of episodes take seconds: its weights are larger."""
+SEEDS = range(5)
+LAST = 10
+"""Steps whose mean is the reward that was reached."""
 
 
 def measure(dtype: str | None = None, steps: int = STEPS) -> list[dict[str, Any]]:
@@ -25,7 +45,8 @@ def measure(dtype: str | None = None, steps: int = STEPS) -> list[dict[str, Any]
     model = str(var_dir() / "models" / "smollm2-135m-instruct")
     theirs = str(environment())
     with tempfile.TemporaryDirectory() as place:
-        made = measured("tests.bench.ppo_models", {"model": model, "place": place})
+        drawn = {"model": model, "place": place, "spread": SPREAD}
+        made = measured("tests.bench.ppo_models", drawn)
         of_type = {"dtype": dtype or made["picked"], "steps": steps}
         settings = {**SETTINGS, **made, "model": model, "place": place, **of_type}
         trl = measured("tests.yardstick.run_ppo", settings, python=theirs)
@@ -36,6 +57,33 @@ def measure(dtype: str | None = None, steps: int = STEPS) -> list[dict[str, Any]
 def measure_bfloat16() -> list[dict[str, Any]]:
     """Return the same in bfloat16, one step each."""
     return measure("bfloat16", steps=1)
+
+
+def measure_learning() -> list[dict[str, Any]]:
+    """Return, for each seed, the reward that both reach after as many episodes.
+
+    Same model, reward model, prompts and settings; each trainer draws its own answers.
+    """
+    theirs = str(environment())
+    with tempfile.TemporaryDirectory() as place:
+        model = str(build_tiny_model(Path(place) / "model", hidden_size=64))
+        of_model = {"model": model, "place": place, "steps": LEARNING_STEPS}
+        made = measured("tests.bench.ppo_models", {**of_model, "spread": LEARNING_SPREAD})
+        rows = []
+        for seed in SEEDS:
+            settings = {**LEARNING, **made, **of_model, "seed": seed}
+            trl = measured("tests.yardstick.run_ppo", settings, python=theirs)
+            ours = measured("tests.bench.ppo_ours", settings)
+            rows.append(_learned(seed, ours["scores"], trl["scores"]))
+    return rows
+
+
+def _learned(seed: int, ours: list[float], trl: list[float]) -> dict[str, Any]:
+    row: dict[str, Any] = {"seed": seed, "episodes": len(ours) * LEARNING["episodes"]}
+    for name, scores in (("ours", ours), ("trl", trl)):
+        row[f"{name}_first"] = round(scores[0], 3)
+        row[f"{name}_last_{LAST}"] = round(fmean(scores[-LAST:]), 3)
+    return row
 
 
 def _rows(dtype: str, ours: dict[str, Any], trl: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,9 +16,6 @@ from training.pipeline.checkpoints import seal
 from training.pipeline.config import LORA_TARGETS
 from training.pipeline.loading import load_tokenizer, pick_dtype
 
-SPREAD = 0.02
-"""Of the drawn weights: the adapter changes what the head reads, and stays small."""
-
 
 def main(settings: dict[str, Any]) -> None:
     place, tokenizer = Path(settings["place"]), load_tokenizer(settings["model"])
@@ -33,7 +30,7 @@ def main(settings: dict[str, Any]) -> None:
     model = get_peft_model(base, lora)
     for name, parameter in model.named_parameters():
         if "lora_B" in name or "score.modules_to_save" in name:
-            torch.nn.init.normal_(parameter, std=SPREAD)
+            torch.nn.init.normal_(parameter, std=settings["spread"])
     model.save_pretrained(place / "reward")
     tokenizer.save_pretrained(place / "reward")
     seal(place / "reward", {})

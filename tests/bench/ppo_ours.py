@@ -32,17 +32,18 @@ def main(settings: dict[str, Any]) -> None:
         ppo_epochs=settings["epochs"],
         max_new_tokens=settings["response_length"],
         lora_rank=settings["rank"],
-        learning_rate=1e-4,
+        learning_rate=settings["learning_rate"],
         kl_coef=0.05,
         max_kl=1000.0,
         max_length_ratio=1000.0,
         checkpoint_every=100_000,
+        seed=settings["seed"],
     )
     job = Job(
         config=config,
         base_path=settings["model"],
-        work_dir=str(place / f"work-{settings['dtype']}"),
-        output_dir=str(place / f"out-{settings['dtype']}"),
+        work_dir=str(place / f"work-{settings['dtype']}-{settings['seed']}"),
+        output_dir=str(place / f"out-{settings['dtype']}-{settings['seed']}"),
         reward_path=str(place / "reward"),
         data_path=str(place / "prompts.jsonl"),
     )

@@ -105,7 +105,7 @@ def config_of(settings: dict[str, Any], place: Path) -> PPOConfig:
         stop_token="eos",
         temperature=1.0,
         missing_eos_penalty=1.0,
-        learning_rate=1e-4,
+        learning_rate=settings["learning_rate"],
         kl_coef=0.05,
         num_sample_generations=0,
         logging_steps=1,
@@ -114,7 +114,7 @@ def config_of(settings: dict[str, Any], place: Path) -> PPOConfig:
         use_cpu=True,
         bf16=settings["dtype"] == "bfloat16",
         disable_tqdm=True,
-        seed=0,
+        seed=settings["seed"],
     )
 
 
