@@ -31,7 +31,7 @@ def style_of(text: str) -> tuple[float, float]:
 
 
 def styles_of(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return `style_of` each text, (N, 2), in a third of the time.
+    """Return `style_of` each of many texts, (N, 2).
 
     No list item crosses the end of a line, so those of all texts are found in one long text.
 
