@@ -6,8 +6,10 @@ from django.urls import path
 
 from annotations.views import (
     accounts,
+    adjudication,
     agreement,
     converse,
+    flags,
     guideline_cases,
     guideline_editor,
     guidelines,
@@ -171,6 +173,12 @@ urlpatterns = [
     path("projects/<int:project_id>/history/", history.history, name="history"),
     path("items/<int:item_id>/", history.item, name="item"),
     path("items/<int:item_id>/gold/", history.make_gold, name="make_gold"),
+    path("items/<int:item_id>/decide/", adjudication.adjudicate, name="adjudicate"),
+    path("items/<int:item_id>/decide/back/", adjudication.withdraw, name="withdraw_adjudication"),
+    path("items/<int:item_id>/gold/retire/", adjudication.retire_gold, name="retire_gold"),
+    path("projects/<int:project_id>/adjudication/", adjudication.adjudication, name="adjudication"),
+    path("projects/<int:project_id>/flags/", flags.flags, name="flags"),
+    path("projects/<int:project_id>/flags/decide/", flags.decide_flag, name="decide_flag"),
     path("assignments/<int:assignment_id>/report/", tickets.report_shown, name="report_shown"),
     path(
         "completions/<int:completion_id>/report/",

@@ -9,7 +9,16 @@ from django.db.models import Count, Max, Q, QuerySet
 
 from annotations.exports.rows import counted_annotations, pseudonym
 from annotations.exports.votes import KINDS as KINDS_OF_VOTES
-from annotations.models import Annotation, Item, Kind, Recall, in_force, recalled, recalls_in_force
+from annotations.models import (
+    GUIDELINE_PARTS,
+    Annotation,
+    Item,
+    Kind,
+    Recall,
+    in_force,
+    recalled,
+    recalls_in_force,
+)
 
 MOST_BATCHES = 200
 """Batches that a form offers: the newest."""
@@ -91,7 +100,7 @@ def recallable(project_id: int) -> Recallable:
             for number, *names, username, count in counted
         ],
         versions=[
-            (number, f"{Kind(kind).label}, version {version}", count)
+            (number, f"{dict(GUIDELINE_PARTS)[kind]}, version {version}", count)
             for number, kind, version, count in versions.annotate(count=Count("id")).order_by(
                 "guideline_version__kind", "-guideline_version__version"
             )

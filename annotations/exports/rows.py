@@ -10,6 +10,7 @@ from annotations.algorithms.preferences import (
     margin_for,
 )
 from annotations.models import (
+    Adjudication,
     Annotation,
     Item,
     Message,
@@ -149,7 +150,32 @@ def for_training(path: str, project_id: int) -> Q:
         learned |= Q(
             **{f"{path}item__purpose": Item.Purpose.ARENA, f"{path}assignment__battle__marks": []}
         )
-    return Q(current(path, project_id) & learned, ~held_out(path))
+    wanted = current(path, project_id) & learned & _adjudicated(path, project_id)
+    return Q(wanted, ~held_out(path))
+
+
+def _adjudicated(path: str, project_id: int) -> Q:
+    """Return the condition that a decision about an item counts for what the project wants.
+
+    Instead of the votes: of an item that is decided, the reference annotation alone.
+    """
+    decided = Adjudication.objects.filter(
+        counted("reference__", project_id), ~held_out("reference__"), item__project=project_id
+    )
+    if not decided.exists():
+        return Q()
+    is_vote = votes_only(path)
+    match Project.objects.values_list("adjudicated", flat=True).get(id=project_id):
+        case Project.Adjudicated.INSTEAD:
+            return ~is_vote | ~Q(**{f"{path}item__in": decided.values("item")})
+        case Project.Adjudicated.ASIDE:
+            return is_vote
+    return Q()
+
+
+def votes_only(path: str) -> Q:
+    """Return the condition that the annotation at `path` is no decision about what others said."""
+    return Q(**{f"{path}adjudication__isnull": True})
 
 
 def source_fields(path: str) -> list[str]:

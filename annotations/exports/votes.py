@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from django.db.models import Count, F, Max, Q
 
-from annotations.exports.rows import CHUNK, current, pseudonym
+from annotations.exports.rows import CHUNK, current, pseudonym, votes_only
 from annotations.models import (
     Annotation,
     Battle,
@@ -128,7 +128,7 @@ def _of_comparisons(project_id: int, after: int) -> Iterator[VoteRow]:
     path = "annotation__"
     rows = (
         Comparison.objects.filter(current(path, project_id), _between_checkpoints())
-        .filter(annotation_id__gt=after)
+        .filter(votes_only(path), annotation_id__gt=after)
         .order_by("annotation_id")
         .values(*_source(path), *SIDES)
     )
@@ -160,7 +160,7 @@ def _of_conversations(project_id: int, after: int) -> Iterator[VoteRow]:
 def _of_rankings(project_id: int, after: int) -> Iterator[VoteRow]:
     path = "ranking__annotation__"
     rows = (
-        RankedCompletion.objects.filter(current(path, project_id))
+        RankedCompletion.objects.filter(current(path, project_id), votes_only(path))
         .filter(ranking_id__gt=after, completion__checkpoint__isnull=False)
         .order_by("ranking_id", "tier", "id")
         .values(*_source(path), "tier", "completion__checkpoint_id", "completion__text")

@@ -76,6 +76,19 @@ class ProjectSettingsForm(ProjectForm):
         help_text="Whoever skips says why.",
         required=False,
     )
+    review_by_risk = forms.BooleanField(
+        required=False,
+        label="Review risky texts more often",
+        help_text="By new people, written faster than one types, or by those of whom much was "
+        "rejected: twice as often for each. No text is reviewed less often than the share says.",
+    )
+    adjudicated = forms.ChoiceField(
+        choices=Project.Adjudicated,
+        initial=Project.Adjudicated.INSTEAD,
+        label="Where people disagree and somebody decides, the decision counts",
+        help_text="In what models learn from. Agreement and the leaderboard never count it.",
+        required=False,
+    )
     max_skips = forms.IntegerField(
         min_value=0,
         max_value=1000,
@@ -172,6 +185,8 @@ class ProjectSettingsForm(ProjectForm):
                 "total_limit",
                 "gold_percent",
                 "review_percent",
+                "review_by_risk",
+                "adjudicated",
             ),
         ),
         (
@@ -189,6 +204,7 @@ class ProjectSettingsForm(ProjectForm):
 
     KEPT_WHEN_EMPTY = (
         "skip_policy",
+        "adjudicated",
         "max_skips",
         "gold_percent",
         "review_percent",

@@ -4,6 +4,7 @@ Everything a trainer ever reads comes from `Annotation` and its payloads. They a
 a correction is a new annotation that supersedes the old one.
 """
 
+from annotations.models.adjudications import Adjudication
 from annotations.models.annotations import (
     Annotation,
     Assembly,
@@ -22,6 +23,7 @@ from annotations.models.annotations import (
 )
 from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
+from annotations.models.flags import FlagDecision
 from annotations.models.guidelines import GuidelineCase, GuidelineDraft, KnownAnswer
 from annotations.models.invitations import Invitation
 from annotations.models.items import Assignment, AssignmentEvent, Item
@@ -57,6 +59,7 @@ __all__ = [
     "GENERAL",
     "GUIDELINE_PARTS",
     "WRITTEN_KINDS",
+    "Adjudication",
     "Annotation",
     "Assembly",
     "AssemblyPart",
@@ -69,6 +72,7 @@ __all__ = [
     "ConversationChoice",
     "CorrectionDraft",
     "Demonstration",
+    "FlagDecision",
     "Group",
     "GuidelineAcknowledgement",
     "GuidelineCase",

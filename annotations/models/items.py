@@ -42,6 +42,8 @@ class Item(models.Model):
     """The questions of a rating, or those that a ranking asks first."""
     gold = models.JSONField(null=True, blank=True)
     """The known answer of a gold item, as its kind's payload has it. Never sent to annotators."""
+    review_chance = models.FloatField(null=True)
+    """Of a review: with which probability its subject was drawn; null before that was kept."""
     skips = models.PositiveSmallIntegerField(default=0)
     batch = models.CharField(max_length=64, blank=True)
     """Groups the items made by one act (a sampling run, an import): `run-12`, `import-3`."""

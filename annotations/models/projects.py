@@ -64,6 +64,11 @@ class Project(models.Model):
         OTHERS = "others", "To others only"
         LATER = "later", "To others, and later back to the one who skipped"
 
+    class Adjudicated(models.TextChoices):
+        INSTEAD = "instead", "Instead of the votes"
+        BESIDE = "beside", "As one more vote"
+        ASIDE = "aside", "Not at all"
+
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=300, blank=True)
     is_paused = models.BooleanField(default=False)
@@ -83,6 +88,11 @@ class Project(models.Model):
     """Of the items that a person is handed, while there are gold items new to them."""
     review_percent = models.PositiveSmallIntegerField(default=0)
     """Of the demonstrations, rewrites and assemblies, those that somebody else reviews."""
+    review_by_risk = models.BooleanField(default=False)
+    """Texts with signs of risk are reviewed more often; `review_percent` is the least."""
+
+    adjudicated = models.CharField(max_length=8, choices=Adjudicated, default=Adjudicated.INSTEAD)
+    """What a decision about an item counts for in training, where people disagreed."""
 
     # What people may do with their work
     grace_seconds = models.PositiveIntegerField(default=60)

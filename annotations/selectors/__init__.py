@@ -8,6 +8,7 @@ from annotations.selectors.agreement import (
     names_of,
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
+from annotations.selectors.gold import FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
     CheckedGuideline,
     ServedClause,
@@ -108,6 +109,8 @@ __all__ = [
     "CheckedGuideline",
     "ClosedKind",
     "Correction",
+    "FailingGold",
+    "GoldAnswer",
     "HomeCard",
     "Line",
     "OwnStatistics",
@@ -137,7 +140,9 @@ __all__ = [
     "earned_by",
     "earnings_by_kind",
     "entries_of",
+    "failing_gold",
     "fields_of",
+    "gold_answers",
     "gold_items",
     "guideline_draft",
     "guideline_drafts_by",

@@ -86,6 +86,8 @@ def judged_by_people(project: Project, batch: str | None = None) -> list[Judged]
 
 def _condition(path: str, project: Project, batch: str | None) -> Q:
     judged = counted(path, project.pk) & Q(**{f"{path}item__project": project})
+    # Who decides about what others said saw it before.
+    judged &= Q(**{f"{path}adjudication__isnull": True})
     if batch is not None:
         judged &= Q(**{f"{path}item__batch": batch})
     return judged & ~Q(**{f"{path}item__purpose": Item.Purpose.GOLD})

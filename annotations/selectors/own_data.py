@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from annotations.models import (
     Annotation,
     Assignment,
     AssignmentEvent,
     Battle,
+    FlagDecision,
     GuidelineAcknowledgement,
     GuidelineDraft,
     HeldOut,
@@ -25,6 +26,7 @@ from annotations.models import (
     PayEntry,
     RankedCompletion,
     RatingAnswer,
+    Recall,
     ScreeningAnswer,
     TestAttempt,
     TicketReport,
@@ -86,6 +88,8 @@ def stored_about(user: User) -> list[Stored]:
         Stored("practice", "Your answers in practice", _practice(user)),
         Stored("tests", "Tests that you have taken", _tests(user)),
         Stored("held_out", "When no model learned from you", _held_out(user)),
+        Stored("flags", "What was decided about signs in your work", _flags(user)),
+        Stored("recalls", "When your work was not counted", _recalls(user)),
     ]
 
 
@@ -214,3 +218,14 @@ def _tests(user: User) -> Rows:
 def _held_out(user: User) -> Rows:
     rows = HeldOut.objects.filter(user=user).order_by("id")
     return rows.values("project__name", "created_at", "ended_at")
+
+
+def _flags(user: User) -> Rows:
+    rows = FlagDecision.objects.filter(Q(person=user) | Q(other=user)).order_by("id")
+    return rows.values("project__name", "detector", "evidence", "verdict", "reason", "created_at")
+
+
+def _recalls(user: User) -> Rows:
+    rows = Recall.objects.filter(annotator=user).order_by("id")
+    fields = ("since", "until", "reason", "created_at", "lifted_at", "lift_reason")
+    return rows.values("project__name", *fields)

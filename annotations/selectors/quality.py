@@ -69,6 +69,8 @@ def agreement_report(project: Project, batch: str | None = None) -> AgreementRep
 def _judged(path: str, project: Project, batch: str | None) -> Q:
     """Return the condition that the annotation at `path` is one of those that are reported on."""
     judged = counted(path, project.pk) & Q(**{f"{path}item__project": project})
+    # Who decides about what others said saw it before.
+    judged &= Q(**{f"{path}adjudication__isnull": True})
     if batch is not None:
         judged &= Q(**{f"{path}item__batch": batch})
     return judged & ~Q(**{f"{path}item__purpose": Item.Purpose.GOLD})

@@ -1,6 +1,11 @@
 """Every write but leases. Each service is one transaction with the whole rule in it."""
 
 from annotations.selectors.arena import asked_today, liked_answer, vote_of
+from annotations.services.adjudication import (
+    adjudicate_comparison,
+    adjudicate_ranking,
+    withdraw_adjudication,
+)
 from annotations.services.arena import (
     MAX_QUESTIONS,
     Written,
@@ -36,7 +41,8 @@ from annotations.services.conversations import (
     release_turn,
     report_turn_progress,
 )
-from annotations.services.gold import GOLD_KINDS, make_gold
+from annotations.services.flags import decide_flag
+from annotations.services.gold import GOLD_KINDS, make_gold, retire_gold
 from annotations.services.guidelines import (
     GuidelineConflict,
     SavedGuideline,
@@ -152,6 +158,8 @@ __all__ = [
     "add_conversations",
     "add_demonstrations",
     "add_member",
+    "adjudicate_comparison",
+    "adjudicate_ranking",
     "adjust_pay",
     "annotation_in_force",
     "answer_battle",
@@ -168,6 +176,7 @@ __all__ = [
     "claim_waiting_turns",
     "come_back",
     "create_project",
+    "decide_flag",
     "delete_group",
     "discard_correction",
     "discard_guideline_draft",
@@ -207,6 +216,7 @@ __all__ = [
     "reset_keys",
     "rest",
     "resume_member",
+    "retire_gold",
     "return_ticket",
     "revoke_invitation",
     "save_correction_draft",
@@ -238,6 +248,7 @@ __all__ = [
     "update_project",
     "vote",
     "vote_of",
+    "withdraw_adjudication",
     "write_note",
     "write_own_prompt",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from annotations.models import Annotation, Item, Kind, in_force
 from annotations.services.rules import ServiceError, lock
@@ -77,3 +78,13 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
                 f"What people write cannot be checked against a known answer, so a {kind.value} "
                 "makes no gold item. Choose a comparison, a ranking or a rating."
             )
+
+
+@transaction.atomic
+def retire_gold(item: Item) -> Item:
+    """Ask nobody a gold item any more. Who holds it may still answer; what was said stays."""
+    retired = Item.objects.filter(id=item.pk, purpose=Item.Purpose.GOLD, open_slots__gt=0)
+    if not retired.update(overlap=F("overlap") - F("open_slots"), open_slots=0):
+        raise ServiceError("This gold item is retired already, or is none.")
+    item.refresh_from_db()
+    return item

@@ -31,6 +31,8 @@ SETTINGS = (
     "is_paused",
     *LIMITS,
     "skip_policy",
+    "adjudicated",
+    "review_by_risk",
     "edits_allowed",
     "own_prompts_allowed",
     "own_conversations_allowed",

@@ -7,7 +7,16 @@ import hashlib
 from django.db.models import F
 
 from annotations.algorithms.fingerprints import fingerprint_of
-from annotations.models import WRITTEN_KINDS, Annotation, Completion, Item, Kind
+from annotations.algorithms.review_sampling import review_chance
+from annotations.models import (
+    WRITTEN_KINDS,
+    Annotation,
+    Completion,
+    Item,
+    Kind,
+    Review,
+    in_force,
+)
 
 
 def ask_for_review(annotation: Annotation) -> Item | None:
@@ -21,18 +30,41 @@ def ask_for_review(annotation: Annotation) -> Item | None:
     if existing := Item.objects.filter(subject=annotation).first():
         return existing
     project = annotation.item.project
-    if not is_drawn(annotation.pk, project.review_percent):
-        return None
     written, prompt = text_of(annotation), annotation.item.prompt
+    percent = project.review_percent
+    if percent and project.review_by_risk:
+        percent = _by_risk(annotation, written.text, percent)
+    if not is_drawn(annotation.pk, percent):
+        return None
     item = Item.objects.create(
         project=project,
         kind=Kind.REVIEW,
         prompt=prompt,
         subject=annotation,
+        review_chance=percent / 100,
         fingerprint=fingerprint_of(Kind.REVIEW, prompt.messages, [written.text]),
     )
     item.completions.add(written)
     return item
+
+
+def _by_risk(annotation: Annotation, text: str, percent: int) -> int:
+    """Return the percentage with which a text is drawn, by what is known of its author."""
+    written = Annotation.objects.filter(
+        in_force(),
+        annotator=annotation.annotator_id,
+        item__project=annotation.item.project_id,
+        kind__in=WRITTEN_KINDS,
+    ).exclude(id=annotation.pk)
+    reviews = Review.objects.filter(in_force("annotation__"), subject__in=written)
+    return review_chance(
+        percent,
+        written=written.count(),
+        words=len(text.split()),
+        seconds=None if annotation.wall_ms is None else annotation.wall_ms / 1000,
+        reviewed=reviews.count(),
+        rejected=reviews.filter(decision=Review.Decision.REJECT).count(),
+    )
 
 
 def withdraw_review(annotation: Annotation) -> None:

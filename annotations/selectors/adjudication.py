@@ -1,0 +1,216 @@
+"""On which items people disagree, and what each of them said."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from annotations.algorithms.disagreement import open_bits
+from annotations.algorithms.rankings import outcomes_from_ranking
+from annotations.algorithms.review_sampling import share_of_all
+from annotations.algorithms.text import letter_of
+from annotations.models import (
+    Adjudication,
+    Annotation,
+    Assignment,
+    Comparison,
+    Completion,
+    Item,
+    Kind,
+    Project,
+    RankedCompletion,
+    Review,
+    User,
+    counted,
+    in_force,
+)
+from annotations.selectors.answers import in_words
+
+ADJUDICATED = (Kind.COMPARISON, Kind.RANKING)
+WINDOW = 5000
+"""Finished items that are looked at, the newest: so the page is as fast at a million."""
+TURNED = {"left": "right", "right": "left"}
+
+Pairs = dict[tuple[int, int], list[str]]
+"""What was said about every two completions of an item, the lower id first."""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An item on which people disagree, and what a decision about it is worth."""
+
+    item: Item
+    bits: float
+    votes: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one person said, as the one who decides sees the completions."""
+
+    words: list[tuple[str, str]]
+    reason: str
+    saw_otherwise: bool
+    """They saw the completions under other letters, which their reason may name."""
+
+
+def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disagreement]:
+    """Return the items that a person may decide about, those worth most first.
+
+    Not those that they voted on, were handed or wrote a text of, nor what is decided or still to
+    be finished.
+    """
+    pairs = _pairs_by_item(_to_decide(project, user))
+    worth = {item: sum(map(open_bits, said.values())) for item, said in pairs.items()}
+    chosen = sorted((item for item in worth if worth[item] > 0), key=lambda one: (-worth[one], one))
+    items = Item.objects.select_related("prompt").in_bulk(chosen[:limit])
+    return [
+        Disagreement(
+            item=items[number],
+            bits=worth[number],
+            votes=max(map(len, pairs[number].values())),
+            words=_in_words(items[number].kind, pairs[number]),
+        )
+        for number in chosen[:limit]
+    ]
+
+
+def bits_open(item: Item) -> float:
+    """Return what the votes on an item leave open."""
+    said = _pairs_by_item(Item.objects.filter(id=item.pk)).get(item.pk, {})
+    return sum(map(open_bits, said.values()))
+
+
+def may_decide(item: Item, user: User) -> bool:
+    """Return whether a person has no part in what was said about an item."""
+    return not _part_in(Item.objects.filter(id=item.pk), user).exists()
+
+
+def decided(project: Project) -> QuerySet[Adjudication]:
+    """Return the decisions in force, newest first."""
+    found = Adjudication.objects.filter(in_force("reference__"), item__project=project)
+    related = ("reference__annotator", "item__prompt")
+    return found.select_related(*related).order_by("-reference_id")
+
+
+def order_for(item: Item, user: User) -> list[int]:
+    """Return the completions in the order in which somebody decides about them: by lot."""
+    order = sorted(item.completions.values_list("id", flat=True))
+    random.Random(f"{item.pk} {user.pk}").shuffle(order)
+    return order
+
+
+def answers_about(item: Item, order: Sequence[int]) -> list[Answer]:
+    """Return what people said about an item, in an order that says nothing about who they are."""
+    given = item.annotations.filter(
+        counted("", item.project_id), kind=item.kind, adjudication__isnull=True
+    )
+    found = list(given.select_related("comparison").order_by("id"))
+    random.Random(item.pk).shuffle(found)
+    return [_answer(one, order) for one in found]
+
+
+def texts_in(order: Sequence[int]) -> list[tuple[str, str]]:
+    """Return the letter and the text of each completion."""
+    found = Completion.objects.in_bulk(order)
+    return [(letter_of(n), found[one].text) for n, one in enumerate(order, start=1)]
+
+
+def _answer(annotation: Annotation, order: Sequence[int]) -> Answer:
+    if annotation.kind == Kind.COMPARISON:
+        comparison = annotation.comparison
+        outcome = comparison.outcome
+        if comparison.left_id != order[0]:
+            outcome = TURNED.get(outcome, outcome)
+        fields = {"choice": ["-".join(filter(None, [outcome, comparison.strength]))]}
+    else:
+        tiers = dict(annotation.ranking.entries.values_list("completion_id", "tier"))
+        fields = {f"tier-{n}": [str(tiers[one] + 1)] for n, one in enumerate(order, start=1)}
+    saw_otherwise = bool(annotation.shown_order) and annotation.shown_order != list(order)
+    return Answer(list(in_words(fields)), annotation.reason, saw_otherwise)
+
+
+def _to_decide(project: Project, user: User) -> QuerySet[Item]:
+    """Return the newest finished items that several people judged and nobody has decided about."""
+    held = Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED)
+    done = Adjudication.objects.filter(in_force("reference__"), item=OuterRef("pk"))
+    finished = project.items.filter(
+        ~Exists(held),
+        ~Exists(done),
+        kind__in=ADJUDICATED,
+        purpose=Item.Purpose.TRAINING,
+        overlap__gt=1,
+        open_slots=0,
+    )
+    newest = finished.order_by("-id").values("id")[:WINDOW]
+    items = Item.objects.filter(id__in=list(newest.values_list("id", flat=True)))
+    return items.exclude(id__in=_part_in(items, user).values("id"))
+
+
+def _part_in(items: QuerySet[Item], user: User) -> QuerySet[Item]:
+    """Return those of the items about which a person said something, or has written."""
+    said = Annotation.objects.filter(item=OuterRef("pk"), annotator=user, adjudication__isnull=True)
+    had = Assignment.objects.filter(item=OuterRef("pk"), annotator=user)
+    wrote = Item.completions.through.objects.filter(item=OuterRef("pk"), completion__author=user)
+    return items.filter(Exists(said) | Exists(had) | Exists(wrote))
+
+
+def _pairs_by_item(items: QuerySet[Item]) -> dict[int, Pairs]:
+    ids = list(items.values_list("id", "project_id"))
+    found: dict[int, Pairs] = defaultdict(lambda: defaultdict(list))
+    if not ids:
+        return found
+    project_id, chosen = ids[0][1], [number for number, _ in ids]
+    compared = Comparison.objects.filter(
+        counted("annotation__", project_id),
+        annotation__item__in=chosen,
+        annotation__adjudication__isnull=True,
+    ).values_list("annotation__item_id", "left_id", "right_id", "outcome")
+    for item, left, right, outcome in compared:
+        first, second = sorted((left, right))
+        label = TURNED.get(outcome, outcome) if left != first else outcome
+        found[item][first, second].append(label)
+    ranked = RankedCompletion.objects.filter(
+        counted("ranking__annotation__", project_id),
+        ranking__annotation__item__in=chosen,
+        ranking__annotation__adjudication__isnull=True,
+    ).order_by("ranking_id", "tier", "completion_id")
+    rows = ranked.values_list("ranking_id", "ranking__annotation__item_id", "tier", "completion_id")
+    for (_, item), entries in groupby(rows, key=itemgetter(0, 1)):
+        tiers = [[row[3] for row in tied] for _, tied in groupby(entries, key=itemgetter(2))]
+        for first, second, label in outcomes_from_ranking(tiers):
+            found[item][first, second].append(label)
+    return found
+
+
+def _in_words(kind: str, pairs: Pairs) -> str:
+    """Return how the votes are split, without a letter: everyone sees another order."""
+    if kind == Kind.RANKING:
+        split = sum(len(set(labels)) > 1 for labels in pairs.values())
+        return f"{split} of {len(pairs)} pairs ranked differently"
+    counts = Counter(label for labels in pairs.values() for label in labels)
+    sides = sorted((counts.pop("left", 0), counts.pop("right", 0)), reverse=True)
+    others = [f"{count} {name.replace('_', ' ')}" for name, count in sorted(counts.items())]
+    return ", ".join([f"{sides[0]} against {sides[1]}", *others])
+
+
+def rejected_share(project: Project) -> tuple[float | None, int]:
+    """Return the share of all texts that reviewers would reject, and how many they looked at.
+
+    The texts were drawn with known probabilities, which the share undoes.
+    """
+    found = Review.objects.filter(
+        counted("annotation__", project.pk),
+        counted("subject__", project.pk),
+        annotation__item__project=project,
+        annotation__item__review_chance__gt=0,
+    ).values_list("decision", "annotation__item__review_chance")
+    drawn = [(decision == Review.Decision.REJECT, chance or 0.0) for decision, chance in found]
+    return share_of_all(drawn), len(drawn)

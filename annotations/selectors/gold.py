@@ -1,0 +1,100 @@
+"""Whether people give the known answers of gold items, and which of these may be wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from annotations.algorithms.gold import compared_right, ranked_right
+from annotations.algorithms.tails import share_below
+from annotations.models import Comparison, Item, Kind, Project, RankedCompletion, in_force
+
+LEAST_ANSWERS = 5
+"""Before so many have answered it, a gold item is not suspected."""
+MOST_RIGHT = 0.5
+"""A gold item is suspected if the share that is right lies surely below this."""
+
+
+@dataclass(frozen=True)
+class GoldAnswer:
+    """Whether somebody gave the known answer of a gold item."""
+
+    item_id: int
+    annotator_id: int
+    annotation_id: int
+    is_right: bool
+
+
+@dataclass(frozen=True)
+class FailingGold:
+    """A gold item that nearly everybody fails."""
+
+    item: Item
+    right: int
+    answers: int
+
+
+def gold_answers(project: Project) -> Iterator[GoldAnswer]:
+    """Yield every answer to a gold comparison or ranking that is in force, by item."""
+    known = dict(
+        project.items.filter(purpose=Item.Purpose.GOLD, gold__isnull=False)
+        .filter(kind__in=(Kind.COMPARISON, Kind.RANKING))
+        .values_list("id", "gold")
+    )
+    found = [*_compared(project, known), *_ranked(project, known)]
+    yield from sorted(found, key=lambda one: (one.item_id, one.annotation_id))
+
+
+def failing_gold(project: Project) -> list[FailingGold]:
+    """Return the gold items that are asked and that nearly everybody fails: fewest right first."""
+    given: dict[int, list[bool]] = defaultdict(list)
+    for answer in gold_answers(project):
+        given[answer.item_id].append(answer.is_right)
+    suspected = [
+        item
+        for item, rights in given.items()
+        if len(rights) >= LEAST_ANSWERS and share_below(sum(rights), len(rights)) < MOST_RIGHT
+    ]
+    items = project.items.select_related("prompt").filter(id__in=suspected, open_slots__gt=0)
+    found = [FailingGold(one, sum(given[one.pk]), len(given[one.pk])) for one in items]
+    return sorted(found, key=lambda one: (one.right / one.answers, one.item.pk))
+
+
+def _compared(project: Project, known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
+    rows = Comparison.objects.filter(
+        in_force("annotation__"),
+        annotation__item__project=project,
+        annotation__item__purpose=Item.Purpose.GOLD,
+    ).values_list(
+        "annotation__item_id",
+        "annotation__annotator_id",
+        "annotation_id",
+        "left_id",
+        "outcome",
+    )
+    for item, annotator, annotation, left, outcome in rows.iterator(chunk_size=2000):
+        if item in known:
+            is_right = compared_right(known[item], left, outcome)
+            yield GoldAnswer(item, annotator, annotation, is_right)
+
+
+def _ranked(project: Project, known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
+    path = "ranking__annotation__"
+    entries = RankedCompletion.objects.filter(
+        in_force(path),
+        **{f"{path}item__project": project, f"{path}item__purpose": Item.Purpose.GOLD},
+    ).order_by("ranking_id", "tier", "completion_id")
+    rows = entries.values_list(
+        f"{path}item_id", f"{path}annotator_id", "ranking_id", "tier", "completion_id"
+    )
+    for (item, annotator, ranking), group in groupby(
+        rows.iterator(chunk_size=2000), itemgetter(0, 1, 2)
+    ):
+        if item in known:
+            tiers = [[row[4] for row in tied] for _, tied in groupby(group, key=itemgetter(3))]
+            is_right = ranked_right(known[item], tiers)
+            yield GoldAnswer(item, annotator, ranking, is_right)

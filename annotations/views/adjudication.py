@@ -1,0 +1,147 @@
+"""Deciding about items on which people disagree, worth most first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotations import access, selectors, services
+from annotations.access import DECIDING
+from annotations.forms.adjudication import ComparisonDecisionForm, RankingDecisionForm
+from annotations.keys import bindings_for
+from annotations.models import Item, Kind, Project, Role, User
+from annotations.selectors import adjudication as selected
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+PAGE_SIZE = 20
+
+Form = ComparisonDecisionForm | RankingDecisionForm
+
+
+@login_required
+@require_GET
+@never_cache
+def adjudication(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    """List what waits for a decision, and what was decided."""
+    project = access.get_project_for(request.user, project_id, *DECIDING)
+    membership = access.get_membership_for(request.user, project_id)
+    rejected, reviewed = selected.rejected_share(project)
+    pages = Paginator(selected.decided(project), PAGE_SIZE)
+    context = {
+        "project": project,
+        "membership": membership,
+        "waiting": selected.disagreements(project, request.user),
+        "window": selected.WINDOW,
+        "page": pages.get_page(request.GET.get("page")),
+        "makes_gold": membership.role == Role.OWNER,
+        "rejected_percent": None if rejected is None else round(100 * rejected),
+        "reviewed": reviewed,
+        "failing": selectors.failing_gold(project),
+    }
+    return render(request, "annotations/adjudication.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def adjudicate(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
+    """Show both sides without names, and take the decision."""
+    item = access.get_item_for(request.user, item_id, *DECIDING)
+    form = _form(item, request.user, request.POST if request.method == "POST" else None)
+    if form is None or not selected.may_decide(item, request.user):
+        messages.error(request, "This item is not yours to decide: you have a part in it.")
+        return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
+    if request.method == "POST" and form.is_valid():
+        try:
+            _decide(item, request.user, form)
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Item {item.pk} is decided.")
+            return SeeOther(_next(item.project, request.user))
+    return _page(request, item, form)
+
+
+@login_required
+@require_POST
+def withdraw(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
+    """Take the decision about an item back: one's own, or as an owner anybody's."""
+    item = access.get_item_for(request.user, item_id, *DECIDING)
+    decisions = selected.decided(item.project).filter(item=item)
+    membership = access.get_membership_for(request.user, item.project_id)
+    if membership.role != Role.OWNER:
+        decisions = decisions.filter(reference__annotator=request.user)
+    decision = decisions.first()
+    try:
+        if decision is None:
+            raise services.ServiceError("There is no decision of yours about this item.")
+        services.withdraw_adjudication(decision)
+    except services.ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"The decision about item {item.pk} is taken back.")
+    return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
+
+
+@login_required
+@require_POST
+def retire_gold(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
+    item = access.get_item_for(request.user, item_id, Role.OWNER)
+    try:
+        services.retire_gold(item)
+    except services.ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Gold item {item.pk} is asked of nobody any more.")
+    return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
+
+
+def _form(item: Item, user: User, data: Any) -> Form | None:
+    match item.kind:
+        case Kind.COMPARISON:
+            return ComparisonDecisionForm(data)
+        case Kind.RANKING:
+            return RankingDecisionForm(data, order=selected.order_for(item, user))
+    return None
+
+
+def _decide(item: Item, user: User, form: Form) -> None:
+    reason = form.cleaned_data["reason"]
+    if isinstance(form, ComparisonDecisionForm):
+        services.adjudicate_comparison(item, user, *form.judgement(), reason=reason)
+    else:
+        services.adjudicate_ranking(item, user, form.tiers(), reason=reason)
+
+
+def _next(project: Project, user: User) -> str:
+    waiting = selected.disagreements(project, user, limit=1)
+    if waiting:
+        return reverse("annotations:adjudicate", args=[waiting[0].item.pk])
+    return reverse("annotations:adjudication", args=[project.pk])
+
+
+def _page(request: AuthenticatedRequest, item: Item, form: Form) -> HttpResponse:
+    order = selected.order_for(item, request.user)
+    turns = item.prompt.messages
+    context = {
+        "item": item,
+        "project": item.project,
+        "membership": access.get_membership_for(request.user, item.project_id),
+        "form": form,
+        "is_comparison": isinstance(form, ComparisonDecisionForm),
+        "earlier_turns": turns[:-1],
+        "prompt_text": turns[-1]["content"],
+        "completions": selected.texts_in(order),
+        "answers": selected.answers_about(item, order),
+        "keys": bindings_for(request.user),
+    }
+    status = 422 if form.is_bound else 200
+    return render(request, "annotations/adjudicate.html", context, status=status)
