@@ -87,10 +87,29 @@ def log_capital(values: Floats, counts: Floats, rate: float) -> Floats:
     >>> round(float(np.exp(log_capital(np.array([1.0]), np.array([9.0]), 0.5))), 2)
     23.27
     """
+    return _spread(values, counts, rate, *_bets())
+
+
+def log_capital_below(values: Floats, counts: Floats) -> Floats:
+    """Return the logarithm of what one unit became that was bet on a rate below one half.
+
+    Bets below one half gain nothing on average wherever the rate is one half or more, so that it
+    is evidence against all of these at once: such capital ever reaches 1/a with a probability of
+    a at most, and so does the mean of several. `counts` as above.
+
+    >>> round(float(np.exp(log_capital_below(np.array([0.0]), np.array([9.0])))), 1)
+    46.4
+    """
     bets, shares = _bets()
+    lower = bets < 0.5
+    return _spread(values, counts, 0.5, bets[lower], shares[lower] / shares[lower].sum())
+
+
+def _spread(values: Floats, counts: Floats, rate: float, bets: Floats, shares: Floats) -> Floats:
+    """Return the logarithm of the capital of all bets together, each with its share."""
     seen = values[:, None]  # (V, 1)
-    growth = np.log(seen * bets / rate + (1 - seen) * (1 - bets) / (1 - rate))  # (V, BETS)
-    logs = counts @ growth  # (..., BETS)
+    growth = np.log(seen * bets / rate + (1 - seen) * (1 - bets) / (1 - rate))  # (V, bets)
+    logs = counts @ growth  # (..., bets)
     largest = logs.max(axis=-1, keepdims=True)
     total: Floats = largest[..., 0] + np.log(np.exp(logs - largest) @ shares)
     return total
