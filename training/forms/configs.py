@@ -186,6 +186,7 @@ def _form_field(stage: str, field: dataclasses.Field[Any]) -> forms.Field:
         options["required"] = "" not in kinds
         return forms.ChoiceField(**options, choices=[(kind, kind or "none") for kind in kinds])
     if str in kinds:
+        options["required"] = field.default != ""
         return forms.CharField(**options, max_length=LONGEST_TEXT)
     if float in kinds:
         number = forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"})

@@ -11,12 +11,15 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 from training.pipeline.errors import PipelineError
 
 MOST_FULL_RATE = 1e-4
 """Learning rate of full fine-tuning above which a language model forgets what it knew."""
+MOST_LOOKS = 8
+"""Distances of a radar: each asks people for more, and for more votes before anything is told."""
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -345,6 +348,17 @@ class PPOConfig(TrainConfig):
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, about a
     third more time."""
+    radar_kl: str = ""
+    """Distances (KL in nats, rising, with spaces between, such as 1 2 4 8) at which people compare
+    the policy with where it started, to see whether they like what the reward likes (Gao et al.
+    2022, arXiv:2210.10760). Empty asks nobody: it costs people's time."""
+    radar_prompts: int = 20
+    """Held-out prompts that are answered at each distance; each is one comparison. Fewer than ten
+    can hardly show anything."""
+    radar_votes: int = 1
+    """People who judge each of these comparisons."""
+    radar_stop: bool = False
+    """End the run when reward and people part, and publish the policy that people liked best."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -374,6 +388,39 @@ class PPOConfig(TrainConfig):
         between(self, "missing_eos_penalty", 0, 1000)
         between(self, "ptx_coef", 0, 1000)
         between(self, "micro_batch_size", 0, self.minibatch_size)
+        _check_radar(self)
+
+    @property
+    def radar_distances(self) -> tuple[float, ...]:
+        """The distances at which people are asked, in nats; none where the radar is off."""
+        return tuple(float(word) for word in self.radar_kl.split())
+
+
+def _check_radar(config: PPOConfig) -> None:
+    try:
+        distances = config.radar_distances
+    except (AttributeError, ValueError):
+        raise PipelineError(
+            f"radar_kl is {config.radar_kl!r}; write distances in nats with spaces between, for "
+            "example 1 2 4 8, or leave it empty."
+        ) from None
+    rising = all(a < b for a, b in pairwise((0.0, *distances)))
+    if len(distances) > MOST_LOOKS or not rising:
+        raise PipelineError(
+            f"radar_kl is {config.radar_kl!r}; write up to {MOST_LOOKS} distances above 0, each "
+            "larger than the one before."
+        )
+    if distances and distances[-1] > config.max_kl:
+        raise PipelineError(
+            f"radar_kl asks at {distances[-1]:g} nats, but the run stops itself above max_kl "
+            f"{config.max_kl:g}. Leave that distance out, or raise max_kl."
+        )
+    if config.radar_stop and not distances:
+        raise PipelineError(
+            "radar_stop needs people to ask; set distances in radar_kl, or turn it off."
+        )
+    between(config, "radar_prompts", 1, 500)
+    between(config, "radar_votes", 1, 100)
 
 
 @dataclass(frozen=True, kw_only=True)

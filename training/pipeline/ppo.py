@@ -7,7 +7,8 @@ model an adapter of its own with a score head, and the value function a linear h
 trunk, so that policy and value share every pass.
 
 A run stops itself when the policy runs away (`training.pipeline.guards`) and publishes the newest
-one from before. Left out: several GPUs in one run.
+one from before. It is told to stop when people part from the reward (`ppo_radar`). Left out:
+several GPUs in one run.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from training.pipeline.data import Demonstrated, PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.guards import Guards, Seen
 from training.pipeline.jobs import Job
+from training.pipeline.ppo_radar import SPLIT, Radar, prompts_for
 from training.pipeline.ppo_state import (
     Models,
     Progress,
@@ -64,9 +66,11 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     rows = data.read_rows(job.data_path)
     models = load_models(job, config)
     prompts = data.prompts(rows, models.tokenizer, ("train",))
-    held_out = data.prompts(rows, models.tokenizer, ("validation",)) or prompts
+    validation = data.prompts(rows, models.tokenizer, (SPLIT,))
+    held_out = validation or prompts
+    radar = Radar(job, models, prompts_for(validation, config), config, reporter)
     demonstrations = demonstrations_for(config, rows, models.tokenizer)
-    check_prompts(models, prompts, demonstrations, config)
+    check_prompts(models, prompts, radar.prompts, demonstrations, config)
     optimizer = torch.optim.AdamW(
         models.weights.masters.values(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )
@@ -77,7 +81,7 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     models.baseline = reference.score
     progress = resume(job, models, optimizer, config)
     alarm = train_until_alarm(
-        job, models, optimizer, prompts, demonstrations, config, progress, reporter
+        job, models, optimizer, prompts, demonstrations, config, progress, reporter, radar
     )
     after = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
     samples = before_and_after(held_out, before, after)
@@ -115,19 +119,22 @@ def train_until_alarm(
     config: PPOConfig,
     progress: Progress,
     reporter: Reporter,
+    radar: Radar,
 ) -> str | None:
-    """Make the steps that are left; return what went too far where a guard ended them."""
-    alarm = None
+    """Make the steps that are left; return why, where a guard or people ended them."""
+    radar.tell_again()
+    alarm = radar.told(progress)
     guards = Guards(config.max_kl, config.max_length_ratio)
     reporter.phase("training")
     reporter.progress(progress.step, config.steps)
-    while progress.step < config.steps:
+    while alarm is None and progress.step < config.steps:
         set_learning_rate(optimizer, config, progress.step)
         weights = models.weights.kept()
         metrics, seen = ppo_step(
             models, optimizer, prompts, config, progress.step, progress.kl_coef, demonstrations
         )
-        alarm = progress.watch.look(guards, Kept(progress.step, seen, weights))
+        policy = Kept(progress.step, seen, weights)
+        alarm = progress.watch.look(guards, policy)
         progress.step += 1
         reporter.metrics(progress.step, metrics)
         reporter.progress(progress.step, config.steps)
@@ -135,6 +142,9 @@ def train_until_alarm(
             progress.kl_coef = losses.adapted_kl_coef(
                 progress.kl_coef, seen.kl, config.target_kl, config.batch_size, config.kl_horizon
             )
+        if alarm is None:
+            radar.watch(policy)
+            alarm = radar.told(progress)
         if alarm is not None:
             break  # without a resume point: a slid policy is not to be gone on with
         stopping = reporter.should_stop() and progress.step < config.steps
@@ -163,6 +173,7 @@ def demonstrations_for(
 def check_prompts(
     models: Models,
     prompts: list[PromptRow],
+    asked: list[PromptRow],
     demonstrations: list[Demonstrated],
     config: PPOConfig,
 ) -> None:
@@ -172,7 +183,7 @@ def check_prompts(
             "This snapshot has no prompts to train on. Add prompts and freeze again."
         )
     context = getattr(models.model.config, "max_position_embeddings", None)
-    longest = max(len(prompt.ids) for prompt in prompts) + config.max_new_tokens
+    longest = max(len(prompt.ids) for prompt in (*prompts, *asked)) + config.max_new_tokens
     if context is not None and longest > context:
         raise PipelineError(
             f"The longest prompt and a completion of max_new_tokens {config.max_new_tokens} make "

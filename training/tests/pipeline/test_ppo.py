@@ -31,6 +31,7 @@ from training.pipeline.errors import PipelineError
 from training.pipeline.guards import Guards, Seen
 from training.pipeline.jobs import Job
 from training.pipeline.losses import token_log_probs
+from training.pipeline.ppo_radar import Radar
 from training.pipeline.ppo_state import Models, Progress
 from training.pipeline.ppo_step import shuffled
 from training.pipeline.reporting import Reporter
@@ -292,7 +293,10 @@ def tilted(load: Callable[..., Any], seed: int, price: float, **changes: Any) ->
         patch.setattr(ppo_step, "score_completions", score)
         patch.setattr(ppo, "save_resume_point", lambda *_: None)
         optimizer = optimizer_of(models)
-        ppo.train_until_alarm(job, models, optimizer, prompts, [], config, progress, reporter)
+        radar = Radar(job, models, [], config, reporter)
+        ppo.train_until_alarm(
+            job, models, optimizer, prompts, [], config, progress, reporter, radar
+        )
     reference = distribution("reference")
 
     def of(log_probs: Tensor) -> tuple[float, float]:
