@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 
-from training import lifecycle
+from training import lifecycle, radar
+from training.pipeline.radar import LookTaken
 from training.supervisor import Event, StopReason
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ LOG_BYTES = 8_000
 LOG_LINES = 60
 SAMPLES_KEPT = 8
 STEP = "step"
+RADAR_EVERY_S = 5.0
+"""How often a run that people may stop is held against what they say."""
 
 
 class Recorder:
@@ -36,6 +39,8 @@ class Recorder:
         self._changes: dict[str, Any] = {}
         self._progress: tuple[int, int] | None = None
         self._points: list[tuple[int, str, float]] = []
+        self._looks: list[LookTaken] = []
+        self._radar_asked_at: float | None = None
         self._measured_before = self._progressed_before = False
         self._alive = True
         self._log_written_at = 0.0
@@ -56,6 +61,8 @@ class Recorder:
                 self._points += _points(event)
             case "samples":
                 self._changes["samples"] = _samples(event)
+            case "radar":
+                self._looks += _looks(event)
         is_first_step = self._progress is not None and not self._progressed_before
         if is_first_step or time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
             self.flush()
@@ -64,8 +71,9 @@ class Recorder:
     def should_stop(self) -> StopReason | None:
         """Return why the child should end now; also write what is still unwritten."""
         try:
-            if self._progress or self._points or self._changes:
+            if self._progress or self._points or self._changes or self._looks:
                 self.flush()
+            self._ask_radar()
             return lifecycle.stop_reason(self.run_id, self.attempt)
         except (OperationalError, InterfaceError):
             self._bear_with_database()
@@ -102,9 +110,21 @@ class Recorder:
             return False
         self._progressed_before = self._progressed_before or self._progress is not None
         self._progress = None
+        while self._looks:
+            if not radar.record_look(run_id, attempt, self._looks[0]):
+                return False
+            self._looks.pop(0)
+            self._radar_asked_at = self._radar_asked_at or float("-inf")
         alive = lifecycle.heartbeat(run_id, attempt, **self._changes)
         self._changes = {}
         return alive
+
+    def _ask_radar(self) -> None:
+        """Tell the child to stop, now and then, if people have parted from its reward."""
+        asked_at = self._radar_asked_at
+        if asked_at is not None and time.monotonic() - asked_at >= RADAR_EVERY_S:
+            self._radar_asked_at = time.monotonic()
+            radar.tell_child(self.run_id)
 
     def _bear_with_database(self) -> None:
         silent_s = time.monotonic() - self._flushed_at
@@ -155,3 +175,10 @@ def _samples(event: Event) -> list[dict[str, Any]]:
         if isinstance(samples, list)
         else []
     )
+
+
+def _looks(event: Event) -> list[LookTaken]:
+    try:
+        return [LookTaken.from_dict(event["look"])]
+    except (TypeError, ValueError, KeyError):
+        return []

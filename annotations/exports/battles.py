@@ -20,12 +20,12 @@ BATTLE_FIELDS = (
 )
 
 
-def battles(project_id: int, batch: str) -> Iterator[BattleRow]:
-    """Yield every comparison of an evaluation, by annotation."""
+def battles(project_id: int, *batches: str) -> Iterator[BattleRow]:
+    """Yield every comparison of evaluations, by annotation."""
     rows = (
         Comparison.objects.filter(
             current("annotation__", project_id),
-            annotation__item__batch=batch,
+            annotation__item__batch__in=batches,
             annotation__item__purpose=Item.Purpose.EVALUATION,
         )
         .order_by("annotation_id")

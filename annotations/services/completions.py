@@ -56,6 +56,7 @@ def add_completions(
     purpose: str = Item.Purpose.TRAINING,
     batch: str,
     overlap: int | None = None,
+    priority: int = 0,
 ) -> AddedItems:
     """Ask people about answers: in pairs, all of a prompt together, or one by one.
 
@@ -63,7 +64,7 @@ def add_completions(
     items of this batch gets no more, so that doing it again adds nothing. For an evaluation a
     prompt has as many answers by the child as by the parent; the first of each make a pair, the
     second of each the next. Nobody is asked what is certain: two equal texts are a tie, and an
-    empty answer loses against one that says something.
+    empty answer loses against one that says something. Items of a higher priority are asked first.
     """
     if kind not in SHOWING_KINDS:
         raise ServiceError(
@@ -76,7 +77,7 @@ def add_completions(
     if not 1 <= overlap <= MAX_OVERLAP:
         raise ServiceError(f"Choose an overlap from 1 to {MAX_OVERLAP}.")
     lock(project)
-    making = _Making(project, kind, purpose, batch, overlap)
+    making = _Making(project, kind, purpose, batch, overlap, priority)
     groups: list[list[Answer]] = []
     dropped, equal, empty = 0, [], []
     for prompt_id, same_prompt in _new_answers_by_prompt(project, answers, batch).items():
@@ -109,6 +110,7 @@ class _Making:
     purpose: str
     batch: str
     overlap: int
+    priority: int
 
 
 def _new_answers_by_prompt(
@@ -220,6 +222,7 @@ def _item(
         purpose=making.purpose,
         overlap=making.overlap,
         open_slots=making.overlap,
+        priority=making.priority,
         batch=making.batch,
         fingerprint=fingerprint_of(kind, messages, [answer.text for answer in group]),
         rating_scheme=scheme if kind in (Kind.RATING, Kind.RANKING) else None,

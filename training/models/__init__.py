@@ -10,6 +10,7 @@ from training.models.checkpoints import Checkpoint, Promotion
 from training.models.endpoints import Endpoint
 from training.models.gates import Gate
 from training.models.praise import Praise
+from training.models.radar import RadarLook
 from training.models.regressions import RegressionResult
 from training.models.rounds import Evaluation, Round
 from training.models.runs import Metric, Run, Stage
@@ -31,6 +32,7 @@ __all__ = [
     "Metric",
     "Praise",
     "Promotion",
+    "RadarLook",
     "RegressionResult",
     "Round",
     "Run",

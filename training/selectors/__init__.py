@@ -66,6 +66,7 @@ from training.selectors.loop import (
 from training.selectors.marked_votes import Voter, marks, voters
 from training.selectors.past_rounds import PastRound, Share, past_rounds
 from training.selectors.praise import praise_count, praised_by, report_count
+from training.selectors.radar import Radar, RadarPoint, radar_of
 from training.selectors.rebuilds import Rebuild, rebuild_that_made, rebuilds_of
 from training.selectors.recalls import (
     CleanState,
@@ -113,6 +114,8 @@ __all__ = [
     "Line",
     "NextAction",
     "PastRound",
+    "Radar",
+    "RadarPoint",
     "RateAgainst",
     "Reach",
     "Rebuild",
@@ -175,6 +178,7 @@ __all__ = [
     "promoted_checkpoint_of",
     "promotion_before",
     "promotion_in_force",
+    "radar_of",
     "reach",
     "rebuild_that_made",
     "rebuilds_of",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from annotations import exports
 from annotations.algorithms.confidence_sequence import AnytimeInterval
-from training.models import Checkpoint, Evaluation, Gate
+from training.models import Checkpoint, Evaluation, Gate, Run
 from training.selectors.checkpoints import promoted_checkpoint
 from training.selectors.evaluations import batch_progress, certain, gate_result, of_same_pair, share
+from training.selectors.radar import nats, radar_of
 from training.selectors.recalls import recalled_annotations
 from training.selectors.regressions import regressions_failed
 
@@ -28,6 +29,8 @@ class Condition:
     """What is lacking and what to do; empty where the condition is met."""
     can_change: bool = False
     """This very checkpoint may still meet it, if somebody does something about it."""
+    run: Run | None = None
+    """Where to look at it."""
 
     @property
     def is_met(self) -> bool:
@@ -174,17 +177,29 @@ def _regressions(child: Checkpoint) -> Condition:
 
 
 def _hacking(child: Checkpoint) -> Condition:
-    """Return whether the run stopped itself because the policy ran away from its reward model."""
-    stopped = child.run.results.get("stopped_early") if child.run else None
-    refusal = (
-        f"{child.run} was stopped by its own guard, a sign that it learnt to please the reward "
-        "model and not people. Look at its samples; train again with a dearer KL, or on a newer "
-        "reward model."
-        if stopped
-        else ""
-    )
-    found = "stopped by its guard" if stopped else "none"
-    return Condition("Sign of reward hacking", "none", found, refusal)
+    """Return whether the run slid, as its guards tell, or as people tell its radar."""
+    title, wanted, run = "Sign of reward hacking", "none", child.run
+    if run is None:
+        return Condition(title, wanted, "none")
+    radar = radar_of(run)
+    if run.results.get("stopped_early"):
+        refusal = (
+            f"{run} was stopped by its own guard, a sign that it learnt to please the reward "
+            "model and not people. Look at its samples; train again with a dearer KL, or on a "
+            "newer reward model."
+        )
+        return Condition(title, wanted, "stopped by its guard", refusal, run=run)
+    if radar is None:
+        return Condition(title, wanted, "none")
+    if radar.parted_at is not None:
+        found = f"reward and people parted at {nats(radar.parted_at.look.distance)}"
+        refusal = (
+            f"{run} carries the flag of its radar: {radar.why} Train again with a dearer KL, or on "
+            "a newer reward model."
+        )
+        return Condition(title, wanted, found, refusal, run=run)
+    awaited = f"; its radar waits for {radar.awaited} votes" if radar.awaited else ""
+    return Condition(title, wanted, f"none{awaited}", run=run)
 
 
 def _recalled(child: Checkpoint) -> Condition:

@@ -18,6 +18,7 @@ from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
     KTOConfig,
+    PPOConfig,
     RewardConfig,
     SampleConfig,
     SFTConfig,
@@ -160,6 +161,12 @@ def check_snapshot(
         raise ServiceError(
             f"{snapshot} holds no ties to learn from. Freeze one with “Keep ties”, or turn “Learn "
             "from ties” off."
+        )
+    asks_people = isinstance(config, PPOConfig) and config.radar_distances
+    if asks_people and not snapshot.counts["rows"]["validation"]:
+        raise ServiceError(
+            f"{snapshot} has no prompts in its validation split, about which “Radar KL” asks "
+            "people. Add prompts and freeze again, or leave it empty."
         )
     _check_both_kinds(snapshot, rows)
     if not artifacts.snapshot_rows(snapshot).is_file():

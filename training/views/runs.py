@@ -29,6 +29,7 @@ from training.pipeline.presets import presets_of
 from training.pipeline.tensorboard import FOLDER
 from training.reports import reward_report
 from training.views.compare import frontier_chart
+from training.views.radar import radar_context
 from training.views.shared import (
     LIST_SECONDS,
     RUN_SECONDS,
@@ -276,6 +277,7 @@ def _run_live(request: HttpRequest, run: Run) -> Live:
         **run_row(run),
         "checkpoint": Checkpoint.objects.filter(run=run).first(),
         "evaluation": Evaluation.objects.filter(Q(run=run) | Q(child__run=run)).first(),
+        **radar_context(run),
         "charts": _charts(run),
         "report": reward_report(run.results) if run.stage == Stage.REWARD else None,
         "is_repeatable": run.stage in TRAINED_STAGES,
