@@ -77,7 +77,7 @@ def wait_for_processes(folder: Path, *parts: str) -> None:
 
 
 def wait_until_it_serves(port: int, platform: subprocess.Popen[str], log: Path) -> None:
-    for _ in range(240):
+    for _ in range(480):
         assert platform.poll() is None, log.read_text()
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in/", timeout=5).close()
