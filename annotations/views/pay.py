@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -17,14 +16,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotations import access, selectors, services
+from annotations.csv_files import as_csv
 from annotations.forms.pay import AdjustmentForm, RateForm
 from annotations.models import PayEntry, Project, Role, User
 from annotations.selectors import Period
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 100
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for a formula."""
+STATEMENT = (
+    *("period", "username", "name", "answers", "active_seconds"),
+    *("work", "adjusted", "total", "currency"),
+)
+ENTRY = (
+    *("entry", "when", "what", "kind", "annotation", "active_ms"),
+    *("amount_micros", "currency", "reason"),
+)
 
 
 @login_required
@@ -71,22 +77,21 @@ def statements_file(request: AuthenticatedRequest, project_id: int) -> Streaming
     """Send what everybody has earned in a month as CSV."""
     project = access.get_project_for(request.user, project_id, Role.OWNER)
     period = _period(request)
-    head = ["period", "username", "name", "answers", "active_seconds", "work", "adjusted"]
     rows = (
-        [
-            str(period),
-            one.person.username,
-            str(one.person),
-            one.answers,
-            one.active_seconds,
-            one.work,
-            one.adjusted,
-            one.total,
-            one.currency,
-        ]
+        {
+            "period": period,
+            "username": one.person.username,
+            "name": str(one.person),
+            "answers": one.answers,
+            "active_seconds": one.active_seconds,
+            "work": one.work,
+            "adjusted": one.adjusted,
+            "total": one.total,
+            "currency": one.currency,
+        }
         for one in selectors.statements(project, period)
     )
-    return _csv(f"pay-{project.pk}-{period}.csv", [*head, "total", "currency"], rows)
+    return _csv(f"pay-{project.pk}-{period}.csv", STATEMENT, rows)
 
 
 @login_required
@@ -108,22 +113,21 @@ def entries_file(
     project, person = access.get_person_for(request.user, project_id, user_id)
     period = _period(request)
     entries = selectors.entries_of(project, person, period).reverse().iterator(chunk_size=2000)
-    head = ["entry", "when", "what", "kind", "annotation", "active_ms", "amount_micros"]
     rows = (
-        [
-            entry.pk,
-            entry.created_at.isoformat(),
-            entry.source,
-            entry.annotation.kind if entry.annotation else "",
-            entry.annotation_id or "",
-            entry.active_ms,
-            entry.amount_micros,
-            entry.currency,
-            entry.reason,
-        ]
+        {
+            "entry": entry.pk,
+            "when": entry.created_at.isoformat(),
+            "what": entry.source,
+            "kind": entry.annotation.kind if entry.annotation else "",
+            "annotation": entry.annotation_id or "",
+            "active_ms": entry.active_ms,
+            "amount_micros": entry.amount_micros,
+            "currency": entry.currency,
+            "reason": entry.reason,
+        }
         for entry in entries
     )
-    return _csv(f"pay-{project.pk}-{person.pk}-{period}.csv", [*head, "currency", "reason"], rows)
+    return _csv(f"pay-{project.pk}-{person.pk}-{period}.csv", ENTRY, rows)
 
 
 @login_required
@@ -191,26 +195,10 @@ def _period(request: HttpRequest) -> Period:
     return Period.named(request.GET.get("period", "")) or Period.now()
 
 
-def _csv(name: str, head: list[str], rows: Iterable[list[Any]]) -> StreamingHttpResponse:
-    class Line:
-        """Where a writer writes: each line is handed on at once."""
-
-        def write(self, line: str) -> str:
-            return line
-
-    def lines() -> Iterator[str]:
-        writer = csv.writer(Line())
-        yield writer.writerow(head)
-        for row in rows:
-            yield writer.writerow([_harmless(cell) for cell in row])
-
-    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
+def _csv(
+    name: str, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]
+) -> StreamingHttpResponse:
+    lines = as_csv(rows, columns)
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _harmless(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay what they are."""
-    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
-        return f"'{cell}"
-    return cell

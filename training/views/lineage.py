@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -12,21 +11,18 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET, require_safe
 
+from annotations.csv_files import as_csv
 from annotations.exports import in_force, pseudonym
 from training import access, selectors
 from training.selectors import Source, SourceRow
 from training.views.shared import show_page
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from annotations.models import Item
     from training.views.shared import AuthenticatedRequest
 
 PAGE_SIZE = 50
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 @login_required
@@ -57,7 +53,8 @@ def download_sources(
         raise Http404("Annotations come as csv or jsonl.")
     found = _chosen(selectors.sources(checkpoint), request.GET.get("snapshot", ""))
     rows = selectors.Behind(found)
-    lines = _csv_lines(rows) if form == "csv" else _json_lines(rows)
+    columns = SourceRow.__annotations__
+    lines = as_csv(rows, columns) if form == "csv" else _json_lines(rows)
     response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[form])
     name = f"checkpoint-{checkpoint.pk}-annotations.{form}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -108,22 +105,3 @@ def _chosen(found: list[Source], snapshot: str) -> list[Source]:
 def _json_lines(rows: Iterable[SourceRow]) -> Iterator[str]:
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"
-
-
-class _Echo:
-    """A file that gives back what is written to it."""
-
-    def write(self, value: str) -> str:
-        return value
-
-
-def _csv_lines(rows: Iterable[SourceRow]) -> Iterator[str]:
-    """Yield lines of CSV. What a spreadsheet would run as a formula is led by an apostrophe."""
-    writer = csv.writer(_Echo())
-    yield writer.writerow(SourceRow.__annotations__)
-    for row in rows:
-        yield writer.writerow(map(_cell, row.values()))
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
