@@ -18,7 +18,7 @@ MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
 # More processes than cores: they wait for browsers and workers. Whoever is done takes over what
 # another has not begun.
-SPREAD := -n 4 --dist worksteal
+SPREAD := --dist worksteal -n
 
 .PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:
@@ -31,18 +31,18 @@ test: test-sqlite test-postgresql
 
 test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) 3
 
 # The same promises on the other database: what touches rows, not what touches tensors, waits for
 # processes and streams, or shows what selectors found. The migrations are gone through once, not once
 # in each process.
 ON_ONE_DATABASE := --ignore training/tests/pipeline --ignore annotations/tests/algorithms \
-	$(foreach part,pages_* replies* streaming serving supervisor train_command closed_loop simulation, \
+	$(foreach part,pages_* replies* streaming serving supervisor train_command automation closed_loop simulation, \
 	--ignore-glob "*/test_$(part).py")
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
-		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" \
+		$(BIN)/pytest -q --nomigrations $(SPREAD) 2 -m "not slow and not browser" \
 		$(ON_ONE_DATABASE) annotations training'
 
 lint: $(DEVELOPMENT)
