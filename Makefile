@@ -1,6 +1,6 @@
 # make run    a running system on a machine with Python 3.11 and nothing else
 # make test   every test, on SQLite and on PostgreSQL
-# make check  what CI runs
+# make check  what CI runs: the same without the tests that take longest
 # make loop   the closed loop with simulated annotators on the demo model; ROUNDS=2 goes round twice
 # make bench  the benchmarks, as tables and in var/bench.json
 
@@ -18,7 +18,7 @@ MODEL := $(VAR_DIR)/models/smollm2-135m-instruct/config.json
 STATIC := staticfiles/staticfiles.json
 # More processes than cores: they wait for browsers and workers. Whoever is done takes over what
 # another has not begun.
-SPREAD := --dist worksteal -n
+SPREAD := -n 4 --dist worksteal
 
 .PHONY: run test test-sqlite test-postgresql check lint loop bench
 .DELETE_ON_ERROR:
@@ -31,19 +31,17 @@ test: test-sqlite test-postgresql
 
 test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) 3
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) $(LEFT_OUT)
 
-# The same promises on the other database: what touches rows, not what touches tensors, waits for
-# processes and streams, or shows what selectors found. The migrations are gone through once, not once
-# in each process.
-ON_ONE_DATABASE := --ignore training/tests/pipeline --ignore annotations/tests/algorithms \
-	$(foreach part,pages_* replies* streaming serving supervisor train_command automation closed_loop simulation, \
-	--ignore-glob "*/test_$(part).py")
+# The promises that a database keeps, on the other one, too: laws, queue, leases, runs, exports, money.
+# The migrations are gone through once, not once in each process.
+ON_BOTH := $(foreach part,laws queue assignments services exports kinds pay adjudication, \
+	annotations/tests/test_$(part).py) $(foreach part,lifecycle services snapshots tasks gate leaderboard \
+	aggregation recalls radar, training/tests/test_$(part).py)
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
-		$(BIN)/pytest -q --nomigrations $(SPREAD) 2 -m "not slow and not browser" \
-		$(ON_ONE_DATABASE) annotations training'
+		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH)'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check
@@ -52,6 +50,7 @@ lint: $(DEVELOPMENT)
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=labelstudio_llm.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
+check: LEFT_OUT := -m "not long"
 check: lint test
 
 loop: export DEMO ?= 1

@@ -94,7 +94,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert not processes_of(tmp_path)
 
 
-def test_ctrl_c_and_a_closed_terminal_leave_no_process_behind(folder: Path) -> None:
+def test_ctrl_c_leaves_no_process_behind_and_gives_the_run_back(folder: Path) -> None:
     scripted = {
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "SCRIPTED_STEPS": "1000",
@@ -107,6 +107,9 @@ def test_ctrl_c_and_a_closed_terminal_leave_no_process_behind(folder: Path) -> N
     check_calm(folder / "log")
     assert in_shell(folder, SHOW_THE_RUN, **scripted).split()[-3:] == ["queued", "1", "0"]
 
+
+@pytest.mark.long
+def test_a_closed_terminal_leaves_no_process_behind(folder: Path) -> None:
     with started(folder) as platform:
         queues = ("-Q default", "-Q sampling", "-Q training")
         wait_for_processes(folder, "gunicorn", "valkey-server", *queues)

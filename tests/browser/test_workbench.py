@@ -99,6 +99,7 @@ def replies(project: Project) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("replies")
 def test_a_hundred_items_of_every_kind_without_the_pointer(

@@ -228,6 +228,7 @@ def at_once(acts: list[Callable[[], None]]) -> list[BaseException]:
     return raised
 
 
+@pytest.mark.long
 def test_sixty_four_labellers_and_a_killed_server_lose_and_double_nothing(
     server: Server, project: Project
 ) -> None:

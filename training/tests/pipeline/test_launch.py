@@ -54,6 +54,7 @@ def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> None:
     one, results, events = run_job(make_job(tmp_path / "one", SFTConfig(**TWO), "demonstrations"))
