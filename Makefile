@@ -35,9 +35,9 @@ test-sqlite: $(DEVELOPMENT)
 
 # The promises that a database keeps, on the other one, too: laws, queue, leases, runs, exports, money.
 # The migrations are gone through once, not once in each process.
-ON_BOTH := $(foreach part,laws queue assignments services exports kinds pay adjudication, \
-	annotations/tests/test_$(part).py) $(foreach part,lifecycle services snapshots tasks gate leaderboard \
-	aggregation recalls radar, training/tests/test_$(part).py)
+ON_BOTH := $(foreach part,laws queue exports pay adjudication, \
+	annotations/tests/test_$(part).py) $(foreach part,lifecycle snapshots tasks leaderboard recalls, \
+	training/tests/test_$(part).py)
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
