@@ -2,6 +2,10 @@
 # make test   every test, on SQLite and on PostgreSQL
 # make check  what CI runs: the same without the tests that take longest
 # make loop   the closed loop with simulated annotators on the demo model; ROUNDS=2 goes round twice
+# make chaos  everything is killed, suspended and cut off while people label and runs train, and then
+#             the laws are checked; SEED=7 SECONDS=300 DATABASE=postgresql
+# make lock   requirements.lock anew, after a change of requirements
+# make docs   the documentation as a site, with new screenshots
 # make bench  the benchmarks, as tables and in var/bench.json
 
 PYTHON ?= python3.11
@@ -20,7 +24,7 @@ STATIC := staticfiles/staticfiles.json
 # another has not begun.
 SPREAD := -n 4 --dist worksteal
 
-.PHONY: run test test-sqlite test-postgresql check lint loop bench
+.PHONY: docs run test test-sqlite test-postgresql check lint loop chaos bench lock
 .DELETE_ON_ERROR:
 
 run: export DEMO ?= 1
@@ -33,15 +37,17 @@ test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) $(LEFT_OUT)
 
-# The promises that a database keeps, on the other one, too: laws, queue, leases, runs, exports, money.
+# The promises that a database keeps, on the other one, too: laws, queue, leases, runs, money;
+# `make test` adds exports, decisions, leaderboard, recalls and backups.
 # The migrations are gone through once, not once in each process.
-ON_BOTH := $(foreach part,laws queue exports pay adjudication, \
-	annotations/tests/test_$(part).py) $(foreach part,lifecycle snapshots tasks leaderboard recalls, \
-	training/tests/test_$(part).py)
+ON_BOTH := $(foreach part,laws queue pay,annotations/tests/test_$(part).py) \
+	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py)
+MORE_ON_BOTH := $(foreach part,exports adjudication asking,annotations/tests/test_$(part).py) \
+	$(foreach part,leaderboard recalls,training/tests/test_$(part).py) tests/test_backup.py
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
-		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH)'
+		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH) $(MORE_ON_BOTH)'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check
@@ -51,14 +57,39 @@ lint: $(DEVELOPMENT)
 	DJANGO_SETTINGS_MODULE=labelstudio_llm.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: LEFT_OUT := -m "not long"
+check: MORE_ON_BOTH :=
 check: lint test
 
 loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)
 	$(BIN)/python manage.py run_loop --rounds $(ROUNDS) $(ARGS)
 
+SECONDS ?= 120
+chaos: $(DEVELOPMENT)
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) \
+		$(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
+
 bench: $(DEVELOPMENT) $(MODEL) $(STATIC)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# What a real installation installs, by hash: requirements.lock, and beside it torch with CUDA, which
+# machines without a GPU do without. `make lock UPGRADE=--upgrade` takes newer indirect packages.
+# uv reads hashes from the index; pip-compile would download every file of every package for them.
+LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_28 --custom-compile-command "make lock" $(UPGRADE)
+OF_CUDA := torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+|sympy|mpmath|networkx
+lock: $(RUNTIME)
+	@$(INSTALL) uv==0.13.9
+	@grep '^torch==' requirements.txt | $(LOCK) - -o requirements-cuda.lock
+	@$(LOCK) requirements-production.txt -c requirements-cuda.lock -o requirements.lock \
+		$$(grep -oE '^($(OF_CUDA))==' requirements-cuda.lock | sed 's/^/--no-emit-package /; s/==//')
+
+# The site of docs/, checked for broken links, with screenshots of the demo as it looks today.
+docs: $(DEVELOPMENT) $(MODEL) $(STATIC)
+	@$(INSTALL) -r requirements-docs.txt
+	$(BIN)/python -m tests.screenshots docs/images
+	$(BIN)/mkdocs build --strict --quiet --site-dir $(VAR_DIR)/site
+	@echo "The site lies in $(VAR_DIR)/site"
 
 $(BIN)/python:
 	@command -v $(PYTHON) > /dev/null || { \

@@ -36,6 +36,7 @@ PASSWORD = "haiku-demo"
 LONG = (
     "test_journey.py",
     "test_start.py",
+    "test_chaos.py",
     "test_launch.py",
     "test_workers.py",
     "test_workbench.py",

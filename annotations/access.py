@@ -6,16 +6,18 @@ Being a superuser opens the admin site, not a project.
 from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from annotations.models import (
     Annotation,
+    ApiToken,
     Assignment,
     Battle,
     Completion,
     Group,
     GuidelineVersion,
+    Import,
     Invitation,
     Item,
     MemberNote,
@@ -24,12 +26,20 @@ from annotations.models import (
     Project,
     Prompt,
     Role,
+    Scope,
     Ticket,
     User,
 )
+from annotations.models.api_tokens import digest_of as digest_of_token
 from annotations.models.invitations import digest_of
 
 Person = User | AnonymousUser
+
+SCOPES = Scope.choices
+"""What tokens can be good for, in words."""
+
+READING = (Role.OWNER, Role.ENGINEER)
+"""Who reads what was collected, with its sources. Reviewers judge, and so do not."""
 
 DECIDING = (Role.OWNER, Role.ENGINEER, Role.REVIEWER)
 """Who sees what was reported, by whom, and decides what becomes of it."""
@@ -39,6 +49,7 @@ def get_projects_for(user: Person) -> QuerySet[Membership]:
     """Return the active memberships of a person, each with its project, by project name."""
     return (
         Membership.objects.filter(user_id=_id(user), state=Membership.State.ACTIVE)
+        .filter(_within_reach(user, "project_id"))
         .select_related("project")
         .order_by("project__name")
     )
@@ -61,6 +72,18 @@ def get_project_for(user: Person, project_id: int, *roles: Role) -> Project:
     return membership.project
 
 
+def may_create_projects(user: Person) -> bool:
+    """Say whether a person may begin a project: who owns one already, and the operator.
+
+    Whoever was let in to label could otherwise make themselves an owner, who starts runs, names
+    servers to be asked, and finds out who else has an account.
+    """
+    return (
+        bool(getattr(user, "is_staff", False))
+        or get_projects_for(user).filter(role=Role.OWNER).exists()
+    )
+
+
 def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
     """Return one's own assignment, in any state, in a project one is still a member of.
 
@@ -68,12 +91,20 @@ def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
     the arena has its own page.
     """
     own = Assignment.objects.filter(
-        annotator_id=_id(user), item__project__memberships__user_id=_id(user)
+        _within_reach(user, "item__project_id"),
+        annotator_id=_id(user),
+        item__project__memberships__user_id=_id(user),
     ).select_related("annotator", "item__project", "item__prompt", "guideline_version")
     try:
         return own.exclude(item__purpose=Item.Purpose.ARENA).get(id=assignment_id)
     except Assignment.DoesNotExist:
         raise Http404("There is no such assignment for this person.") from None
+
+
+def get_assignments_for(user: User, project: Project) -> QuerySet[Assignment]:
+    """Return one's own assignments in a project that one was let into, but for the arena's."""
+    own = Assignment.objects.filter(annotator=user, item__project=project)
+    return own.exclude(item__purpose=Item.Purpose.ARENA).select_related("item")
 
 
 def get_battle_for(user: Person, battle_id: int) -> Battle:
@@ -113,6 +144,16 @@ def get_prompt_for(user: Person, prompt_id: int, *roles: Role) -> Prompt:
         raise Http404("There is no such prompt.") from None
     get_project_for(user, prompt.project_id, *roles)
     return prompt
+
+
+def get_import_for(user: Person, import_id: int) -> Import:
+    """Return a file that was brought into a project, to its owners and engineers."""
+    try:
+        brought = Import.objects.select_related("project", "created_by").get(id=import_id)
+    except Import.DoesNotExist:
+        raise Http404("There is no such import.") from None
+    get_project_for(user, brought.project_id, Role.OWNER, Role.ENGINEER)
+    return brought
 
 
 def get_completion_for(user: Person, completion_id: int, *roles: Role) -> Completion:
@@ -176,11 +217,21 @@ def get_person_for(user: Person, project_id: int, person_id: int) -> tuple[Proje
 
 def get_own_membership(user: Person, project_id: int) -> Membership:
     """Return a person's own membership of a project, in any state."""
-    own = Membership.objects.filter(user_id=_id(user), project_id=project_id)
+    own = Membership.objects.filter(
+        _within_reach(user, "project_id"), user_id=_id(user), project_id=project_id
+    )
     membership = own.select_related("project", "user").first()
     if membership is None:
         raise Http404("There is no such project for this person.")
     return membership
+
+
+def get_person_named(username: str) -> User:
+    """Return the person with an account here who can be made a member."""
+    person = User.objects.filter(username=username, is_active=True).first()
+    if person is None:
+        raise Http404("Nobody here has this name. Ask for it to be created first.")
+    return person
 
 
 def get_group_for(user: Person, project_id: int, group_id: int) -> Group:
@@ -217,6 +268,61 @@ def get_note_for(user: Person, note_id: int) -> MemberNote:
         raise Http404("There is no such note for this person.") from None
     get_membership_for(user, note.project_id)
     return note
+
+
+class TokenRefusedError(Exception):
+    """A token lets nobody in. The text is a sentence for who showed it."""
+
+
+def get_token_for(authorization: str) -> ApiToken:
+    """Return the token in force that an Authorization header shows.
+
+    Its person reaches no more projects through this module than the token does.
+    """
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise TokenRefusedError(
+            "Send a token of this site: 'Authorization: Bearer lsl-…'. Its page makes one."
+        )
+    known = ApiToken.objects.select_related("user").filter(digest=digest_of_token(secret.strip()))
+    token = known.first()
+    if token is None or not token.user.is_active:
+        raise TokenRefusedError("This token is not known here. Make one on this site.")
+    if token.revoked_at is not None:
+        raise TokenRefusedError("This token was revoked. Make another on this site.")
+    if token.has_expired:
+        raise TokenRefusedError("This token has expired. Make another on this site.")
+    token.user.reach = frozenset(token.projects.values_list("id", flat=True))
+    return token
+
+
+def get_annotations_for(user: User, project_id: int) -> QuerySet[Annotation]:
+    """Return what was said in a project, to those who may read it.
+
+    Of an item that they still owe an answer, they see none of the others'.
+    """
+    project = get_project_for(user, project_id, *READING)
+    owed = Assignment.objects.filter(
+        item=OuterRef("item"),
+        annotator=user,
+        state__in=(Assignment.State.LEASED, Assignment.State.EXPIRED),
+    )
+    return Annotation.objects.filter(~Exists(owed), item__project=project)
+
+
+def get_annotation_for(user: User, annotation_id: int) -> Annotation:
+    """Return what was said, to those who may read it and owe the item no answer."""
+    try:
+        found = Annotation.objects.select_related("item").get(id=annotation_id)
+        return get_annotations_for(user, found.item.project_id).get(id=annotation_id)
+    except Annotation.DoesNotExist:
+        raise Http404("There is no such annotation for this person.") from None
+
+
+def _within_reach(user: Person, path: str) -> Q:
+    """Return the condition that the token of a request reaches the project at `path`."""
+    reach = user.reach if isinstance(user, User) else None
+    return Q() if reach is None else Q(**{f"{path}__in": reach})
 
 
 def _id(user: Person) -> int:

@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet reads as the beginning of a formula, in full width in East Asian ones."""
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Iterator[str]:
@@ -32,7 +33,7 @@ class _Line:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return ";".join(value)
+        value = ";".join(map(str, value))
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value

@@ -51,14 +51,18 @@ def _fence(
     options: OptionsDict,
     environment: dict[str, object],
 ) -> str:
-    """Return a case as an example that is folded, any other block as what it is."""
+    """Return a case as an example that is folded, any other block as what it is.
+
+    A case that cannot be read is shown as it was written: publishing says what is wrong with it.
+    """
     token = tokens[index]
-    if is_case(token.info):
-        try:
-            return _example(read_case(token.content))
-        except CaseError:
-            pass  # shown as it was written; publishing says what is wrong with it
-    return RendererHTML.fence(renderer, tokens, index, options, environment)
+    as_written = RendererHTML.fence(renderer, tokens, index, options, environment)
+    if not is_case(token.info):
+        return as_written
+    try:
+        return _example(read_case(token.content))
+    except CaseError:
+        return as_written
 
 
 def _example(case: Case) -> str:

@@ -6,6 +6,9 @@ the database. Row locks, where the database has them, only keep people from wait
 
 A lease does not run out while its holder waits for replies: it begins anew when they come.
 
+Of the kinds whose answers have a known worth, the project's share is drawn at random and the rest
+is chosen by worth. What is urgent goes before both, and what is not weighed yet comes after.
+
 Of every item, at every moment: open places + leases held + answers within the overlap = overlap.
 """
 
@@ -22,8 +25,10 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from annotations.models import (
+    Arm,
     Assignment,
     AssignmentEvent,
+    Draw,
     Item,
     Kind,
     Membership,
@@ -37,6 +42,7 @@ from annotations.selectors.queue import (
     LEASED,
     WAITING,
     Marks,
+    drawn_items,
     gold_items_open_to,
     items_open_to,
     items_skipped_by,
@@ -118,10 +124,10 @@ def release_leases_of(user: User, project: Project) -> int:
     return sum(_give_back(assignment_id, item_id) for assignment_id, item_id in held)
 
 
-def take_place(item_id: int) -> bool:
-    """Take one open place of an item. Return False if there was none left."""
+def take_place(item_id: int, **changes: object) -> bool:
+    """Take one open place of an item, and change it. Return False if there was none left."""
     free = Item.objects.filter(id=item_id, open_slots__gt=0)
-    return free.update(open_slots=F("open_slots") - 1) == 1
+    return free.update(open_slots=F("open_slots") - 1, **changes) == 1
 
 
 def return_place(item_id: int) -> None:
@@ -234,6 +240,9 @@ def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> 
     # Items that others are just taking are passed over at first, and waited for at last.
     for skip_locked in [True, *[False] * ATTEMPTS]:
         candidates = _candidates(membership, kinds, skip_locked)
+        for arm, drawn in _draws(membership, candidates, skip_locked, rng):
+            if assignment := _lease_first(membership, drawn, rng, arm):
+                return assignment
         if assignment := _lease_first(membership, candidates, rng):
             return assignment
         if not candidates and not skip_locked:
@@ -242,13 +251,34 @@ def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> 
 
 
 def _lease_first(
-    membership: Membership, candidates: list[Item], rng: random.Random
+    membership: Membership, candidates: list[Item], rng: random.Random, arm: str = ""
 ) -> Assignment | None:
     for item in candidates:
-        if assignment := _try_lease(membership, item, rng):
-            _pass(membership, item)
+        if assignment := _try_lease(membership, item, rng, arm):
+            if not arm:
+                _pass(membership, item)
             return assignment
     return None
+
+
+def _draws(
+    membership: Membership, candidates: list[Item], skip_locked: bool, rng: random.Random
+) -> Iterator[tuple[str, list[Item]]]:
+    """Yield what the arms have for a person, beside the candidates that are next in order.
+
+    The first of those decides about the kind, so that no kind waits for ever; and where it is
+    urgent nothing is drawn. An arm that has nothing for this person leaves it to the other.
+    """
+    project = membership.project
+    first = candidates[0] if candidates else None
+    if first is None or first.priority > 0 or first.kind not in project.weighed_kinds:
+        return
+    if project.random_percent >= 100:
+        return
+    is_random = rng.random() * 100 < project.random_percent
+    for at_random in (is_random, not is_random):
+        items = drawn_items(membership.user, project, first.kind, at_random=at_random)
+        yield Arm.RANDOM if at_random else Arm.CHOSEN, _some(items, skip_locked)
 
 
 def _gold_candidates(membership: Membership, kinds: list[str]) -> list[Item]:
@@ -268,14 +298,15 @@ def _candidates(membership: Membership, kinds: list[str], skip_locked: bool) -> 
 def _of_kind(membership: Membership, kind: str, skip_locked: bool) -> list[Item]:
     """Return the first items of a kind for a person: ahead of their marks, or else behind."""
     for items in _looks(membership, kind):
-        if skip_locked and connection.features.has_select_for_update_skip_locked:
-            items = items.select_for_update(skip_locked=True, of=("self",), no_key=True)
-            found = list(items[:1])
-        else:
-            found = list(items[:CANDIDATES])
-        if found:
+        if found := _some(items, skip_locked):
             return found
     return []
+
+
+def _some(items: QuerySet[Item], skip_locked: bool) -> list[Item]:
+    if skip_locked and connection.features.has_select_for_update_skip_locked:
+        return list(items.select_for_update(skip_locked=True, of=("self",), no_key=True)[:1])
+    return list(items[:CANDIDATES])
 
 
 def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
@@ -288,11 +319,15 @@ def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
         yield items_skipped_by(user, project, kind)
 
 
-def _try_lease(membership: Membership, item: Item, rng: random.Random) -> Assignment | None:
+def _try_lease(
+    membership: Membership, item: Item, rng: random.Random, arm: str = ""
+) -> Assignment | None:
+    # Asked again for training once everything was asked; an evaluation is to come to its end.
+    is_used = arm == Arm.CHOSEN and item.purpose == Item.Purpose.TRAINING
     try:
         with transaction.atomic():
-            assignment = _assign(membership, item, rng)
-            if not take_place(item.pk):
+            assignment = _assign(membership, item, rng, arm)
+            if not take_place(item.pk, **({"worth": None} if is_used else {})):
                 raise _PlaceTaken
             record(assignment.pk, Event.LEASED)
             if item.kind == Kind.CONVERSATION:
@@ -329,8 +364,8 @@ def _pass(membership: Membership, item: Item) -> None:
     membership.save(update_fields=["queue_marks"])
 
 
-def _assign(membership: Membership, item: Item, rng: random.Random) -> Assignment:
-    """Write down that a person holds an item, for the first time or again."""
+def _assign(membership: Membership, item: Item, rng: random.Random, arm: str = "") -> Assignment:
+    """Write down that a person holds an item, for the first time or again, and how it was drawn."""
     item.project = membership.project
     lease = {
         "guideline_version": guideline_in_force(membership.project, item.kind),
@@ -349,6 +384,10 @@ def _assign(membership: Membership, item: Item, rng: random.Random) -> Assignmen
         shown_order=order,
         **lease,
     )
+    if arm:
+        Draw.objects.create(
+            assignment=new, project=membership.project, arm=item.arm, expected=item.expected or {}
+        )
     # The rest is known here; these two the database has reckoned.
     new.refresh_from_db(fields=["leased_at", "lease_until"])
     return new

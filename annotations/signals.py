@@ -1,4 +1,4 @@
-"""What happens here that others may want to hear of at once. Hints, never rules."""
+"""What happens here that others may want to hear of. Never rules: nothing here depends on it."""
 
 from __future__ import annotations
 
@@ -11,3 +11,15 @@ turn is found by whoever looks for waiting turns next."""
 cases_published = Signal()
 """A version of guidelines with cases is in force. Sent on commit; without a receiver the cases wait
 until somebody asks reward models for their scores."""
+
+annotated = Signal()
+"""Somebody said something about an item, or took it back: project_id, kind (annotation.created,
+annotation.retracted), annotation_id, item_id and more ids. Sent inside the transaction, so that
+what a receiver writes is there exactly if the annotation is. Imports send nothing."""
+
+flag_decided = Signal()
+"""Somebody decided about a flag: decision. Sent inside the transaction."""
+
+import_waits = Signal()
+"""A file is to be imported, or there is more of it. Sent on commit, with `import_id`; without a
+receiver it is found by whoever looks for waiting imports next."""

@@ -11,6 +11,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_embedded_init
 
+from labelstudio_llm import logs  # noqa: F401  # it hears what the worker does
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
 app = Celery("labelstudio_llm")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
+from django.utils.cache import add_never_cache_headers
+
+from training.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +21,7 @@ RETRY_SECONDS = 5
 
 
 class DatabaseBusyMiddleware:
-    """Answer 503 where the database was locked for too long, went away, or is not up yet.
+    """Answer 503 where the database or the artifact store was locked, went away, or is not up yet.
 
     A page that sends work takes 503 for a lost connection: it keeps the work and sends it again.
     What was not acknowledged is rolled back or, sent twice, answered as the first time.
@@ -30,10 +34,11 @@ class DatabaseBusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, OperationalError | InterfaceError):
+        if not isinstance(exception, OperationalError | InterfaceError | StoreError):
             return None
-        logger.error("%s %s had no database", request.method, request.path, exc_info=exception)
-        page = render_to_string("503.html")
+        away = "artifact store" if isinstance(exception, StoreError) else "database"
+        logger.error("%s %s had no %s", request.method, request.path, away, exc_info=exception)
+        page = render_to_string("503.html", {"away": away})
         return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
@@ -53,6 +58,39 @@ def explain_wrong_method(
         page = render(request, "405.html", {"above": page_above(request.path_info)}, status=405)
         page["Allow"] = response["Allow"]
         return page
+
+    return middleware
+
+
+def believe_proxy(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Take a request to come from where the proxy in front says, if there is one.
+
+    The proxy adds the address last; what stands before it the client may have made up.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if settings.BEHIND_PROXY and (said := request.headers.get("X-Forwarded-For")):
+            request.META["REMOTE_ADDR"] = said.rpartition(",")[2].strip()
+        return get_response(request)
+
+    return middleware
+
+
+def keep_private(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Let no browser and no proxy keep what was made for one person, unless a view says how.
+
+    On a shared machine the way back in the browser would show it after they signed out.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.session.accessed and not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response
 
     return middleware
 

@@ -6,6 +6,7 @@ listed in docs/operations.md.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -13,14 +14,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import dj_database_url
+import fsspec
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from labelstudio_llm import broker
+from labelstudio_llm import broker, logs, sentry
+from labelstudio_llm.version import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 SHORTEST_SECRET_KEY = 50
+SHORTEST_METRICS_TOKEN = 20
 WELL_KNOWN_SECRET_KEYS = ("django-insecure", "changeme", "change-me", "secret", "example")
 
 
@@ -49,6 +53,26 @@ def number(name: str, default: float) -> float:
 def words(name: str) -> list[str]:
     """Return the comma-separated variable `name` as a list."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+
+
+def one_of(name: str, values: tuple[str, ...]) -> str:
+    """Return the variable `name`, which is one of the values; unset or empty is the first."""
+    value = os.environ.get(name) or values[0]
+    for known in values:
+        if known.lower() == value.lower():
+            return known
+    raise ImproperlyConfigured(f"{name} is {value!r}; set it to {' or '.join(sorted(values))}.")
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return the comma-separated addresses and networks of the variable `name`."""
+    try:
+        return [ipaddress.ip_network(word) for word in words(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} can't be read ({error}). Write addresses or networks with commas between: "
+            "10.0.0.7,10.1.0.0/16."
+        ) from error
 
 
 def generated_secret_key(path: Path) -> str:
@@ -84,11 +108,21 @@ def secret_key() -> str:
     return key
 
 
+THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+
+
 def allowed_hosts() -> list[str]:
     """Return ALLOWED_HOSTS; away from a demo there is no default and no wildcard."""
     hosts = words("ALLOWED_HOSTS")
     if DEBUG or DEMO:
-        return hosts or ["localhost", "127.0.0.1", "[::1]"]
+        for host in hosts:
+            if host not in THIS_MACHINE and not host.endswith(".localhost"):
+                raise ImproperlyConfigured(
+                    f"ALLOWED_HOSTS names {host}, and {'DEBUG' if DEBUG else 'DEMO'} is on, which "
+                    "lets everybody in who reaches the site. Turn it off, or leave ALLOWED_HOSTS "
+                    "out and reach the site from this machine alone."
+                )
+        return hosts or list(THIS_MACHINE)
     if not hosts or "*" in hosts:
         raise ImproperlyConfigured(
             "ALLOWED_HOSTS must list the names that this site is reached by, without '*': "
@@ -97,20 +131,32 @@ def allowed_hosts() -> list[str]:
     return hosts
 
 
-def artifacts_root() -> Path:
-    """Return the folder that ARTIFACTS_URL names: a path or a file:// URL."""
+def artifacts_place() -> tuple[Path, str]:
+    """Return the folder of the artifacts here, and where they lie if that is elsewhere.
+
+    ARTIFACTS_URL names a folder (a path or a file:// URL), or a place that fsspec knows.
+    """
     url = os.environ.get("ARTIFACTS_URL", "")
     if not url:
-        return VAR_DIR / "artifacts"
+        return VAR_DIR / "artifacts", ""
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return Path(unquote(parts.path)).resolve()
+        return Path(unquote(parts.path)).resolve(), ""
     if not parts.scheme and "://" not in url:
-        return Path(url).resolve()
-    raise ImproperlyConfigured(
-        f"ARTIFACTS_URL is {url!r}; only a folder works (a path or file:///path) that every "
-        "machine of this installation sees under the same name."
-    )
+        return Path(url).resolve(), ""
+    if parts.scheme == "file" or not parts.netloc:
+        raise ImproperlyConfigured(
+            "ARTIFACTS_URL names no place. Write a folder (/path or file:///path) or a URL of "
+            "object storage: s3://bucket/prefix."
+        )
+    try:
+        fsspec.get_filesystem_class(parts.scheme)
+    except (ImportError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"ARTIFACTS_URL begins with {parts.scheme}://, which can't be used here: {error}. For "
+            "s3:// run `pip install -r requirements-production.txt`."
+        ) from error
+    return VAR_DIR / "artifacts", url
 
 
 SQLITE_OPTIONS = {
@@ -172,7 +218,7 @@ VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
 """Where everything lies that this installation writes."""
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
-ARTIFACTS_ROOT = artifacts_root()
+ARTIFACTS_ROOT, ARTIFACTS_REMOTE = artifacts_place()
 BASE_MODEL_PATH = Path(
     os.environ.get("BASE_MODEL_PATH") or VAR_DIR / "models" / "smollm2-135m-instruct"
 ).resolve()
@@ -188,6 +234,7 @@ ALLOWED_HOSTS = allowed_hosts()
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
+    "labelstudio_llm",
     "annotations",
     "training",
     "django.contrib.admin",
@@ -199,10 +246,15 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "labelstudio_llm.middleware.believe_proxy",
+    "labelstudio_llm.requests.number_requests",
+    # Before the redirect to https and the check of the host: who probes asks by an address.
+    "labelstudio_llm.probes.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "labelstudio_llm.middleware.keep_private",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -221,6 +273,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "labelstudio_llm.version.shown",
             ],
         },
     },
@@ -282,7 +335,9 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-if flag("BEHIND_PROXY"):
+BEHIND_PROXY = flag("BEHIND_PROXY")
+"""A proxy in front says by which protocol, and from which address, a request came."""
+if BEHIND_PROXY:
     # Only a proxy that sets this header itself, whatever the client sent, may be believed.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -380,10 +435,55 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5.0},
     },
+    "go on with imports": {
+        "task": "annotations.continue_imports",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
+    "weigh what is asked next": {
+        "task": "training.weigh_questions",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "take back lost runs": {
         "task": "training.find_lost_runs",
         "schedule": 15.0,
         "options": {"expires": 15.0},
+    },
+    "pause whom flags are sure about": {
+        "task": "training.pause_flagged",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "keep daily figures up to date": {
+        "task": "annotations.keep_up_daily_figures",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
+    "keep reports of agreement up to date": {
+        "task": "annotations.keep_up_agreement",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "send messages to webhooks": {
+        "task": "training.deliver_webhooks",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
+    "send hints of pushes again": {
+        "task": "training.dispatch_pushes",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+    "tell webhooks of flags": {
+        "task": "training.tell_of_flags",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
+    "forget old messages to webhooks": {
+        "task": "training.forget_webhook_messages",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
     },
     "keep leaderboards up to date": {
         "task": "training.keep_up_boards",
@@ -404,18 +504,45 @@ RUN_SILENCE_SECONDS = number("RUN_SILENCE_SECONDS", 90)
 REPLIES_IDLE_SECONDS = number("REPLIES_IDLE_SECONDS", 600)
 """How long the model that answers conversations stays in memory after the last turn."""
 
+# The API for programs ------------------------------------------------------------------------
+
+API_REQUESTS_PER_MINUTE = int(number("API_REQUESTS_PER_MINUTE", 600))
+"""How many requests one token may make in a minute."""
+
 # External endpoints --------------------------------------------------------------------------
 
 ALLOWED_PRIVATE_ENDPOINTS = [host.lower() for host in words("ALLOWED_PRIVATE_ENDPOINTS")]
 """Hosts that may be asked for completions though they lie in a private network; `*` allows all."""
+ALLOWED_PRIVATE_WEBHOOKS = [host.lower() for host in words("ALLOWED_PRIVATE_WEBHOOKS")]
+"""Hosts that may be told of events though they lie in a private network; `*` allows all."""
+
+# Pushing elsewhere ---------------------------------------------------------------------------
+
+PUSH_TARGETS = words("PUSH_TARGETS")
+"""Below which folders (fsspec URLs) checkpoints and snapshots may be copied."""
+PUSH_HUB_TOKEN = os.environ.get("PUSH_HUB_TOKEN", "")
+"""With it engineers push to repositories of a hub, under hf://owner/name."""
+PUSH_HUB_URL = os.environ.get("PUSH_HUB_URL", "")
+"""The hub; huggingface.co by default."""
 
 # Logs ----------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
-    "loggers": {"django.server": {"level": "WARNING"}},
-}
+LOG_LEVEL = one_of("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
+LOG_FORMAT = one_of("LOG_FORMAT", ("text", "json") if DEBUG or DEMO else ("json", "text"))
+LOGGING = logs.configuration(as_json=LOG_FORMAT == "json", level=LOG_LEVEL)
+
+SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
+if SENTRY_DSN:
+    sentry.start(SENTRY_DSN, VERSION)
+
+# Whoever watches the installation --------------------------------------------------------------
+
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+"""Whoever sends it as a bearer token may read /metrics."""
+METRICS_ADDRESSES = networks("METRICS_ADDRESSES")
+"""Who connects from these, and not through a proxy, may read /metrics without the token."""
+if METRICS_TOKEN and len(METRICS_TOKEN) < SHORTEST_METRICS_TOKEN:
+    raise ImproperlyConfigured(
+        f"METRICS_TOKEN has {len(METRICS_TOKEN)} characters; it needs at least "
+        f"{SHORTEST_METRICS_TOKEN}. Set it to a long random text."
+    )

@@ -29,7 +29,7 @@ def remove(folder: str, maker: int) -> None:
 
 os.environ["VAR_DIR"] = os.environ["FOLDER_OF_TESTS"] = make_folder()
 os.environ["SECRET_KEY"] = "only-for-tests-" * 4
-os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
+os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1"
 for name in (
     *("DEBUG", "DEMO", "REDIS_URL", "ARTIFACTS_URL", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS"),
     "ALLOWED_PRIVATE_ENDPOINTS",

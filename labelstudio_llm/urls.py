@@ -5,8 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from annotations.views import accounts
+
 urlpatterns = [
+    path("api/v1/", include("labelstudio_llm.api")),
     path("", include("annotations.urls")),
     path("", include("training.urls")),
+    # Before the admin's own, which would know no throttle.
+    path("admin/login/", accounts.sign_in_to_admin, name="sign_in_to_admin"),
     path("admin/", admin.site.urls),
 ]

@@ -54,6 +54,7 @@ def write_demonstrations(client: Client, project: Project, user: User, wanted: i
         assert response.status_code == 303
 
 
+@pytest.mark.long
 def test_it_goes_once_round_the_loop(
     client: Client,
     live_server: Any,

@@ -11,9 +11,8 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from annotations import access
-from annotations.models import Project, Recall, Role
+from annotations.models import ApiToken, Project, Recall, Role
 from training.models import (
-    ApiToken,
     Chat,
     ChatMessage,
     Checkpoint,
@@ -21,7 +20,10 @@ from training.models import (
     Endpoint,
     Evaluation,
     Promotion,
+    Push,
     Run,
+    Webhook,
+    WebhookMessage,
 )
 from training.selectors.arena import arena_of
 
@@ -147,10 +149,21 @@ def get_served_projects_for(user: User) -> QuerySet[Project]:
     return Project.objects.filter(id__in=list(ids)).order_by("name", "id")
 
 
+def get_member_projects_for(user: User) -> QuerySet[Project]:
+    """Return the projects that a person's tokens may reach, by name."""
+    ids = access.get_projects_for(user).values_list("project_id", flat=True)
+    return Project.objects.filter(id__in=list(ids)).order_by("name", "id")
+
+
 def get_engineered_ids_for(user: User) -> set[int]:
     """Return the projects with any of whose checkpoints a person's programs may talk."""
     memberships = access.get_projects_for(user).filter(role__in=ROLES)
     return set(memberships.values_list("project_id", flat=True))
+
+
+def get_api_tokens_for(user: User) -> QuerySet[ApiToken]:
+    """Return one's own tokens with their projects, the newest first."""
+    return ApiToken.objects.filter(user=user).prefetch_related("projects")
 
 
 def get_api_token_for(user: User, token_id: int) -> ApiToken:
@@ -180,3 +193,26 @@ def get_endpoint_for(user: User, endpoint_id: int) -> Endpoint:
     endpoint = get_object_or_404(endpoints, id=endpoint_id)
     get_project_for(user, endpoint.checkpoint.project_id)
     return endpoint
+
+
+def get_webhook_for(user: User, webhook_id: int) -> Webhook:
+    """Return the webhook if the user trains in its project, else raise Http404."""
+    webhook = get_object_or_404(Webhook.objects.select_related("project"), id=webhook_id)
+    get_project_for(user, webhook.project_id)
+    return webhook
+
+
+def get_webhook_message_for(user: User, message_id: int) -> WebhookMessage:
+    """Return the message if the user trains in its webhook's project, else raise Http404."""
+    found = WebhookMessage.objects.select_related("webhook__project")
+    message = get_object_or_404(found, id=message_id)
+    get_project_for(user, message.webhook.project_id)
+    return message
+
+
+def get_push_for(user: User, push_id: int) -> Push:
+    """Return the push if the user trains in its project, else raise Http404."""
+    related = ("project", "checkpoint", "snapshot", "started_by")
+    push = get_object_or_404(Push.objects.select_related(*related), id=push_id)
+    get_project_for(user, push.project_id)
+    return push

@@ -12,9 +12,12 @@ class TrainingConfig(AppConfig):
     verbose_name = "Training"
 
     def ready(self) -> None:
-        """Hear of turns that wait for replies, and of cases that were published."""
-        from annotations.signals import cases_published, replies_wanted
-        from training import published_cases, tasks
+        """Hear of turns that wait for replies, of published cases, and of what is said."""
+        from annotations.signals import annotated, cases_published, flag_decided, replies_wanted
+        from training import outbox, published_cases, tasks
 
         replies_wanted.connect(tasks.hint_replies, dispatch_uid="training.hint_replies")
         cases_published.connect(published_cases.replay, dispatch_uid="training.replay_cases")
+        annotated.connect(outbox.hear_annotated, dispatch_uid="training.hear_annotated")
+        flag_decided.connect(outbox.hear_flag_decided, dispatch_uid="training.hear_flag_decided")
+        outbox.messages_wait.connect(tasks.hint_webhooks, dispatch_uid="training.hint_webhooks")

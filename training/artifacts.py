@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from annotations import exports
-from training import secrecy
+from training import open_questions, secrecy, store
 from training.models import Checkpoint, DatasetSnapshot, Endpoint, Run, SnapshotAnnotation, Stage
 from training.pipeline.checkpoints import check_model_folder
 from training.pipeline.config import AnyConfig, ExportConfig, parse_config
@@ -42,8 +42,8 @@ def snapshot_folder(snapshot: DatasetSnapshot) -> Path:
 
 
 def snapshot_rows(snapshot: DatasetSnapshot) -> Path:
-    """Return the file of a snapshot's rows."""
-    return snapshot_folder(snapshot) / "rows.jsonl"
+    """Return the file of a snapshot's rows, here."""
+    return store.bring(snapshot_folder(snapshot)) / "rows.jsonl"
 
 
 def work_folder(run: Run) -> Path:
@@ -53,7 +53,7 @@ def work_folder(run: Run) -> Path:
 
 def output_folder(run: Run) -> Path:
     """Return where a run publishes its checkpoint, or its completions."""
-    if run.stage in (Stage.SAMPLE, Stage.SUITE, Stage.REPLAY):
+    if run.stage in (Stage.SAMPLE, Stage.SUITE, Stage.REPLAY, Stage.WEIGH):
         return work_folder(run) / "output"
     if run.stage == Stage.EXPORT:
         return project_folder(run.project_id) / "exports" / f"run-{run.pk}"
@@ -61,10 +61,10 @@ def output_folder(run: Run) -> Path:
 
 
 def checkpoint_folder(checkpoint: Checkpoint) -> Path:
-    """Return the folder of a model or an adapter."""
+    """Return the folder of a model or an adapter, here."""
     if checkpoint.kind == Checkpoint.Kind.BASE:
         return Path(checkpoint.path)
-    return Path(settings.ARTIFACTS_ROOT) / checkpoint.path
+    return store.bring(Path(settings.ARTIFACTS_ROOT) / checkpoint.path)
 
 
 def adapter_folder(checkpoint: Checkpoint | None) -> str | None:
@@ -326,6 +326,8 @@ def _rows_file(run: Run, *, write: bool) -> Path | None:
     path = work_folder(run) / "prompts.jsonl"
     if write and run.stage == Stage.REPLAY:
         _write_rows(path, run.request["cases"])
+    elif write and run.stage == Stage.WEIGH:
+        _write_rows(path, open_questions.rows_of(run))
     elif write:
         _write_prompts(run, path, set(run.request.get("prompt_ids", [])))
         if (cases := _cases(run)) is not None:

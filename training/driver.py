@@ -1,4 +1,4 @@
-"""The Celery entry point of rounds that go on by themselves."""
+"""The Celery entry points of what the platform does by itself where a project allows it."""
 
 from __future__ import annotations
 
@@ -20,3 +20,21 @@ def drive_rounds(**_later: Any) -> None:
             services.advance(project_id)
         except Exception:  # the rounds of other projects go on; the next tick tries this one again
             logger.exception("The rounds of project %s could not be driven.", project_id)
+
+
+@shared_task(name="training.pause_flagged", ignore_result=True, time_limit=300, soft_time_limit=290)
+def pause_flagged(**_later: Any) -> None:
+    """Pause whom flags are sure about, where a project wants that. Runs every minute."""
+    services.pause_flagged()
+
+
+@shared_task(
+    name="training.weigh_questions", ignore_result=True, time_limit=600, soft_time_limit=590
+)
+def weigh_questions(**_later: Any) -> None:
+    """Weigh open items again wherever that is due. Runs every minute."""
+    for project_id in selectors.projects_with_checkpoints():
+        try:
+            services.weigh_questions(project_id)
+        except Exception:  # the items of other projects are weighed; the next minute tries again
+            logger.exception("The open items of project %s could not be weighed.", project_id)

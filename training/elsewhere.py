@@ -15,9 +15,10 @@ from typing import Any
 
 from training import artifacts, lifecycle, streams
 from training.models import Checkpoint
-from training.pipeline.endpoint import Answer, EndpointError, Line
+from training.pipeline.endpoint import Answer, EndpointError
 from training.pipeline.endpoint_stream import ask_streamed
 from training.pipeline.jobs import ExternalSource
+from training.pipeline.outward import Line
 from training.streams import DIED
 
 logger = logging.getLogger(__name__)

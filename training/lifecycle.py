@@ -25,7 +25,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Now
 
-from training.models import Metric, Run, Stage
+from training import outbox
+from training.models import Metric, Run, Stage, Webhook
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,14 @@ QUEUES = {
     Stage.EXPORT: "sampling",
     Stage.SUITE: "sampling",
     Stage.REPLAY: "sampling",
+    Stage.WEIGH: "sampling",
 }
 HINT_AGAIN_AFTER = timedelta(seconds=20)
+TOLD = {
+    State.SUCCEEDED: Webhook.Kind.RUN_SUCCEEDED,
+    State.FAILED: Webhook.Kind.RUN_FAILED,
+    State.CANCELLED: Webhook.Kind.RUN_CANCELLED,
+}
 STUCK_AFTER = timedelta(seconds=60)
 """A run whose turn has come and that nobody has taken for so long waits for a missing worker."""
 
@@ -120,6 +127,7 @@ def claim(run_id: int, *, device: str | None = None) -> int | None:
             )
             if not claimed:
                 return None
+            _tell(run_id, Webhook.Kind.RUN_STARTED)
             return Run.objects.values_list("attempt", flat=True).get(id=run_id)
     except IntegrityError:
         logger.info("Run %s waits: its device has a running run.", run_id)
@@ -223,26 +231,34 @@ def requeue(run_id: int, attempt: int) -> bool:
 
     This is a stop that was planned: however often it happens, the run is resumed.
     """
-    return _give_back(_running(run_id, attempt)) == 1
+    return _give_back(run_id, _running(run_id, attempt))
 
 
 def lost(run_id: int, attempt: int, *, why: str, remedy: dict[str, Any] | None = None) -> bool:
     """Count a loss; give the run back, or fail it at the last. `why` completes "…3 times"."""
-    return _give_back(_running(run_id, attempt), why=why, remedy=remedy) == 1
+    return _give_back(run_id, _running(run_id, attempt), why=why, remedy=remedy)
 
 
 def cancel(run_id: int) -> None:
     """Cancel a queued run; flag a running one for its supervisor, who looks every second."""
     run = Run.objects.filter(id=run_id)
     for _ in range(3):  # a run may be claimed or given back between the two statements
-        if run.filter(state=State.QUEUED).update(
-            state=State.CANCELLED, ended_at=Now(), cancel_requested_at=Now(), phase=""
-        ):
+        if _cancel_queued(run_id):
             return
         if run.filter(state=State.RUNNING).update(
             cancel_requested_at=Coalesce("cancel_requested_at", Now())
         ):
             return
+
+
+@transaction.atomic
+def _cancel_queued(run_id: int) -> bool:
+    cancelled = Run.objects.filter(id=run_id, state=State.QUEUED).update(
+        state=State.CANCELLED, ended_at=Now(), cancel_requested_at=Now(), phase=""
+    )
+    if cancelled:
+        _tell(run_id, TOLD[State.CANCELLED])
+    return cancelled == 1
 
 
 def reap() -> list[int]:
@@ -262,7 +278,7 @@ def reap() -> list[int]:
     )
     taken = []
     for run_id, attempt in silent.values_list("id", "attempt"):
-        if _give_back(silent.filter(id=run_id, attempt=attempt), why=why):
+        if _give_back(run_id, silent.filter(attempt=attempt), why=why):
             logger.warning("Run %s, attempt %s, went silent and was taken back.", run_id, attempt)
             taken.append(run_id)
     return taken
@@ -303,15 +319,28 @@ def _running(run_id: int, attempt: int) -> QuerySet[Run]:
 
 
 def _end(run_id: int, attempt: int, state: Run.State, **changes: Any) -> bool:
-    ended = _running(run_id, attempt).update(
-        state=state, ended_at=Now(), heartbeat_at=Now(), **clean(changes)
-    )
+    with transaction.atomic():
+        ended = _running(run_id, attempt).update(
+            state=state, ended_at=Now(), heartbeat_at=Now(), **clean(changes)
+        )
+        if ended:
+            _tell(run_id, TOLD[state])
     return ended == 1
 
 
+def _tell(run_id: int, what: str) -> None:
+    """Write down, in the transaction of the change, what happened to a run; once for each run."""
+    project_id, stage = Run.objects.values_list("project_id", "stage").get(id=run_id)
+    outbox.note(project_id, what, run_id, run_id=run_id, stage=stage)
+
+
 def _give_back(
-    running: QuerySet[Run], *, why: str | None = None, remedy: dict[str, Any] | None = None
-) -> int:
+    run_id: int,
+    running: QuerySet[Run],
+    *,
+    why: str | None = None,
+    remedy: dict[str, Any] | None = None,
+) -> bool:
     """Move to queued, or cancelled if asked for, or (with `why`) failed at the last loss.
 
     One statement, so that a cancel or a late heartbeat can't slip in between.
@@ -320,20 +349,30 @@ def _give_back(
     spent = Q(times_lost__gte=Run.MAX_TIMES_LOST - 1) if why else Q(pk__in=[])
     error = f"{why} {Run.MAX_TIMES_LOST} times." if why else ""
     ends = to_cancel | spent
-    return running.update(
-        times_lost=F("times_lost") + (1 if why else 0),
-        state=Case(
-            When(to_cancel, then=Value(State.CANCELLED)),
-            When(spent, then=Value(State.FAILED)),
-            default=Value(State.QUEUED),
-        ),
-        error=Case(
-            When(to_cancel, then=Value("")),
-            When(spent, then=Value(clean(error))),
-            default=Value(""),
-        ),
-        ended_at=Case(When(ends, then=Now()), default=None),
-        hinted_at=None,
-        phase="",
-        remedy=remedy or {},
-    )
+    with transaction.atomic():
+        given_back = running.filter(id=run_id).update(
+            times_lost=F("times_lost") + (1 if why else 0),
+            state=Case(
+                When(to_cancel, then=Value(State.CANCELLED)),
+                When(spent, then=Value(State.FAILED)),
+                default=Value(State.QUEUED),
+            ),
+            error=Case(
+                When(to_cancel, then=Value("")),
+                When(spent, then=Value(clean(error))),
+                default=Value(""),
+            ),
+            ended_at=Case(When(ends, then=Now()), default=None),
+            hinted_at=None,
+            phase="",
+            remedy=remedy or {},
+        )
+        if given_back:
+            _tell_if_ended(run_id)
+    return given_back == 1
+
+
+def _tell_if_ended(run_id: int) -> None:
+    state = Run.objects.values_list("state", flat=True).get(id=run_id)
+    if state in TOLD:
+        _tell(run_id, TOLD[State(state)])

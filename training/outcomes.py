@@ -5,15 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from annotations import services as annotation_services
-from training import artifacts, lifecycle, recording, regressions, selectors
-from training.models import CaseScore, Checkpoint, Run, Stage
+from training import (
+    artifacts,
+    lifecycle,
+    outbox,
+    recording,
+    regressions,
+    selectors,
+    store,
+    weighing,
+)
+from training.models import CaseScore, Checkpoint, Run, Stage, Webhook
 from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import parse_config
@@ -48,6 +59,14 @@ def record(run: Run, attempt: int, outcome: Outcome) -> bool:
     return fail_unexpectedly(run, attempt, f"exit status {outcome.exit_code}, no last word")
 
 
+def fail_on(error: Exception, run: Run, attempt: int) -> bool:
+    """Fail the attempt with what went wrong in this process, in words where it is known."""
+    detail = traceback.format_exc()
+    if isinstance(error, OSError) and (known := failures.explain(error, None)):
+        return lifecycle.fail(run.pk, attempt, str(known), detail=detail)
+    return fail_unexpectedly(run, attempt, f"{error}.", detail)
+
+
 def fail_unexpectedly(run: Run, attempt: int, message: str, detail: str = "") -> bool:
     """Fail the attempt with an error that nobody foresaw; the log's last lines stand beside it."""
     logger.error("Run %s, attempt %s, failed: %s\n%s", run.pk, attempt, message, detail)
@@ -71,13 +90,20 @@ def _succeed(run: Run, attempt: int, outcome: Outcome) -> bool:
         Stage.EXPORT: _model_of,
         Stage.SUITE: _results_of,
         Stage.REPLAY: _scores_of,
+        Stage.WEIGH: _worth_of,
     }.get(Stage(run.stage), _checkpoint_of)
     if run.request.get("kind") == "regression":
         prepare = _regressions_of
     try:
         publish = prepare(run)  # reads files: not while the transaction holds its locks
+        if prepare in (_checkpoint_of, _model_of):
+            alive = partial(lifecycle.heartbeat, run.pk, attempt)
+            if not alive():  # another attempt may have sent its own meanwhile
+                return False
+            with store.beating(alive):
+                store.keep(artifacts.output_folder(run))
         return lifecycle.succeed(run.pk, attempt, results=outcome.results, publish=publish)
-    except (PublishingError, annotation_services.ServiceError) as error:
+    except (PublishingError, store.StoreError, annotation_services.ServiceError) as error:
         return lifecycle.fail(run.pk, attempt, str(error))
 
 
@@ -108,7 +134,10 @@ def _checkpoint_of(run: Run) -> Publish:
     }
 
     def publish() -> dict[str, Any]:
-        Checkpoint.objects.get_or_create(run=run, defaults=values)
+        made, is_new = Checkpoint.objects.get_or_create(run=run, defaults=values)
+        if is_new:
+            told = {"checkpoint_id": made.pk, "kind": made.kind, "run_id": run.pk}
+            outbox.note(run.project_id, Webhook.Kind.CHECKPOINT_CREATED, made.pk, **told)
         return {}
 
     return publish
@@ -197,6 +226,25 @@ def _scores_of(run: Run) -> Publish:
             ),
             ignore_conflicts=True,
         )
+        return {}
+
+    return publish
+
+
+def _worth_of(run: Run) -> Publish:
+    """Return what tells the queue what answers to open items would teach the reward model."""
+    rows = _rows(artifacts.output_folder(run) / "worth.jsonl")
+
+    def publish() -> dict[str, Any]:
+        for kind in run.request["kinds"]:
+            of_kind = [row for row in rows if row["kind"] == kind]
+            scored = [
+                weighing.Scored(row["item"], row["nats"], row["pairs"])
+                for row in of_kind
+                if "left_out" not in row
+            ]
+            left_out = len(of_kind) - len(scored)
+            weighing.record(run.project, kind, scored, run.reward_checkpoint, left_out)
         return {}
 
     return publish

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 
-from training import lifecycle, radar
+from training import lifecycle, machines, radar
 from training.pipeline.radar import LookTaken
 from training.supervisor import Event, StopReason
 
@@ -41,6 +41,7 @@ class Recorder:
         self._points: list[tuple[int, str, float]] = []
         self._looks: list[LookTaken] = []
         self._radar_asked_at: float | None = None
+        self._gpus = machines.Teller()
         self._measured_before = self._progressed_before = False
         self._alive = True
         self._log_written_at = 0.0
@@ -74,6 +75,7 @@ class Recorder:
             if self._progress or self._points or self._changes or self._looks:
                 self.flush()
             self._ask_radar()
+            self._gpus.tell()
             return lifecycle.stop_reason(self.run_id, self.attempt)
         except (OperationalError, InterfaceError):
             self._bear_with_database()

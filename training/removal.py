@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models.functions import Now
 
+from training import store
 from training.models import AuditEntry
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def remove(path: str) -> None:
         for left in (folder, aside):
             if left.exists():
                 shutil.rmtree(left)
-    except OSError as error:
+        store.remove(folder.relative_to(root).as_posix())
+    except (OSError, store.StoreError) as error:
         logger.warning("%s could not be removed now (%s); it is tried again.", folder, error)
 
 

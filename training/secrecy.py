@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import base64
+from annotations import secrecy
+from annotations.secrecy import SecretLost
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.utils.crypto import salted_hmac
+USE = "training.secrecy"
 
-
-class SecretLost(Exception):
-    """What was kept can't be read any more."""
+__all__ = ["SecretLost", "decrypt", "encrypt"]
 
 
 def encrypt(text: str) -> str:
     """Return a text that only this installation can read."""
-    return _cipher().encrypt(text.encode()).decode()
+    return secrecy.encrypt(text, use=USE)
 
 
 def decrypt(kept: str) -> str:
-    """Return what was encrypted under SECRET_KEY, or under one of SECRET_KEY_FALLBACKS.
-
-    Raise SecretLost where it was changed, or encrypted under another key.
-    """
-    try:
-        return _cipher().decrypt(kept.encode()).decode()
-    except InvalidToken:
-        raise SecretLost from None
-
-
-def _cipher() -> MultiFernet:
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return MultiFernet([Fernet(_derived(str(key))) for key in keys])
-
-
-def _derived(key: str) -> bytes:
-    """Return a key for this use alone, so that nothing else that SECRET_KEY signs helps with it."""
-    digest = salted_hmac("training.secrecy", "", secret=key, algorithm="sha256").digest()
-    return base64.urlsafe_b64encode(digest)
+    """Return what was encrypted. Raise SecretLost where it can't be read any more."""
+    return secrecy.decrypt(kept, use=USE)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from annotations import exports
-from training import artifacts
+from training import artifacts, outbox, store
 from training.aggregation import WAYS, Aggregated, aggregated
-from training.models import DatasetSnapshot, SnapshotAnnotation
+from training.models import DatasetSnapshot, SnapshotAnnotation, Webhook
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
@@ -103,6 +103,8 @@ def freeze(
             )
             _link(snapshot, frozen.annotation_ids)
             _publish(snapshot, frozen, aside)
+            told = {"snapshot_id": snapshot.pk, "content": content, "sha256": snapshot.sha256}
+            outbox.note(project.pk, Webhook.Kind.SNAPSHOT_FROZEN, snapshot.pk, **told)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return snapshot
@@ -302,3 +304,19 @@ def _publish(snapshot: DatasetSnapshot, frozen: Frozen, aside: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)  # left by a freeze whose transaction failed
     aside.rename(target)
     artifacts.sync_folder(target.parent)
+    store.keep(target)
+
+
+def rows_from(
+    snapshot: DatasetSnapshot, start: int, count: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return rows of a snapshot from a place in its file on, and the place of those after."""
+    try:
+        with artifacts.snapshot_rows(snapshot).open("rb") as file:
+            file.seek(max(0, start - 1))
+            if start and file.read(1) != b"\n":
+                raise SnapshotError("No row begins there. Send `next` of the answer before.")
+            rows = [json.loads(line) for line in islice(file, count)]
+            return rows, file.tell() if file.peek(1) else None
+    except FileNotFoundError:
+        raise SnapshotError("The rows of this snapshot are missing in the store.") from None

@@ -60,8 +60,19 @@ def _broker() -> redis.Redis:
     return _client(settings.CELERY_BROKER_URL)
 
 
+def connection() -> redis.Redis:
+    """Return the connections to the broker, for the little else that passes through it."""
+    return _broker()
+
+
 def _key(name: str, what: str) -> str:
     return f"{PREFIX}{name}:{what}"
+
+
+def length_of(key: str) -> int:
+    """Return how many messages wait in a list of the broker."""
+    length: int = _broker().llen(key)
+    return length
 
 
 # For who reads -----------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Literal
 
+from training import tracing
+
 Event = dict[str, Any]
 StopReason = Literal["cancel", "superseded", "shutdown", "limit"]
 
@@ -40,7 +42,7 @@ GRACE_S: dict[StopReason, float] = {"cancel": 30, "shutdown": 20, "limit": 30, "
 CANCEL_SILENCE_S = 8
 """A cancelled child that reports nothing for so long is killed before its grace is over."""
 LONGEST_LINE = 8 * 2**20
-KEPT_FROM_CHILD = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+KEPT_FROM_CHILD = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN", "SENTRY_DSN")
 """Settings of the platform that a training process has no use for."""
 
 _PR_SET_PDEATHSIG = 1
@@ -129,7 +131,8 @@ def run_child(
     end_earlier_child(work_dir)
     job_file = work_dir / f"{name}.json"
     job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
-    with (work_dir / LOG).open("ab") as log, termination_as_shutdown():
+    # Without a buffer: what a full disk refused would be refused again when the file is closed.
+    with (work_dir / LOG).open("ab", buffering=0) as log, termination_as_shutdown():
         child = Child([*command, str(job_file)], work_dir, log, on_event, secrets=secrets)
         child.grace_s["shutdown"] = shutdown_s
         try:
@@ -161,8 +164,9 @@ class Child:
         self.killed_by_us = False
         self._rest = b""
         self._untold = b""
-        log.write(f"--- {time.strftime('%F %T%z')} {work_dir.name}: start\n".encode())
-        log.flush()
+        belongs_to = f" ({words})" if (words := tracing.in_words()) else ""
+        start = f"--- {time.strftime('%F %T%z')} {work_dir.name}: start{belongs_to}\n"
+        self._note(start.encode())
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
@@ -175,7 +179,11 @@ class Child:
         )
         if self.process.stdin is not None:
             os.set_blocking(self.process.stdin.fileno(), False)
-        _remember(work_dir, self.process.pid)
+        try:
+            _remember(work_dir, self.process.pid)
+        except BaseException:
+            self.end()
+            raise
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send one line of JSON, as soon as the child takes it: a hung one holds up nobody."""
@@ -261,8 +269,7 @@ class Child:
             return
         event = _parse(line)
         if event is None:
-            self.log.write(line[:10_000] + b"\n")
-            self.log.flush()
+            self._note(line[:10_000] + b"\n")
             return
         # Of several processes one may stop because another failed: the failure counts.
         failed = self.last_word.get("event") == "error"
@@ -273,6 +280,12 @@ class Child:
             self.last_news_at = self.heard_at
         if not self.on_event(event) and self.stop != "superseded":
             self._ask_to_stop("superseded")
+
+    def _note(self, line: bytes) -> None:
+        """Write a line into the log. A full disk takes the line, not the run."""
+        with contextlib.suppress(OSError):
+            self.log.write(line)
+            self.log.flush()
 
     def _ask_to_stop(self, reason: StopReason | None) -> None:
         if reason is None:
@@ -340,6 +353,7 @@ def _environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         **kept,
+        **tracing.environment(),
         "PYTHONUNBUFFERED": "1",
     }
 

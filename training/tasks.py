@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-import traceback
+from functools import partial
 from typing import Any
 
 from celery import Task, shared_task
@@ -15,7 +15,20 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from annotations.services import conversations
-from training import artifacts, lifecycle, outcomes, removal, replies, supervisor, tries
+from training import (
+    artifacts,
+    lifecycle,
+    outcomes,
+    pushes,
+    raised_flags,
+    removal,
+    replies,
+    store,
+    supervisor,
+    tracing,
+    tries,
+    webhooks,
+)
 from training.models import Run, Stage
 from training.pipeline.errors import PipelineError
 from training.recording import Recorder
@@ -31,6 +44,7 @@ DAY_S = 24 * 3600
 """A service that never falls idle is renewed after so long."""
 REPLY_HINT_EVERY_S = 1.0
 """The service that a hint starts finds the turns that came after it by itself."""
+WEBHOOK_HINT_EVERY_S = 1.0
 PUBLISH_OPTIONS = {
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
@@ -74,8 +88,15 @@ def execute_run(run_id: int, **_later: Any) -> None:
     attempt = lifecycle.claim(first)
     if attempt is None:
         return
+    with tracing.belonging_to(run_id=first, attempt=attempt):
+        _carry_out(first, attempt)
+    send_hints()
+
+
+def _carry_out(run_id: int, attempt: int) -> None:
+    """Carry out a claimed attempt, and write down how it ended."""
     run = Run.objects.select_related("project", "parent", "snapshot", "reward_checkpoint").get(
-        id=first
+        id=run_id
     )
     try:
         outcome = _run_child(run, attempt)
@@ -84,8 +105,7 @@ def execute_run(run_id: int, **_later: Any) -> None:
     except (OperationalError, InterfaceError):
         raise  # nothing can be written now; the reaper takes the run back
     except Exception as error:
-        outcomes.fail_unexpectedly(run, attempt, f"{error}.", traceback.format_exc())
-    send_hints()
+        outcomes.fail_on(error, run, attempt)
 
 
 @shared_task(
@@ -150,6 +170,74 @@ def send_try(endpoint_id: int) -> None:
         logger.warning("Endpoint %s can't be tried: no broker (%s).", endpoint_id, error)
 
 
+@shared_task(
+    name="training.deliver_webhooks", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def deliver_webhooks(**_later: Any) -> None:
+    """Send messages to webhooks that are due. Runs every 5 seconds; twice is harmless."""
+    webhooks.deliver()
+
+
+@shared_task(
+    name="training.push",
+    acks_late=False,
+    ignore_result=True,
+    time_limit=DAY_S + 60,
+    soft_time_limit=DAY_S,
+)
+def push(push_id: int, **_later: Any) -> None:
+    """Copy a checkpoint or a snapshot elsewhere. Delivering the message twice is harmless."""
+    if not supervisor.is_shutting_down():
+        pushes.carry_out(push_id)
+
+
+@shared_task(name="training.dispatch_pushes", ignore_result=True, time_limit=60, soft_time_limit=50)
+def dispatch_pushes(**_later: Any) -> None:
+    """Take back pushes whose worker was lost; send hints again. Runs every 15 seconds."""
+    pushes.reap()
+    for push_id in pushes.due_for_hint():
+        hint_push(push_id)
+
+
+def hint_push(push_id: int) -> None:
+    """Tell the workers that a push waits. Where that fails the dispatcher does it again."""
+    try:
+        _publish(push, (push_id,), lifecycle.QUEUES[Stage.SAMPLE])
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent for push %s; it stays queued (%s).", push_id, error)
+    else:
+        pushes.hinted(push_id)
+
+
+@shared_task(name="training.tell_of_flags", ignore_result=True, time_limit=120, soft_time_limit=110)
+def tell_of_flags(**_later: Any) -> None:
+    """Tell the webhooks that want to hear of them which flags were raised. Every 10 minutes."""
+    raised_flags.tell()
+
+
+@shared_task(
+    name="training.forget_webhook_messages", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def forget_webhook_messages(**_later: Any) -> None:
+    """Remove messages that were delivered or given up a month ago. Runs every 10 minutes."""
+    webhooks.forget_old()
+
+
+_webhook_hint_sent_at = float("-inf")
+
+
+def hint_webhooks(**_signal: Any) -> None:
+    """Tell a worker that a message to a webhook waits, once a second at most."""
+    global _webhook_hint_sent_at
+    if time.monotonic() - _webhook_hint_sent_at < WEBHOOK_HINT_EVERY_S:
+        return
+    _webhook_hint_sent_at = time.monotonic()
+    try:
+        _publish(deliver_webhooks, (), "default")
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent; messages wait for the clock (%s).", error)
+
+
 _reply_hint_sent_at = float("-inf")
 
 
@@ -197,15 +285,25 @@ def _publish(task: Task, arguments: tuple[int, ...], queue: str) -> None:
 def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
     """Run the child of one attempt to its end. Return None if it could not even start."""
     recorder = Recorder(run.pk, attempt, artifacts.work_folder(run) / supervisor.LOG)
+    work = store.WorkFolder(artifacts.work_folder(run))
     try:
-        job, secrets = artifacts.job_for(run), artifacts.secrets_for(run)
+        with store.beating(partial(lifecycle.heartbeat, run.pk, attempt)):
+            work.bring()
+            job, secrets = artifacts.job_for(run), artifacts.secrets_for(run)
     except PipelineError as error:
         lifecycle.fail(run.pk, attempt, str(error))
         return None
+
+    def should_stop() -> supervisor.StopReason | None:
+        reason = recorder.should_stop()
+        if reason != "superseded":  # then another machine sends its own
+            work.keep_now_and_then()
+        return reason
+
     outcome = supervisor.run_child(
         job.to_dict(),
         on_event=recorder,
-        should_stop=recorder.should_stop,
+        should_stop=should_stop,
         command=getattr(settings, "TRAINING_COMMAND", supervisor.COMMAND),
         name=f"job-{attempt}",
         limit_s=outcomes.wall_clock_limit_s(),
@@ -213,4 +311,7 @@ def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:
         secrets=secrets,
     )
     recorder.close()
+    if outcome.stop != "superseded":
+        with store.beating(partial(lifecycle.heartbeat, run.pk, attempt)):
+            work.keep()
     return outcome

@@ -7,12 +7,14 @@ function holds a few thousand rows in memory at a time, however large the projec
 
 from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
 from annotations.exports.battles import battles
+from annotations.exports.files import EXPORTS, Export, write_export
 from annotations.exports.guidelines import (
     CaseRow,
     cases_of_version,
     draft_cases,
     guideline_cases,
 )
+from annotations.exports.items import finished_overlap
 from annotations.exports.judgements import (
     PreferenceCounts,
     judgements,
@@ -21,6 +23,7 @@ from annotations.exports.judgements import (
     ratings,
     ties,
 )
+from annotations.exports.origins import origin_prefix
 from annotations.exports.prompts import annotators, prompts, prompts_by_tag
 from annotations.exports.recalls import (
     Recallable,
@@ -51,16 +54,19 @@ from annotations.exports.rows import (
     pseudonym,
 )
 from annotations.exports.sides import left_completions
+from annotations.exports.state import one_state
 from annotations.exports.texts import ReviewCounts, demonstrations, review_counts
 from annotations.exports.votes import VoteCounts, VoteRow, vote_counts, votes, withdrawn_votes
 from annotations.models import Recall, counted, in_force, recalled, recalls_in_force
 
 __all__ = [
+    "EXPORTS",
     "AnnotatedRow",
     "ArenaRow",
     "BattleRow",
     "CaseRow",
     "DemonstrationRow",
+    "Export",
     "JudgedRow",
     "PreferenceCounts",
     "PreferenceRow",
@@ -86,11 +92,14 @@ __all__ = [
     "demonstrations",
     "describe",
     "draft_cases",
+    "finished_overlap",
     "fitting",
     "guideline_cases",
     "in_force",
     "judgements",
     "left_completions",
+    "one_state",
+    "origin_prefix",
     "preference_counts",
     "preferences",
     "prompts",
@@ -109,4 +118,5 @@ __all__ = [
     "votes",
     "what_fits",
     "withdrawn_votes",
+    "write_export",
 ]

@@ -40,6 +40,16 @@ class GuidelineForm(forms.Form):
         return {name: self.cleaned_data.get(name) for name in self.fields}
 
 
+def _answer(side: str) -> VerbatimField:
+    return VerbatimField(
+        field=f"Answer {side}",
+        max_chars=MAX_COMPLETION_CHARS,
+        label=f"Answer {side}",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": f"Write answer {side} of the case."},
+    )
+
+
 class CaseForm(forms.Form):
     """A case, put into the text at the end of a clause."""
 
@@ -54,20 +64,8 @@ class CaseForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         error_messages={"required": "Write the prompt of the case."},
     )
-    first = VerbatimField(
-        field="Answer A",
-        max_chars=MAX_COMPLETION_CHARS,
-        label="Answer A",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        error_messages={"required": "Write answer A of the case."},
-    )
-    second = VerbatimField(
-        field="Answer B",
-        max_chars=MAX_COMPLETION_CHARS,
-        label="Answer B",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        error_messages={"required": "Write answer B of the case."},
-    )
+    first = _answer("A")
+    second = _answer("B")
     expected = forms.ChoiceField(
         label="A labeller should choose",
         choices=[("left", "A"), ("right", "B"), ("tie", "Tie"), ("both_bad", "Both bad")],

@@ -89,6 +89,14 @@ class ProjectSettingsForm(ProjectForm):
         help_text="In what models learn from. Agreement and the leaderboard never count it.",
         required=False,
     )
+    flag_pause = forms.ChoiceField(
+        choices=Project.FlagPause,
+        initial=Project.FlagPause.NEVER,
+        label="Flags pause by themselves",
+        help_text="Labellers who seem not to look at what they judge get no more work until an "
+        "owner decides; they are told why, and nothing that they earned is touched.",
+        required=False,
+    )
     max_skips = forms.IntegerField(
         min_value=0,
         max_value=1000,
@@ -123,6 +131,15 @@ class ProjectSettingsForm(ProjectForm):
         required=False,
         label="Reviewed, in percent",
         help_text="Of what people write, so much is reviewed by somebody else.",
+    )
+
+    random_percent = forms.IntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        label="Asked at random, in percent",
+        help_text="Of comparisons and rankings. The others are chosen by what an answer would "
+        "teach (see “Next items”). 100: nothing is chosen, and the oldest come first.",
     )
 
     grace_seconds = forms.IntegerField(
@@ -186,7 +203,9 @@ class ProjectSettingsForm(ProjectForm):
                 "gold_percent",
                 "review_percent",
                 "review_by_risk",
+                "random_percent",
                 "adjudicated",
+                "flag_pause",
             ),
         ),
         (
@@ -205,9 +224,11 @@ class ProjectSettingsForm(ProjectForm):
     KEPT_WHEN_EMPTY = (
         "skip_policy",
         "adjudicated",
+        "flag_pause",
         "max_skips",
         "gold_percent",
         "review_percent",
+        "random_percent",
         "grace_seconds",
         "rendering",
     )

@@ -21,12 +21,16 @@ from annotations.models.annotations import (
     Rewrite,
     in_force,
 )
+from annotations.models.api_tokens import ApiAnswer, ApiToken, Scope
 from annotations.models.arena import Battle
 from annotations.models.conversations import Conversation, ConversationChoice, Turn
-from annotations.models.flags import FlagDecision
+from annotations.models.daily import DailyCost, DailyNews, DailyState, DailyWork
+from annotations.models.draws import Draw, Weighing
+from annotations.models.flags import AutomaticPause, FlagDecision
 from annotations.models.guidelines import GuidelineCase, GuidelineDraft, KnownAnswer
+from annotations.models.imports import Import
 from annotations.models.invitations import Invitation
-from annotations.models.items import Assignment, AssignmentEvent, Item
+from annotations.models.items import Arm, Assignment, AssignmentEvent, Item
 from annotations.models.pay import PayEntry, PayRate
 from annotations.models.people import HeldOut, MemberNote, held_out
 from annotations.models.projects import (
@@ -53,7 +57,10 @@ from annotations.models.qualification import (
 )
 from annotations.models.reask import Reask, ReaskedItem
 from annotations.models.recalls import Recall, counted, recalled, recalls_in_force
+from annotations.models.scores import CompletionScore
+from annotations.models.sign_in import SignInAttempt
 from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, TicketReport
+from annotations.models.two_factor import RecoveryCode, TwoFactor
 
 __all__ = [
     "GENERAL",
@@ -61,17 +68,27 @@ __all__ = [
     "WRITTEN_KINDS",
     "Adjudication",
     "Annotation",
+    "ApiAnswer",
+    "ApiToken",
+    "Arm",
     "Assembly",
     "AssemblyPart",
     "Assignment",
     "AssignmentEvent",
+    "AutomaticPause",
     "Battle",
     "Comparison",
     "Completion",
+    "CompletionScore",
     "Conversation",
     "ConversationChoice",
     "CorrectionDraft",
+    "DailyCost",
+    "DailyNews",
+    "DailyState",
+    "DailyWork",
     "Demonstration",
+    "Draw",
     "FlagDecision",
     "Group",
     "GuidelineAcknowledgement",
@@ -79,6 +96,7 @@ __all__ = [
     "GuidelineDraft",
     "GuidelineVersion",
     "HeldOut",
+    "Import",
     "Invitation",
     "Item",
     "Kind",
@@ -101,19 +119,24 @@ __all__ = [
     "Reask",
     "ReaskedItem",
     "Recall",
+    "RecoveryCode",
     "RegressionCase",
     "Retraction",
     "Review",
     "Rewrite",
     "Role",
+    "Scope",
     "ScreeningAnswer",
+    "SignInAttempt",
     "Split",
     "TestAttempt",
     "Ticket",
     "TicketEvent",
     "TicketReport",
     "Turn",
+    "TwoFactor",
     "User",
+    "Weighing",
     "counted",
     "held_out",
     "in_force",

@@ -43,6 +43,7 @@ class Annotation(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [models.Index(fields=["annotator", "created_at"], name="annotation_by_day")]
         constraints = [
             models.UniqueConstraint(
                 fields=["item", "annotator"],

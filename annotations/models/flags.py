@@ -1,4 +1,4 @@
-"""What people decided about signs of somebody not looking at what they judge."""
+"""What came of signs of somebody not looking at what they judge: pauses, and decisions."""
 
 from __future__ import annotations
 
@@ -38,3 +38,34 @@ class FlagDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.detector} of {self.person_id} {self.verdict}"
+
+
+class AutomaticPause(models.Model):
+    """Somebody whom a flag alone has paused, as a project may want it, until an owner decides.
+
+    Nobody's pay changes. The same flag pauses nobody twice, unless there is twice the evidence.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="automatic_pauses")
+    person = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
+    detector = models.CharField(max_length=16)
+    p = models.FloatField()
+    n = models.PositiveIntegerField()
+    """Answers behind the evidence."""
+    evidence = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    """When a person decided."""
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "person"],
+                condition=Q(ended_at__isnull=True),
+                name="automatic_pause_once_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Pause {self.pk} by {self.detector}"

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 
 from annotations.models.projects import GuidelineVersion, Kind, Project, RatingScheme
 from annotations.models.prompts import Completion, Prompt
+
+
+class Arm(models.TextChoices):
+    """How the items are asked of which somebody has reckoned what an answer would tell."""
+
+    CHOSEN = "chosen", "Chosen"
+    """By what an answer is worth."""
+    RANDOM = "random", "At random"
+    """Kept aside by lot, and asked in the order of lots: what is said there stands for all."""
+    TURN = "turn", "In turn"
+    """In the order of lots among the chosen: nothing learns from it, so no choice may touch it."""
+
+
+def draw_lot() -> float:
+    """Return a lot, between 0 and 1."""
+    return random.random()
 
 
 class Item(models.Model):
@@ -47,6 +66,17 @@ class Item(models.Model):
     skips = models.PositiveSmallIntegerField(default=0)
     batch = models.CharField(max_length=64, blank=True)
     """Groups the items made by one act (a sampling run, an import): `run-12`, `import-3`."""
+    lot = models.FloatField(default=draw_lot)
+    """Drawn once: the order in which items are looked at where nothing else may order them."""
+    arm = models.CharField(max_length=8, choices=Arm, blank=True)
+    """Empty until an answer's worth is reckoned. Who is in the arm at random stays there."""
+    worth = models.FloatField(null=True)
+    """Where it stands among those that are chosen, the higher the sooner. Reckoned anew now and
+    then; taken away as the item is handed out, so that no item is asked again before all are."""
+    expected: models.JSONField[dict[str, Any] | None, dict[str, Any] | None] = models.JSONField(
+        null=True, blank=True
+    )
+    """What an answer is expected to tell: `annotations.algorithms.arms.Expected`."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -62,6 +92,16 @@ class Item(models.Model):
                 condition=Q(purpose="gold"),
             ),
             models.Index(fields=["project", "batch"], name="item_batch"),
+            models.Index(
+                fields=["project", "kind", "-worth", "id"],
+                name="item_worth",
+                condition=Q(open_slots__gt=0, worth__isnull=False),
+            ),
+            models.Index(
+                fields=["project", "kind", "arm", "lot"],
+                name="item_lot",
+                condition=Q(open_slots__gt=0),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

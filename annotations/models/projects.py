@@ -20,6 +20,9 @@ class User(AbstractUser):
     sends_on_choice = models.BooleanField(default=False)
     """Choosing in a comparison sends it."""
 
+    reach: frozenset[int] | None = None
+    """The projects that the token of this request reaches; None where a person signed in."""
+
     def __str__(self) -> str:
         return self.get_full_name() or self.username
 
@@ -69,6 +72,11 @@ class Project(models.Model):
         BESIDE = "beside", "As one more vote"
         ASIDE = "aside", "Not at all"
 
+    class FlagPause(models.TextChoices):
+        NEVER = "never", "Nobody: an owner looks first"
+        SURE = "sure", "Whose flag chance gives less than once in 1,000"
+        VERY_SURE = "very_sure", "Whose flag chance gives less than once in 1,000,000"
+
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=300, blank=True)
     is_paused = models.BooleanField(default=False)
@@ -90,6 +98,17 @@ class Project(models.Model):
     """Of the demonstrations, rewrites and assemblies, those that somebody else reviews."""
     review_by_risk = models.BooleanField(default=False)
     """Texts with signs of risk are reviewed more often; `review_percent` is the least."""
+
+    flag_pause = models.CharField(max_length=12, choices=FlagPause, default=FlagPause.NEVER)
+    """Which flags pause a labeller until an owner decides."""
+
+    random_percent = models.PositiveSmallIntegerField(default=10)
+    """Of the comparisons and rankings whose worth is known, those asked at random. 100: all of the
+    queue stays in its order."""
+    weighed_kinds: models.JSONField[list[str], list[str]] = models.JSONField(
+        default=list, blank=True, editable=False
+    )
+    """The kinds of which the queue knows what an answer is worth."""
 
     adjudicated = models.CharField(max_length=8, choices=Adjudicated, default=Adjudicated.INSTEAD)
     """What a decision about an item counts for in training, where people disagreed."""
@@ -130,7 +149,9 @@ class Project(models.Model):
             ),
             models.CheckConstraint(
                 name="project_percents_up_to_100",
-                condition=Q(gold_percent__lte=100, review_percent__lte=100),
+                condition=Q(
+                    gold_percent__lte=100, review_percent__lte=100, random_percent__lte=100
+                ),
             ),
         ]
 

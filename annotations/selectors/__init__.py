@@ -8,6 +8,7 @@ from annotations.selectors.agreement import (
     names_of,
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
+from annotations.selectors.dashboard import SPANS, Dashboard, Sums, dashboard
 from annotations.selectors.gold import FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
     CheckedGuideline,
@@ -40,6 +41,7 @@ from annotations.selectors.history import (
     previous_of,
     records_of,
 )
+from annotations.selectors.imports import imports_of
 from annotations.selectors.members import members_of, prompts_of, prompts_to_converse_about
 from annotations.selectors.own_data import Stored, account_of, stored_about
 from annotations.selectors.pay import (
@@ -86,9 +88,9 @@ from annotations.selectors.qualification import (
     qualification_of,
     question_about,
 )
-from annotations.selectors.quality import AgreementReport, agreement_report
 from annotations.selectors.queue import items_open_to, limit_reached, shown_completions
 from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_results
+from annotations.selectors.scores import Scorer, score_rows, scorers
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
@@ -103,12 +105,13 @@ from annotations.selectors.turns import Standing, standing_of, turns_of
 __all__ = [
     "REPORTABLE",
     "SCREENED",
+    "SPANS",
     "AgreementOverview",
-    "AgreementReport",
     "AnnotationRecord",
     "CheckedGuideline",
     "ClosedKind",
     "Correction",
+    "Dashboard",
     "FailingGold",
     "GoldAnswer",
     "HomeCard",
@@ -122,13 +125,14 @@ __all__ = [
     "Question",
     "QueueCount",
     "ReaskResult",
+    "Scorer",
     "ServedClause",
     "Standing",
     "Statement",
     "Stored",
+    "Sums",
     "account_of",
     "agreement_overview",
-    "agreement_report",
     "annotations_of",
     "assignments_of",
     "begun_corrections",
@@ -137,6 +141,7 @@ __all__ = [
     "closed_kinds",
     "correction_of",
     "currency_of",
+    "dashboard",
     "earned_by",
     "earnings_by_kind",
     "entries_of",
@@ -154,6 +159,7 @@ __all__ = [
     "guidelines_in_force",
     "held_out_people",
     "home_cards",
+    "imports_of",
     "in_words",
     "is_batch",
     "is_held_out",
@@ -189,6 +195,8 @@ __all__ = [
     "records_of",
     "reportable_completions",
     "reported_checkpoints",
+    "score_rows",
+    "scorers",
     "served_clauses",
     "shown_completions",
     "standing_of",

@@ -1,8 +1,8 @@
 """How far people agree: by kind of work and question, by guideline version, week, tag and person.
 
-All of it is reckoned at once from what was judged, and kept until somebody judges again. In a
-project so large that this takes more than a second, a report that is a little older is shown
-instead, and says when it was made: at most one part in sixty of the time goes into reports.
+All of it is reckoned at once from what was judged, and kept until somebody judges again. Of a
+large project that is done in the background, and the report says when it was made: at most one part
+in sixty of the time goes into reports that take more than a second.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from annotations.models import (
     User,
 )
 from annotations.selectors.judged import CHOICES, ROW, UNIX_DAY, Judged, Rows, judged_by_people
+from annotations.selectors.sizes import SMALL, is_small
 
 Numbers = NDArray[np.int64]
 
@@ -53,6 +54,9 @@ QUICK_SECONDS = 1.0
 REST = 60
 """How many times longer a report is shown than it took to make, where it is not quick."""
 MOST_TOGETHER = 12
+WANTED = "agreement-wanted"
+"""Batches that somebody looked for and that are too large to be reckoned at once."""
+MOST_WANTED = 10
 LOWER = 2**32 - 1
 JUDGED_KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.RATING, Kind.REVIEW)
 CHOICE_KINDS = (Kind.COMPARISON, Kind.RANKING)
@@ -160,16 +164,50 @@ class AgreementOverview:
     """How often the best of reward models can be right on a single such vote."""
 
 
-def agreement_overview(project: Project, batch: str | None = None) -> AgreementOverview:
-    """Return how far people agree in a project, or in one batch of it."""
-    name = f"agreement:{batch or ''}"
+def agreement_overview(project: Project, batch: str | None = None) -> AgreementOverview | None:
+    """Return how far people agree in a project, or in one batch of it.
+
+    What takes long is reckoned by `keep_agreement`, in the background: until then there is None.
+    """
+    known: AgreementOverview | None = recall(project, _name_of(batch))
+    if not _is_small(project, batch):
+        if known is None and batch:
+            keep(project, WANTED, sorted({*_wanted(project), batch})[:MOST_WANTED])
+        return known
+    return _fresh(project, batch, known)
+
+
+def keep_agreement(project: Project) -> None:
+    """Keep ready what is too much to be reckoned while somebody waits: all, and wanted batches."""
+    wanted = [one for one in _wanted(project) if is_batch(project, one)]
+    for batch in (None, *wanted):
+        if not _is_small(project, batch):
+            _fresh(project, batch, recall(project, _name_of(batch)))
+
+
+def _fresh(
+    project: Project, batch: str | None, known: AgreementOverview | None
+) -> AgreementOverview:
     newest = newest_judgement(project)
-    known: AgreementOverview | None = recall(project, name)
     if known is not None and (known.newest == newest or _is_good_for_now(known, newest)):
         return known
     made = _reckoned(project, batch, newest)
-    keep(project, name, made)
+    keep(project, _name_of(batch), made)
     return made
+
+
+def _name_of(batch: str | None) -> str:
+    return f"agreement:{batch or ''}"
+
+
+def _wanted(project: Project) -> list[str]:
+    return recall(project, WANTED) or []
+
+
+def _is_small(project: Project, batch: str | None) -> bool:
+    if batch is None:
+        return is_small(project)
+    return project.items.filter(batch=batch).values("id")[: SMALL + 1].count() <= SMALL
 
 
 def is_batch(project: Project, name: str) -> bool:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Length
 
 from annotations.algorithms import adversaries
 from annotations.algorithms.adversaries import Signal
 from annotations.models import (
     Assignment,
+    AutomaticPause,
     Comparison,
     FlagDecision,
     Item,
@@ -51,6 +52,8 @@ class Flag:
     people: list[User]
     is_paused: bool
     """All of them are paused already."""
+    pause: AutomaticPause | None
+    """By which the flag itself has paused the person; an owner is to decide."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def flags(project: Project) -> list[Flag]:
     dismissed = _dismissed(project)
     open_ones = [one for one in found if one.n >= 2 * dismissed.get((one.detector, one.people), 0)]
     people = User.objects.in_bulk({who for one in open_ones for who in one.people})
+    pauses = {one.person_id: one for one in open_pauses(project)}
     paused = set(
         Membership.objects.filter(
             project=project, state=Membership.State.PAUSED, user__in=people
@@ -89,9 +93,22 @@ def flags(project: Project) -> list[Flag]:
             title=TITLES[one.detector],
             people=[people[who] for who in one.people],
             is_paused=paused.issuperset(one.people),
+            pause=pauses.get(one.people[0]) if len(one.people) == 1 else None,
         )
         for one in open_ones
     ]
+
+
+def open_pauses(project: Project) -> QuerySet[AutomaticPause]:
+    """Return whom a flag has paused and nobody has decided about, the newest first."""
+    return project.automatic_pauses.filter(ended_at=None).select_related("person")
+
+
+def told_why(pause: AutomaticPause) -> str:
+    """Return the reason of a pause as the person reads it, who must not learn about gold items."""
+    if pause.detector == "random":
+        return "Your answers agree with those of others no more than chance would."
+    return f"{TITLES.get(pause.detector, pause.detector)}. {pause.evidence}"
 
 
 def flag_decisions(project: Project) -> list[tuple[str, FlagDecision]]:

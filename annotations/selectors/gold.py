@@ -9,9 +9,19 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from django.db.models import QuerySet
+
 from annotations.algorithms.gold import compared_right, ranked_right
 from annotations.algorithms.tails import share_below
-from annotations.models import Comparison, Item, Kind, Project, RankedCompletion, in_force
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Item,
+    Kind,
+    Project,
+    RankedCompletion,
+    in_force,
+)
 
 LEAST_ANSWERS = 5
 """Before so many have answered it, a gold item is not suspected."""
@@ -38,14 +48,22 @@ class FailingGold:
     answers: int
 
 
-def gold_answers(project: Project) -> Iterator[GoldAnswer]:
-    """Yield every answer to a gold comparison or ranking that is in force, by item."""
+def gold_answers(
+    project: Project, said: QuerySet[Annotation] | None = None
+) -> Iterator[GoldAnswer]:
+    """Yield every answer to a gold comparison or ranking that is in force, by item.
+
+    With `said`, only of those annotations.
+    """
     known = dict(
         project.items.filter(purpose=Item.Purpose.GOLD, gold__isnull=False)
         .filter(kind__in=(Kind.COMPARISON, Kind.RANKING))
         .values_list("id", "gold")
     )
-    found = [*_compared(project, known), *_ranked(project, known)]
+    if said is None:
+        said = Annotation.objects.filter(in_force(), item__project=project)
+    asked = said.filter(item__purpose=Item.Purpose.GOLD)
+    found = [*_compared(asked, known), *_ranked(asked, known)]
     yield from sorted(found, key=lambda one: (one.item_id, one.annotation_id))
 
 
@@ -64,12 +82,8 @@ def failing_gold(project: Project) -> list[FailingGold]:
     return sorted(found, key=lambda one: (one.right / one.answers, one.item.pk))
 
 
-def _compared(project: Project, known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
-    rows = Comparison.objects.filter(
-        in_force("annotation__"),
-        annotation__item__project=project,
-        annotation__item__purpose=Item.Purpose.GOLD,
-    ).values_list(
+def _compared(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
+    rows = Comparison.objects.filter(annotation__in=asked.values("id")).values_list(
         "annotation__item_id",
         "annotation__annotator_id",
         "annotation_id",
@@ -82,12 +96,11 @@ def _compared(project: Project, known: Mapping[int, Any]) -> Iterator[GoldAnswer
             yield GoldAnswer(item, annotator, annotation, is_right)
 
 
-def _ranked(project: Project, known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
+def _ranked(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
     path = "ranking__annotation__"
-    entries = RankedCompletion.objects.filter(
-        in_force(path),
-        **{f"{path}item__project": project, f"{path}item__purpose": Item.Purpose.GOLD},
-    ).order_by("ranking_id", "tier", "completion_id")
+    entries = RankedCompletion.objects.filter(ranking__annotation__in=asked.values("id")).order_by(
+        "ranking_id", "tier", "completion_id"
+    )
     rows = entries.values_list(
         f"{path}item_id", f"{path}annotator_id", "ranking_id", "tier", "completion_id"
     )

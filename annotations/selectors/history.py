@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 
+from annotations.algorithms.text import letter_of
 from annotations.models import (
     Annotation,
     Assignment,
     AssignmentEvent,
     Comparison,
+    Completion,
     Item,
     Kind,
     Project,
@@ -243,11 +245,20 @@ def _better(comparison: Comparison) -> int | str:
 def records_of(
     annotations: Iterable[WithAnnotations[Annotation, Since]],
 ) -> list[AnnotationRecord]:
-    """Return what annotations say in words, oldest first."""
+    """Return what annotations say in words, oldest first.
+
+    What A and B were comes before it: everybody saw the completions in an order of their own.
+    """
+    made = list(annotations)
+    texts = Completion.objects.in_bulk({pk for one in made for pk in one.shown_order})
     return [
-        AnnotationRecord(annotation, list(words_of(annotation)), _state(annotation))
-        for annotation in annotations
+        AnnotationRecord(one, [*_shown(one, texts), *words_of(one)], _state(one)) for one in made
     ]
+
+
+def _shown(annotation: Annotation, texts: Mapping[int, Completion]) -> Iterator[tuple[str, str]]:
+    for position, completion_id in enumerate(annotation.shown_order, start=1):
+        yield f"Shown as {letter_of(position)}", texts[completion_id].text or "(empty)"
 
 
 def _state(annotation: WithAnnotations[Annotation, Since]) -> str:

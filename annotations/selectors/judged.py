@@ -14,8 +14,8 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from django.db.models import CharField, Q
-from django.db.models.functions import Cast, Substr
+from django.db.models import Q
+from django.db.models.functions import Substr
 from numpy.typing import NDArray
 
 from annotations.algorithms.rankings import outcomes_from_ranking
@@ -29,6 +29,7 @@ from annotations.models import (
     Review,
     counted,
 )
+from annotations.selectors.days import day_of
 
 CHUNK = 5000
 CHOICES = ("first", "second", "tie", "both_bad")
@@ -94,13 +95,9 @@ def _condition(path: str, project: Project, batch: str | None) -> Q:
 
 
 def _source(path: str) -> list[str | Substr]:
-    """Return the fields of where a judgement comes from, its day as text.
-
-    To make a moment of each of a million texts takes longer than everything else together.
-    """
+    """Return the fields of where a judgement comes from, its day as text."""
     fields = ("item_id", "annotator_id", "guideline_version_id")
-    day = Substr(Cast(f"{path}created_at", CharField()), 1, 10)
-    return [*(f"{path}{field}" for field in fields), day]
+    return [*(f"{path}{field}" for field in fields), day_of(f"{path}created_at")]
 
 
 def _array(rows: Iterable[tuple[Any, ...]]) -> Rows:

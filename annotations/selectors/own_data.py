@@ -16,6 +16,7 @@ from annotations.models import (
     Annotation,
     Assignment,
     AssignmentEvent,
+    AutomaticPause,
     Battle,
     FlagDecision,
     GuidelineAcknowledgement,
@@ -89,6 +90,7 @@ def stored_about(user: User) -> list[Stored]:
         Stored("tests", "Tests that you have taken", _tests(user)),
         Stored("held_out", "When no model learned from you", _held_out(user)),
         Stored("flags", "What was decided about signs in your work", _flags(user)),
+        Stored("pauses", "When a sign in your work paused you", _pauses(user)),
         Stored("recalls", "When your work was not counted", _recalls(user)),
     ]
 
@@ -223,6 +225,12 @@ def _held_out(user: User) -> Rows:
 def _flags(user: User) -> Rows:
     rows = FlagDecision.objects.filter(Q(person=user) | Q(other=user)).order_by("id")
     return rows.values("project__name", "detector", "evidence", "verdict", "reason", "created_at")
+
+
+def _pauses(user: User) -> Rows:
+    # The evidence may count gold items, which nobody is to learn of; `told_why` is on the page.
+    rows = AutomaticPause.objects.filter(person=user).order_by("id")
+    return rows.values("project__name", "detector", "n", "created_at", "ended_at")
 
 
 def _recalls(user: User) -> Rows:

@@ -27,6 +27,7 @@ from annotations.models import (
     User,
     in_force,
 )
+from annotations.selectors.gold import gold_answers
 from annotations.selectors.history import time_in_words
 
 NEWEST = 1000
@@ -56,7 +57,7 @@ class PersonReport:
     skips: int
     active: timedelta
     gold: Share
-    """Gold comparisons answered as known."""
+    """Gold comparisons and rankings answered as known."""
     peers: WinRate
     """How often others said the same of the same two answers; whole items are drawn again."""
     left: Share
@@ -107,7 +108,7 @@ def person_report(project: Project, person: User) -> PersonReport:
         answers=sum(counts.values()),
         skips=handed.filter(state=Assignment.State.SKIPPED).count(),
         active=timedelta(milliseconds=handed.aggregate(ms=Sum("active_ms"))["ms"] or 0),
-        gold=_gold(compared),
+        gold=_gold(project, said),
         peers=_peers(compared, person),
         left=left,
         longer=longer,
@@ -151,18 +152,8 @@ def _leanings(compared: QuerySet[Comparison]) -> tuple[Share, Share]:
     return wilson(found["left"], found["decided"]), wilson(found["longer"], found["differ"])
 
 
-def _gold(compared: QuerySet[Comparison]) -> Share:
-    gold = compared.filter(
-        annotation__item__purpose=Item.Purpose.GOLD, annotation__item__gold__isnull=False
-    )
-    rows = gold.order_by("-annotation_id").values_list(
-        "annotation__item__gold", "left_id", "right_id", "outcome"
-    )[:NEWEST]
-    right = [
-        _better(known["left"], known["right"], known["outcome"]) == _better(left, right, outcome)
-        for known, left, right, outcome in rows
-        if known is not None and "outcome" in known
-    ]
+def _gold(project: Project, said: QuerySet[Annotation]) -> Share:
+    right = [answer.is_right for answer in gold_answers(project, said)]
     return wilson(sum(right), len(right))
 
 

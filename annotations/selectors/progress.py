@@ -9,6 +9,7 @@ from django.db.models import Count, Exists, OuterRef, Q, Sum
 from annotations.models import (
     Annotation,
     Assignment,
+    AutomaticPause,
     Item,
     Kind,
     Membership,
@@ -18,6 +19,7 @@ from annotations.models import (
     counted,
     in_force,
 )
+from annotations.selectors.flags import told_why
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     LEASED,
@@ -90,6 +92,8 @@ class HomeCard:
     project: Project
     progress: Progress
     counts: dict[str, QueueCount] = field(default_factory=dict)
+    paused_because: str = ""
+    """Why a flag has paused the person, where an owner is still to decide."""
 
     @property
     def paused(self) -> bool:
@@ -206,12 +210,15 @@ def home_cards(user: User) -> list[HomeCard]:
     memberships = (
         Membership.objects.filter(user=user).select_related("project").order_by("project__name")
     )
+    pauses = AutomaticPause.objects.filter(person=user, ended_at=None)
+    why = {one.project_id: told_why(one) for one in pauses}
     return [
         HomeCard(
             membership=membership,
             project=membership.project,
             progress=progress_for(user, membership.project),
             counts=queue_counts(membership.project) if membership.role in COUNTING else {},
+            paused_because=why.get(membership.project_id, ""),
         )
         for membership in memberships
     ]

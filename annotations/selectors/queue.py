@@ -21,6 +21,7 @@ from django.utils import timezone
 from annotations.models import (
     WRITTEN_KINDS,
     Annotation,
+    Arm,
     Assignment,
     Completion,
     Item,
@@ -76,6 +77,17 @@ def items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item]:
     what too many have skipped, and what is no part of the work: gold items, battles.
     """
     return _open_to(user, project, kind).exclude(purpose__in=Item.ASIDE).order_by("-priority", "id")
+
+
+def drawn_items(user: User, project: Project, kind: str, *, at_random: bool) -> QuerySet[Item]:
+    """Return what a person may be handed of the weighed items: by lot, or by worth.
+
+    Both orders are those of an index, and at most so many items as a weighing takes in are there.
+    """
+    items = _open_to(user, project, kind).exclude(purpose__in=Item.ASIDE)
+    if at_random:
+        return items.filter(arm=Literal(Arm.RANDOM.value)).order_by("lot")
+    return items.filter(worth__isnull=False).order_by("-worth", "id")
 
 
 def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:

@@ -1,10 +1,23 @@
 """Every write but leases. Each service is one transaction with the whole rule in it."""
 
 from annotations.selectors.arena import asked_today, liked_answer, vote_of
+from annotations.selectors.questions import (
+    QuestionRow,
+    ShownRow,
+    due_for_weighing,
+    open_questions,
+    share_of_ties,
+)
 from annotations.services.adjudication import (
     adjudicate_comparison,
     adjudicate_ranking,
     withdraw_adjudication,
+)
+from annotations.services.api_tokens import (
+    make_api_token,
+    note_use,
+    reach_also,
+    revoke_api_token,
 )
 from annotations.services.arena import (
     MAX_QUESTIONS,
@@ -41,7 +54,15 @@ from annotations.services.conversations import (
     release_turn,
     report_turn_progress,
 )
-from annotations.services.flags import decide_flag
+from annotations.services.daily import keep_up_daily_figures, rebuild_daily_figures
+from annotations.services.erasure import blank_mentions, erase_person, mention, names_of
+from annotations.services.flags import (
+    decide_flag,
+    flags_raised,
+    flags_that_pause,
+    pause_by_flag,
+    projects_that_pause,
+)
 from annotations.services.gold import GOLD_KINDS, make_gold, retire_gold
 from annotations.services.guidelines import (
     GuidelineConflict,
@@ -49,6 +70,17 @@ from annotations.services.guidelines import (
     discard_guideline_draft,
     publish_guideline,
     save_guideline_draft,
+)
+from annotations.services.imports import (
+    bring_file,
+    bring_folder,
+    cancel_import,
+    change_reading,
+    continue_import,
+    preview_of,
+    run_import,
+    sample_of,
+    start_import,
 )
 from annotations.services.invitations import (
     OVER,
@@ -103,9 +135,12 @@ from annotations.services.rating_schemes import (
 )
 from annotations.services.reask import ask_comparisons_again
 from annotations.services.recalls import lift_recall, recall
+from annotations.services.records import add_records
 from annotations.services.reviews import submit_review
 from annotations.services.rewrites import submit_rewrite
 from annotations.services.rules import ServiceError
+from annotations.services.scores import ImportedScores, import_scores
+from annotations.services.sign_in import RETRY_SECONDS, TooManyAttempts, admit, succeed
 from annotations.services.submissions import (
     annotation_in_force,
     skip,
@@ -133,6 +168,19 @@ from annotations.services.turns import (
     start_conversation,
     submit_conversation,
 )
+from annotations.services.two_factor import (
+    address_for_app,
+    asks_for_code,
+    begin_two_factor,
+    check_code,
+    check_it_is,
+    confirm_two_factor,
+    end_two_factor,
+    new_recovery_codes,
+    secret_of,
+)
+from annotations.services.upkeep import keep_up_agreement, keep_up_counts
+from annotations.services.weighing import ItemWorth, record_worth
 
 __all__ = [
     "DEFAULT_QUESTIONS",
@@ -140,16 +188,22 @@ __all__ = [
     "MAX_QUESTIONS",
     "MAX_TURNS",
     "OVER",
+    "RETRY_SECONDS",
     "AddedItems",
     "Answer",
     "GoldOfCases",
     "GuidelineConflict",
     "ImportedPrompts",
+    "ImportedScores",
     "ImportedVotes",
+    "ItemWorth",
+    "QuestionRow",
     "Reply",
     "SavedDraft",
     "SavedGuideline",
     "ServiceError",
+    "ShownRow",
+    "TooManyAttempts",
     "WaitingTurn",
     "Written",
     "accept_invitation",
@@ -158,9 +212,12 @@ __all__ = [
     "add_conversations",
     "add_demonstrations",
     "add_member",
+    "add_records",
+    "address_for_app",
     "adjudicate_comparison",
     "adjudicate_ranking",
     "adjust_pay",
+    "admit",
     "annotation_in_force",
     "answer_battle",
     "answer_practice",
@@ -170,44 +227,76 @@ __all__ = [
     "ask_comparisons_again",
     "ask_for_rewrite",
     "asked_today",
+    "asks_for_code",
     "begin_test",
+    "begin_two_factor",
+    "blank_mentions",
+    "bring_file",
+    "bring_folder",
+    "cancel_import",
     "change_check",
     "change_keys",
+    "change_reading",
+    "check_code",
+    "check_it_is",
     "claim_waiting_turns",
     "come_back",
+    "confirm_two_factor",
+    "continue_import",
     "create_project",
     "decide_flag",
     "delete_group",
     "discard_correction",
     "discard_guideline_draft",
     "dismiss",
+    "due_for_weighing",
     "end_hold_out",
+    "end_two_factor",
+    "erase_person",
     "fail_battle",
     "fail_turn",
     "fix_ticket",
+    "flags_raised",
+    "flags_that_pause",
     "has_reader",
     "has_waiting_turns",
     "hold_out",
     "import_preferences",
     "import_prompts",
+    "import_scores",
     "invite",
+    "keep_up_agreement",
+    "keep_up_counts",
+    "keep_up_daily_figures",
     "lift_recall",
     "liked_answer",
+    "make_api_token",
     "make_gold",
     "make_gold_of_cases",
     "measure",
+    "mention",
+    "names_of",
+    "new_recovery_codes",
     "note_generations",
     "note_reader",
+    "note_use",
     "open_battle",
+    "open_questions",
+    "pause_by_flag",
     "pause_member",
     "pick",
     "pick_again",
     "practise_with",
+    "preview_of",
+    "projects_that_pause",
     "publish_guideline",
     "publish_scheme",
     "question_to_ask",
+    "reach_also",
     "read_note",
+    "rebuild_daily_figures",
     "recall",
+    "record_worth",
     "release_turn",
     "remove_member",
     "report",
@@ -218,7 +307,10 @@ __all__ = [
     "resume_member",
     "retire_gold",
     "return_ticket",
+    "revoke_api_token",
     "revoke_invitation",
+    "run_import",
+    "sample_of",
     "save_correction_draft",
     "save_draft",
     "save_group",
@@ -227,12 +319,15 @@ __all__ = [
     "say",
     "scheme_draft",
     "scheme_in_force",
+    "secret_of",
     "set_kind_rule",
     "set_rate",
     "set_role",
+    "share_of_ties",
     "sign_up",
     "skip",
     "start_conversation",
+    "start_import",
     "stop_practising_with",
     "submit_assembly",
     "submit_comparison",
@@ -242,6 +337,7 @@ __all__ = [
     "submit_rating",
     "submit_review",
     "submit_rewrite",
+    "succeed",
     "take_back_vote",
     "take_up_again",
     "undo",

@@ -28,7 +28,12 @@ from annotations.selectors.answers import correction_of, fields_of
 from annotations.services.pay import reverse_pay
 from annotations.services.review_items import withdraw_review
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import LONGEST_MS, annotation_in_force, expect_edits
+from annotations.services.submissions import (
+    LONGEST_MS,
+    annotation_in_force,
+    expect_edits,
+    tell,
+)
 from annotations.services.tickets import rewrite_taken_back
 
 if TYPE_CHECKING:
@@ -222,6 +227,7 @@ def _take_back(current: Assignment) -> None:
     annotation = annotation_in_force(current)
     assert annotation is not None  # as of everything that was submitted
     Retraction.objects.create(annotation=annotation)
+    tell(annotation, "annotation.retracted")
     reverse_pay(annotation)
     withdraw_review(annotation)
     rewrite_taken_back(annotation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from annotations.models import (
     Annotation,
     Comparison,
     Completion,
+    HeldOut,
     Item,
     Kind,
     Membership,
@@ -59,12 +60,12 @@ def import_preferences(
         project, [PromptRow(row.messages) for row in rows], imported_by, as_demonstrations=False
     )
     pairs = _ImportedPairs(project, rows, batch)
-    people = _ImportedPeople(project, rows)
+    people = ImportedPeople(project, (row.annotator for row in rows), imported_by)
     votes = ties = 0
     places: dict[int, int] = {}
     for row in rows:
         item, left, right = pairs.of(row)
-        annotator = people.of(row)
+        annotator = people.of(row.annotator)
         if (item.pk, annotator.pk) in pairs.voted:
             continue
         pairs.voted.add((item.pk, annotator.pk))
@@ -160,12 +161,21 @@ class _ImportedPairs:
             Item.objects.filter(id=item_id).update(overlap=F("overlap") + votes)
 
 
-class _ImportedPeople:
-    """The users that stand for people who voted elsewhere."""
+class ImportedPeople:
+    """The users that stand for people who voted elsewhere, and for models that did.
 
-    def __init__(self, project: Project, rows: Sequence[VoteRow]) -> None:
-        names = dict.fromkeys(row.annotator for row in rows)
-        self.usernames = {name: _imported_username(project, name) for name in names}
+    Models learn nothing from what models said: those are held out from the first.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        names: Iterable[str],
+        imported_by: User,
+        *,
+        models: Collection[str] = (),
+    ) -> None:
+        self.usernames = {name: _imported_username(project, name) for name in dict.fromkeys(names)}
         self.users: dict[str, User] = {}
         self.created = 0
         for chunk in chunks(self.usernames.values()):
@@ -175,9 +185,16 @@ class _ImportedPeople:
             if username not in self.users:
                 self.users[username] = _create_imported_user(project, username, name)
                 self.created += 1
+        for name in models:
+            HeldOut.objects.get_or_create(
+                project=project,
+                user=self.of(name),
+                ended_at=None,
+                defaults={"made_by": imported_by},
+            )
 
-    def of(self, row: VoteRow) -> User:
-        return self.users[self.usernames[row.annotator]]
+    def of(self, name: str) -> User:
+        return self.users[self.usernames[name]]
 
 
 def _imported_username(project: Project, name: str) -> str:

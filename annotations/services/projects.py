@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotations import queue
 from annotations.algorithms.text import unix_newlines
-from annotations.models import Membership, Project, Role, User
+from annotations.models import AutomaticPause, Membership, Project, Role, User
 from annotations.services.rules import MAX_OVERLAP, ServiceError, check, lock
 
 MAX_LEASE_MINUTES = 24 * 60
@@ -21,6 +22,7 @@ LIMITS: dict[str, tuple[int, int, str]] = {
     "total_limit": (1, MANY, "a limit for everything"),
     "gold_percent": (0, 100, "a share of gold items"),
     "review_percent": (0, 100, "a share of reviews"),
+    "random_percent": (1, 100, "a share asked at random"),
     "grace_seconds": (0, 3600, "a time to undo, in seconds,"),
 }
 """The numbers that a setting may be, and what it is called in a sentence."""
@@ -32,6 +34,7 @@ SETTINGS = (
     *LIMITS,
     "skip_policy",
     "adjudicated",
+    "flag_pause",
     "review_by_risk",
     "edits_allowed",
     "own_prompts_allowed",
@@ -102,6 +105,9 @@ def pause_member(membership: Membership) -> Membership:
 @transaction.atomic
 def resume_member(membership: Membership) -> Membership:
     """Let a paused member work again."""
+    AutomaticPause.objects.filter(
+        project=membership.project_id, person=membership.user_id, ended_at=None
+    ).update(ended_at=timezone.now())
     membership.state = Membership.State.ACTIVE
     membership.save(update_fields=["state"])
     return membership

@@ -52,7 +52,7 @@ def import_prompts(
     known = prompts_by_hash(project, [row.messages for row in rows])
     new: dict[str, Prompt] = {}
     for row in rows:
-        prompt = _prompt(project, row.messages, created_by, origin)
+        prompt = new_prompt(project, row.messages, created_by, origin)
         prompt.external_id, prompt.tags = row.external_id, list(row.tags)
         if prompt.content_hash not in known:
             new.setdefault(prompt.content_hash, prompt)
@@ -111,7 +111,7 @@ def _own_prompt_item(project: Project, user: User, style: str, text: str) -> Ite
         raise ServiceError(
             "You have not answered the last prompt that you wrote. Answer or skip it first."
         )
-    prompt = _prompt(project, messages, user, Prompt.Origin.ANNOTATOR)
+    prompt = new_prompt(project, messages, user, Prompt.Origin.ANNOTATOR)
     prompt.style = style
     prompt.save()
     return Item.objects.create(
@@ -158,7 +158,10 @@ def _add_demonstration(
     return True
 
 
-def _prompt(project: Project, messages: Messages, created_by: User | None, origin: str) -> Prompt:
+def new_prompt(
+    project: Project, messages: Messages, created_by: User | None, origin: str
+) -> Prompt:
+    """Return a prompt that is not stored yet, with what follows from its messages."""
     digest = content_hash(messages)
     return Prompt(
         project=project,
@@ -184,7 +187,7 @@ def prompt_of(
     What is said later in a conversation is given the `split` of its beginning, so that no reply
     is trained on in one split and part of a prompt in another.
     """
-    new = _prompt(project, messages, created_by, origin)
+    new = new_prompt(project, messages, created_by, origin)
     prompt, _ = Prompt.objects.get_or_create(
         project=project,
         content_hash=new.content_hash,

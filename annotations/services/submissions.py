@@ -27,6 +27,7 @@ from annotations.services.pay import pay, pay_correction
 from annotations.services.ratings import Answers, write_rating
 from annotations.services.review_items import ask_for_review, withdraw_review
 from annotations.services.rules import ServiceError, check
+from annotations.signals import annotated
 
 LONGEST_MS = 2**31 - 1
 MAX_NOTE_CHARS = 500
@@ -225,7 +226,7 @@ def _create(
     surplus: bool,
     wall_ms: int | None,
 ) -> Annotation:
-    return Annotation.objects.create(
+    annotation = Annotation.objects.create(
         item=assignment.item,
         annotator_id=assignment.annotator_id,
         assignment=assignment,
@@ -237,6 +238,21 @@ def _create(
         surplus=surplus,
         wall_ms=wall_ms,
         active_ms=assignment.active_ms or None,
+    )
+    tell(annotation, "annotation.created")
+    return annotation
+
+
+def tell(annotation: Annotation, what: str) -> None:
+    """Tell whoever wants to hear of it what happened to an annotation, in its transaction."""
+    annotated.send(
+        sender=Annotation,
+        project_id=annotation.item.project_id,
+        kind=what,
+        annotation_id=annotation.pk,
+        item_id=annotation.item_id,
+        annotation_kind=annotation.kind,
+        supersedes_id=annotation.supersedes_id,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 
 from annotations import markdown
+from annotations.algorithms.hidden_characters import hidden_characters
 from annotations.models import Project
 
 register = template.Library()
@@ -21,4 +22,5 @@ def shown_text(project: Project, text: str, what: str = "completion") -> dict[st
         "html": markdown.render_answer(text) if as_markdown else None,
         "what": what,
         "is_blank": not text.strip(),
+        "hidden": hidden_characters(text),
     }

@@ -243,3 +243,29 @@ def make_ranking(
         for completion in tier
     )
     return ranking
+
+
+def make_careless(project: Project, careless: User, *others: User) -> list[Comparison]:
+    """Return 40 comparisons by each of them: the first always says left, at once."""
+    prompt = make_prompt(project)
+    left, right = make_completion(prompt, "short"), make_completion(prompt, "a longer text " * 5)
+    items = Item.objects.bulk_create(
+        Item(project=project, kind="comparison", prompt=prompt, overlap=3, open_slots=0)
+        for _ in range(40)
+    )
+    made = []
+    for place, person in enumerate((careless, *others)):
+        for number, item in enumerate(items):
+            turned = bool((number * 7 + place) % 3 % 2)
+            first, second = (right, left) if turned else (left, right)
+            better = "left" if person == careless or turned != bool(number % 2) else "right"
+            wall = 900 if person == careless else 8000 + 900 * ((number * 13) % 23)
+            made.append((item, person, first, second, better, wall))
+    annotations = Annotation.objects.bulk_create(
+        Annotation(item=item, annotator=person, kind="comparison", wall_ms=wall)
+        for item, person, *_, wall in made
+    )
+    return Comparison.objects.bulk_create(
+        Comparison(annotation=annotation, left=first, right=second, outcome=better)
+        for annotation, (_, _, first, second, better, _) in zip(annotations, made, strict=True)
+    )

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from annotations.models import Annotation, Item, Kind, Project, Retraction, User
-from annotations.selectors import agreement_report, own_statistics
+from annotations.selectors import Line, agreement_overview, own_statistics
 from annotations.services import make_gold
 from annotations.tests.factories import make_comparison, make_item, make_ranking
+
+
+def lines(project: Project, batch: str | None = None) -> tuple[Line, ...]:
+    overview = agreement_overview(project, batch)
+    assert overview is not None
+    return overview.lines
 
 
 def test_gold_items_do_not_make_people_look_agreed(
@@ -17,9 +23,9 @@ def test_gold_items_do_not_make_people_look_agreed(
     gold = make_gold(known)
     make_comparison(gold, ben, outcome="left")
     make_comparison(gold, bea, outcome="left")
-    report = agreement_report(project)
-    assert (report.items, report.annotators, report.comparisons) == (1, 2, 2)
-    assert report.statistics.pairwise == 0
+    (line,) = lines(project)
+    assert (line.things, line.people, line.labels) == (1, 2, 2)
+    assert line.pairwise.value == 0
 
 
 def test_gold_rankings_are_left_out_too(project: Project, bob: User, bea: User) -> None:
@@ -27,7 +33,7 @@ def test_gold_rankings_are_left_out_too(project: Project, bob: User, bea: User) 
     tiers = [[one] for one in gold.completions.order_by("id").values_list("id", flat=True)]
     make_ranking(gold, bob, tiers)
     make_ranking(gold, bea, tiers)
-    assert agreement_report(project).items == 0
+    assert lines(project) == ()
 
 
 def test_ones_own_agreement_leaves_gold_items_out(project: Project, bob: User, bea: User) -> None:
@@ -46,9 +52,9 @@ def test_it_reports_on_one_batch(project: Project, bob: User, bea: User) -> None
         item = make_item(project, batch=batch)
         make_comparison(item, bob)
         make_comparison(item, bea, outcome="left" if batch == "run-1" else "tie")
-    assert agreement_report(project, "run-1").statistics.pairwise == 1
-    assert agreement_report(project, "run-2").statistics.pairwise == 0
-    assert agreement_report(project).items == 2
+    shares = [lines(project, batch)[0].pairwise.value for batch in ("run-1", "run-2")]
+    assert shares == [1, 0]
+    assert lines(project)[0].things == 2
 
 
 def test_what_was_taken_back_agrees_with_nobody(project: Project, bob: User, bea: User) -> None:
@@ -56,5 +62,5 @@ def test_what_was_taken_back_agrees_with_nobody(project: Project, bob: User, bea
     make_comparison(item, bob)
     make_comparison(item, bea)
     Retraction.objects.create(annotation=Annotation.objects.get(annotator=bea))
-    report = agreement_report(project)
-    assert (report.items, report.comparisons) == (0, 1)
+    (line,) = lines(project)
+    assert (line.things, line.labels) == (0, 1)

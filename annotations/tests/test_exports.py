@@ -86,7 +86,7 @@ def test_it_judges_both_sides_of_a_comparison_and_two_bad_ones_bad(project, bob)
     assert counts.judged == len(list(exports.judgements(project.pk))) == 6
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(tiers=st.lists(st.integers(1, 3), min_size=1, max_size=4).filter(lambda t: sum(t) > 1))
 def test_it_judges_the_ends_of_a_ranking(project, bob, tiers):
     before = exports.preference_counts(project.pk)
@@ -104,7 +104,7 @@ def test_it_judges_the_ends_of_a_ranking(project, bob, tiers):
     assert after.ranked_between == before.ranked_between + sum(tiers[1:-1])
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(tiers=st.lists(st.integers(1, 3), min_size=1, max_size=4).filter(lambda t: sum(t) > 1))
 def test_it_gives_all_pairs_of_a_ranking_but_the_tied(project, bob, tiers):
     before = exports.preference_counts(project.pk)
@@ -298,7 +298,7 @@ CHOICES = st.sampled_from(["left-better", "right-slightly", "tie", "both_bad"])
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(choices=st.lists(CHOICES, min_size=1, max_size=5))
 def test_nothing_of_a_conversation_is_lost_or_made_up(project, bob, choices):

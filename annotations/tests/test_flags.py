@@ -5,47 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from annotations import services
 from annotations.models import (
     Annotation,
+    AutomaticPause,
     Comparison,
     FlagDecision,
-    Item,
     Membership,
     Project,
     User,
 )
-from annotations.selectors.flags import flags
-from annotations.tests.factories import make_completion, make_prompt
+from annotations.selectors.flags import flags, told_why
+from annotations.tests.factories import make_careless
 
 
 @pytest.fixture
 def judged(project: Project, bob: User, bea: User, ben: User) -> list[Comparison]:
     """Return 40 comparisons by each of three: Bob always says left, at once."""
-    prompt = make_prompt(project)
-    left, right = make_completion(prompt, "short"), make_completion(prompt, "a longer text " * 5)
-    items = Item.objects.bulk_create(
-        Item(project=project, kind="comparison", prompt=prompt, overlap=3, open_slots=0)
-        for _ in range(40)
-    )
-    made = []
-    for place, person in enumerate((bob, bea, ben)):
-        for number, item in enumerate(items):
-            turned = bool((number * 7 + place) % 3 % 2)
-            first, second = (right, left) if turned else (left, right)
-            better = "left" if person == bob or turned != bool(number % 2) else "right"
-            wall = 900 if person == bob else 8000 + 900 * ((number * 13) % 23)
-            made.append((item, person, first, second, better, wall))
-    annotations = Annotation.objects.bulk_create(
-        Annotation(item=item, annotator=person, kind="comparison", wall_ms=wall)
-        for item, person, *_, wall in made
-    )
-    return Comparison.objects.bulk_create(
-        Comparison(annotation=annotation, left=first, right=second, outcome=better)
-        for annotation, (_, _, first, second, better, _) in zip(annotations, made, strict=True)
-    )
+    return make_careless(project, bob, bea, ben)
 
 
 def url(name: str, project: Project) -> str:
@@ -128,3 +109,83 @@ def test_nobody_but_an_owner_sees_flags(
     client.force_login(project.created_by)
     assert client.get(url("decide_flag", project)).status_code == 405
     assert "Nothing stands out" in client.get(url("flags", project)).content.decode()
+
+
+@pytest.fixture
+def pausing(project: Project) -> Project:
+    project.flag_pause = Project.FlagPause.SURE
+    project.save()
+    return project
+
+
+def pause_those_flagged() -> None:
+    for project in services.projects_that_pause():
+        for flag in services.flags_that_pause(project):
+            services.pause_by_flag(project, flag)
+
+
+def test_flags_pause_nobody_unless_a_project_wants_it(
+    project: Project, judged: list[Comparison], bob: User
+) -> None:
+    pause_those_flagged()
+    assert not AutomaticPause.objects.exists()
+    assert Membership.objects.get(user=bob).state == "active"
+
+
+def test_a_sure_flag_pauses_and_tells_why_until_an_owner_decides(
+    client: Client, pausing: Project, judged: list[Comparison], bob: User, bea: User, alice: User
+) -> None:
+    pause_those_flagged()
+    pause = AutomaticPause.objects.get()
+    assert pause.person == bob
+    assert pause.p < 0.001
+    assert Membership.objects.get(user=bob).state == "paused"
+    assert Membership.objects.get(user=bea).state == "active"
+    client.force_login(bob)
+    page = client.get(reverse("annotations:home")).text
+    assert told_why(pause) in page
+    assert "what you have earned is paid" in page
+    client.force_login(alice)
+    page = client.get(url("flags", pausing)).text
+    assert "Paused automatically" in page
+    assert "Leave paused" in page
+    client.post(url("decide_flag", pausing), decision(bob, detector=pause.detector))
+    pause.refresh_from_db()
+    assert pause.ended_at is not None
+    assert Membership.objects.get(user=bob).state == "active"
+    Annotation.objects.create(item=judged[0].annotation.item, annotator=alice, kind="comparison")
+    pause_those_flagged()  # by another flag, about which nobody has decided
+    assert AutomaticPause.objects.filter(detector=pause.detector).count() == 1
+    other = AutomaticPause.objects.get(ended_at=None)
+    paused = decision(bob, detector=other.detector, verdict="paused")
+    client.post(url("decide_flag", pausing), paused)
+    assert not AutomaticPause.objects.filter(ended_at=None).exists()
+    assert Membership.objects.get(user=bob).state == "paused"
+
+
+def test_whom_an_owner_lets_work_again_is_not_paused_for_the_same(
+    client: Client, pausing: Project, judged: list[Comparison], bob: User, alice: User
+) -> None:
+    for _ in range(3):
+        pause_those_flagged()
+        services.resume_member(Membership.objects.get(user=bob))
+        cache.clear()
+    assert Membership.objects.get(user=bob).state == "active"
+    assert AutomaticPause.objects.count() == 3  # once by each of three flags
+    cache.clear()
+    pause_those_flagged()
+    assert Membership.objects.get(user=bob).state == "active"
+
+
+def test_neither_reviewers_nor_those_who_pause_already_are_paused(
+    pausing: Project, judged: list[Comparison], bob: User
+) -> None:
+    Membership.objects.filter(user=bob).update(role="reviewer")
+    pause_those_flagged()
+    assert not AutomaticPause.objects.exists()
+
+
+def test_the_reason_tells_nobody_of_gold_items(project: Project, bob: User) -> None:
+    words = "Right on 2 of 9 gold items"
+    pause = AutomaticPause(project=project, person=bob, detector="random", evidence=words)
+    assert "gold" not in told_why(pause)

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from annotations import exports
 from annotations.models import Annotation, Item, Prompt, User
-from annotations.selectors import agreement_report
+from annotations.selectors import agreement_overview
 from annotations.tests.algorithms.test_agreement import shared_data
 
 
@@ -28,7 +28,7 @@ def test_it_imports_690_real_votes_on_168_pairs_once(project):
     out, err = run("Haiku", path)
     assert err == ""
     assert "Imported 690 votes on 168 new pairs" in out
-    assert "Agreement on 168 items" in out
+    assert "Agreement, Compare: 168 judged" in out
     assert "alpha" in out
     out, _ = run(project.pk, path)
     assert "Imported 0 votes on 0 new pairs by 0 new people" in out
@@ -37,9 +37,9 @@ def test_it_imports_690_real_votes_on_168_pairs_once(project):
     counts = exports.preference_counts(project.pk)
     assert counts.comparisons == 690
     assert counts.pairs == sum(1 for _ in exports.preferences(project.pk)) == 690 - counts.ties
-    report = agreement_report(project)
-    assert report.comparisons == 690
-    assert report.statistics.alpha_low < report.statistics.alpha < report.statistics.alpha_high
+    (line,) = agreement_overview(project).lines
+    assert line.labels == 690
+    assert line.alpha.low < line.alpha.value < line.alpha.high
 
 
 def test_it_lists_every_bad_line_and_imports_nothing(project, tmp_path):

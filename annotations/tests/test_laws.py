@@ -412,7 +412,7 @@ class Laws(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_the_laws_hold_whatever_happens() -> None:
     Laws.TestCase.settings = settings(
-        max_examples=10,  # on either database, in every run
+        max_examples=6,  # on either database, in every run
         stateful_step_count=30,
         suppress_health_check=list(HealthCheck),
     )

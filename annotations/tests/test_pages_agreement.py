@@ -28,7 +28,8 @@ from annotations.models import (
     Retraction,
     User,
 )
-from annotations.selectors import Line
+from annotations.selectors import AgreementOverview, Line
+from annotations.services import keep_up_agreement
 from annotations.tests.factories import (
     make_annotation,
     make_comparison,
@@ -59,8 +60,14 @@ def rate(item: Item, person: User, values: dict[str, int]) -> None:
             )
 
 
+def overview(project: Project) -> AgreementOverview:
+    found = selectors.agreement_overview(project)
+    assert found is not None
+    return found
+
+
 def line_of(project: Project, name: str) -> Line:
-    return next(one for one in selectors.agreement_overview(project).lines if one.name == name)
+    return next(one for one in overview(project).lines if one.name == name)
 
 
 def page(client: Client, project: Project, query: str = "") -> str:
@@ -105,9 +112,7 @@ def test_it_shows_agreement_with_its_interval_and_n(
     assert (line.things, line.labels, line.people) == (12, 24, 2)
     assert line.pairwise.value == pytest.approx(8 / 12)
     assert "67\u202f%" in html
-    assert selectors.agreement_overview(project).ceiling.value == pytest.approx(
-        (1 + (2 * 8 / 12 - 1) ** 0.5) / 2
-    )
+    assert overview(project).ceiling.value == pytest.approx((1 + (2 * 8 / 12 - 1) ** 0.5) / 2)
     assert "Bob and Bea" in html
     assert "nan" not in html
     client.force_login(carol)  # who sees pseudonyms, as in exports
@@ -133,7 +138,7 @@ def test_all_ties_leave_chance_nothing(project: Project, bob: User, bea: User) -
     line = line_of(project, "Compare")
     assert (line.pairwise.value, line.alpha.value) == (1, None)
     assert line.meaning.startswith("Everybody gave one and the same answer")
-    assert selectors.agreement_overview(project).decided.value is None
+    assert overview(project).decided.value is None
 
 
 def test_sides_do_not_matter_but_completions_do(project: Project, bob: User, bea: User) -> None:
@@ -166,7 +171,7 @@ def test_each_question_of_a_rating_has_its_line(project: Project, bob: User, bea
     assert overall.alpha.value > 0.85 > overall.fleiss.value
     assert overall.interval_alpha.value > 0.9
     assert harmful.pairwise.value == pytest.approx(6 / 8)
-    answers = {one.answer: one for one in selectors.agreement_overview(project).answers}
+    answers = {one.answer: one for one in overview(project).answers}
     assert answers["yes"].said == pytest.approx(2 / 16)
     assert answers["yes"].true + answers["no"].true == pytest.approx(1)
     assert answers["yes"].n == 8
@@ -187,7 +192,7 @@ def test_versions_of_the_guidelines_are_told_apart(
     mixed = make_item(project)
     make_comparison(mixed, bob, guideline_version=old)
     make_comparison(mixed, bea, guideline_version=new)
-    versions = selectors.agreement_overview(project).versions
+    versions = overview(project).versions
     found = {line.part: (line.pairwise.value, line.things) for line in versions}
     assert found == {"version 1": (0, 1), "version 2": (1, 1)}
 
@@ -199,7 +204,7 @@ def test_weeks_make_a_chart_with_its_numbers_in_words(
     Annotation.objects.filter(item__in=judged[:6]).update(created_at=long_ago)
     client.force_login(alice)
     html = page(client, project)
-    weeks = selectors.agreement_overview(project).weeks
+    weeks = overview(project).weeks
     assert [line.things for line in weeks] == [6, 6]
     assert "<title>Compare: alpha by week</title>" in html
     assert f"{weeks[0].part}: " in html
@@ -223,7 +228,7 @@ def test_one_person_asked_again_is_held_against_themselves(project: Project, bob
     again = make_item(project, prompt=item.prompt, completions=list(item.completions.all()))
     make_comparison(item, bob, outcome="left")
     make_comparison(again, bob, outcome="right")
-    assert selectors.agreement_overview(project).repeats.value == 0
+    assert overview(project).repeats.value == 0
 
 
 def test_who_leans_to_a_side_is_told_with_an_interval(
@@ -232,7 +237,7 @@ def test_who_leans_to_a_side_is_told_with_an_interval(
     for number in range(30):
         good = ("left", "right")[number % 2]
         judge(project, (bob, bea, ben), ("left", good, good))
-    choosers = {one.person: one for one in selectors.agreement_overview(project).choosers}
+    choosers = {one.person: one for one in overview(project).choosers}
     assert choosers[bob.pk].habits.left_low > 0.5
     assert "Leans to the left" in choosers[bob.pk].meaning
     assert choosers[bea.pk].habits.left_low < 0.5 < choosers[bea.pk].habits.left_high
@@ -253,9 +258,9 @@ def test_gold_and_what_was_taken_back_are_left_out(
 def test_it_is_reckoned_again_when_somebody_judges_and_not_before(
     project: Project, bob: User, bea: User, judged: list[Item], django_assert_max_num_queries: Any
 ) -> None:
-    made_at = selectors.agreement_overview(project).made_at
-    with django_assert_max_num_queries(3):
-        assert selectors.agreement_overview(project).made_at == made_at
+    made_at = overview(project).made_at
+    with django_assert_max_num_queries(4):
+        assert overview(project).made_at == made_at
     judge(project, (bob, bea), ("left", "left"))
     assert line_of(project, "Compare").things == 13
 
@@ -295,3 +300,24 @@ def test_the_table_is_a_file_without_formulas(
     assert rows[0]["pairwise_low"] == ""
     assert [row["part"] for row in rows if row["by"] == "tag"] == ["'=cmd"]
     assert len(client.get(f"{address}?batch=run-1").text.splitlines()) == len(rows) + 1
+
+
+def test_nobody_waits_for_the_report_of_a_large_project(
+    client: Client,
+    project: Project,
+    alice: User,
+    judged: list[Item],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 3)
+    monkeypatch.setattr("annotations.selectors.agreement.SMALL", 3)
+    Item.objects.filter(id__in=[item.pk for item in judged[:5]]).update(batch="run-1")
+    client.force_login(alice)
+    assert "Being reckoned" in page(client, project)
+    assert "run-1" in page(client, project, "?batch=run-1")
+    address = reverse("annotations:agreement_as_csv", args=[project.pk])
+    assert client.get(address).status_code == 404
+    keep_up_agreement()
+    assert "Two people choose the same side" in page(client, project)
+    assert "Two people choose the same side" in page(client, project, "?batch=run-1")
+    assert client.get(address).status_code == 200

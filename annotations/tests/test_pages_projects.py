@@ -12,7 +12,6 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations.models import (
-    Annotation,
     Item,
     Kind,
     Membership,
@@ -128,8 +127,20 @@ def test_home_tells_an_outsider_what_to_do_first(client: Client, charlie: User) 
     assert "No projects yet" in client.get("/").text
 
 
+@pytest.mark.parametrize("username", ["eve", "carol", "bob", "charlie"])
+def test_who_owns_no_project_begins_none(client: Client, project: Project, username: str) -> None:
+    client.force_login(User.objects.get(username=username))
+    page = reverse("annotations:create_project")
+    assert page not in client.get("/").text
+    assert client.post(page, {"name": "Mine"}).status_code == 404
+    assert Project.objects.count() == 1
+
+
 def test_a_new_project_belongs_to_its_creator(client: Client, charlie: User) -> None:
+    charlie.is_staff = True
+    charlie.save()
     client.force_login(charlie)
+    assert "Start the first one" in client.get("/").text
     response = client.post(reverse("annotations:create_project"), {"name": "Sonnets"})
     project = Project.objects.get(name="Sonnets")
     assert (response.status_code, response.url) == (303, url("guidelines", project))
@@ -388,33 +399,6 @@ def test_prompts_show_as_text_and_can_be_searched(alices: Client, project: Proje
     found = alices.get(url("prompts", project), {"search": "direction", "page": "99"}).text
     assert "odd direction" in found
     assert "alert(1)" not in found
-
-
-def test_votes_are_imported_once_and_their_agreement_is_shown(
-    alices: Client, project: Project
-) -> None:
-    rows = [
-        {"prompt": "Frogs", "left": "one", "right": "two", "annotator": person, "winner": winner}
-        for person, winner in (("w1", "left"), ("w2", "left"), ("w3", "tie"))
-    ]
-    content = "\n".join(map(json.dumps, rows)).encode()
-    for _ in range(2):
-        file = SimpleUploadedFile("votes.jsonl", content)
-        assert alices.post(url("import", project), {"file": file}).status_code == 303
-    assert Annotation.objects.count() == 3
-    html = alices.get(url("import", project)).text
-    assert "Krippendorff" in html
-    assert "33 %" in html
-
-
-def test_bad_votes_are_named_by_line_and_none_is_kept(alices: Client, project: Project) -> None:
-    good = {"prompt": "p", "left": "a", "right": "b", "annotator": "w", "winner": "left"}
-    lines = [json.dumps(good), json.dumps({**good, "winner": "maybe"})]
-    file = SimpleUploadedFile("votes.jsonl", "\n".join(lines).encode())
-    response = alices.post(url("import", project), {"file": file})
-    assert response.status_code == 422
-    assert '<li value="2">' in response.text
-    assert not Annotation.objects.exists()
 
 
 def test_an_unknown_page_is_not_found_in_words(alices: Client, project: Project) -> None:

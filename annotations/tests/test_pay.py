@@ -247,7 +247,7 @@ class TestLedger(TestCase):
 @pytest.fixture
 def guarded(db: None) -> None:
     """Install what the migration installs: most tests run on tables made without it."""
-    migration = import_module("annotations.migrations.0011_pay")
+    migration = import_module("annotations.migrations.0003_pay_is_never_changed")
     with connection.cursor() as cursor:
         for statement in migration.refusals(connection.vendor):
             cursor.execute(statement)

@@ -360,8 +360,6 @@ def test_the_wrong_method_changes_nothing(client: Client, project: Project, alic
     for action in NAMES[1:]:
         assert client.get(reverse(f"annotations:{action}", args=[ticket.pk])).status_code == 405
     assert client.post(reverse("annotations:ticket", args=[ticket.pk])).status_code == 405
-    url = reverse("annotations:report_completion", args=[ticket.completion_id])
-    assert client.get(url).status_code == 405
 
 
 def test_reviewers_do_not_learn_which_checkpoint_answered(
@@ -432,22 +430,6 @@ def test_a_reviewer_asks_for_a_rewrite_on_the_page(
     assert "a joke" in dismissed.text
     client.post(reverse("annotations:take_up_ticket", args=[ticket.pk]))
     assert Ticket.objects.get().state == "rewriting"
-
-
-def test_those_who_decide_report_by_id_and_others_cannot(
-    client: Client, project: Project, eve: User, bob: User, charlie: User
-) -> None:
-    completion = make_completion(make_prompt(project))
-    url = reverse("annotations:report_completion", args=[completion.pk])
-    for user in (bob, charlie):
-        client.force_login(user)
-        assert client.post(url, {"position": "1", "reason": "false"}).status_code == 404
-    assert not Ticket.objects.exists()
-    client.force_login(eve)
-    sent = {"position": "1", "reason": "false", "panel": "report-7"}
-    response = client.post(url, sent, **HTMX)
-    assert 'id="report-7"' in response.text
-    assert Ticket.objects.get().completion == completion
 
 
 def test_a_prompt_of_a_ticket_stays_in_its_split(project: Project, bob: User) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout
@@ -13,12 +15,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotations import services
 from annotations.forms.people import KeysForm
-from annotations.models import Membership, Role
+from annotations.models import Membership, Role, User
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
+from annotations.views.two_factor import wait_for_code
 
 
 @sensitive_post_parameters("password")
@@ -30,17 +33,40 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return HttpResponse("You are signed out. Sign in again.", status=401)
     if request.user.is_authenticated:
         return redirect(_destination(request))
-    form = AuthenticationForm(request, request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        login(request, form.get_user())
-        return SeeOther(_destination(request))
+    if request.method == "POST":
+        return _try_to_sign_in(request)
+    return _sign_in_page(request, AuthenticationForm(request))
+
+
+def _try_to_sign_in(request: HttpRequest) -> HttpResponse:
+    try:
+        attempt = services.admit(request.POST.get("username", ""), request.META["REMOTE_ADDR"])
+    except services.TooManyAttempts as refusal:
+        return _sign_in_page(request, AuthenticationForm(request), str(refusal), status=429)
+    form = AuthenticationForm(request, request.POST)
+    if not form.is_valid():
+        return _sign_in_page(request, form, status=422)
+    services.succeed(attempt)
+    user = form.get_user()
+    if isinstance(user, User) and services.asks_for_code(user):
+        return wait_for_code(request, user, _destination(request))
+    login(request, user)
+    return SeeOther(_destination(request))
+
+
+def _sign_in_page(
+    request: HttpRequest, form: AuthenticationForm, refusal: str = "", *, status: int = 200
+) -> HttpResponse:
     context = {
         "form": form,
+        "refusal": refusal,
         "next": request.GET.get("next", request.POST.get("next", "")),
         "demo_people": _demo_people() if settings.DEMO else [],
     }
-    status = 422 if request.method == "POST" else 200
-    return render(request, "registration/sign_in.html", context, status=status)
+    response = render(request, "registration/sign_in.html", context, status=status)
+    if refusal:
+        response["Retry-After"] = str(services.RETRY_SECONDS)
+    return response
 
 
 @require_POST
@@ -53,6 +79,16 @@ def sign_in_as_demo_person(request: HttpRequest) -> HttpResponse:
     person = get_object_or_404(get_user_model(), username=request.POST["username"], is_active=True)
     login(request, person, backend="django.contrib.auth.backends.ModelBackend")
     return SeeOther(_destination(request))
+
+
+@never_cache
+@require_safe
+def sign_in_to_admin(request: HttpRequest) -> HttpResponse:
+    """Lead the operator to the one place where anybody signs in; for others there is no admin."""
+    if request.user.is_authenticated:
+        raise Http404("The admin site is the operator's.")
+    wanted = request.GET.get("next") or reverse("admin:index")
+    return redirect(f"{reverse('annotations:sign_in')}?{urlencode({'next': wanted})}")
 
 
 @require_POST

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
@@ -51,6 +51,9 @@ def agreement(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     batch = _chosen(request, project)
     overview = selectors.agreement_overview(project, batch)
     membership = access.get_membership_for(request.user, project_id)
+    if overview is None:
+        waits = {"project": project, "membership": membership, "batch": batch}
+        return render(request, "annotations/agreement_waits.html", waits)
     names = _names_of(overview, by_name=membership.role == Role.OWNER)
     context = {
         "project": project,
@@ -72,7 +75,10 @@ def agreement(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def agreement_as_csv(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, *READERS)
     batch = _chosen(request, project)
-    rows = _rows(selectors.agreement_overview(project, batch))
+    overview = selectors.agreement_overview(project, batch)
+    if overview is None:
+        raise Http404("This report is being reckoned. Try again in some minutes.")
+    rows = _rows(overview)
     response = HttpResponse("".join(as_csv(rows, COLUMNS)), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="agreement-{project.pk}.csv"'
     return response

@@ -6,10 +6,10 @@ from django.http import HttpResponse
 
 from annotations import services
 from annotations.forms import AssemblyForm
+from annotations.forms.work_forms import assembly_form
 from annotations.models import Assignment
 from annotations.views.labelling import correcting_of, go_on, show_work
 from annotations.views.request import AuthenticatedRequest
-from annotations.views.work_forms import assembly_form
 
 
 def submit_assembly(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:

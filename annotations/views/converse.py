@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotations import access, selectors, services
 from annotations.forms import ConversationForm, StartConversationForm
+from annotations.forms.work_forms import form_for
 from annotations.models import Assignment, Kind
 from annotations.views.labelling import (
     assignment_url,
@@ -22,7 +23,6 @@ from annotations.views.labelling import (
     show_work,
 )
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
-from annotations.views.work_forms import form_for
 
 SAID = {"wait": "Sent.", "pick": "The replies are here.", "say": "Picked.", "full": "Picked."}
 """What is announced when a step has been taken, before the heading of the next."""

@@ -28,6 +28,7 @@ def flags(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "membership": access.get_membership_for(request.user, project_id),
         "flags": selected.flags(project),
         "decisions": selected.flag_decisions(project),
+        "pauses": selected.open_pauses(project),
         "window": selected.WINDOW,
     }
     return render(request, "annotations/flags.html", context)

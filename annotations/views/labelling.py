@@ -16,12 +16,12 @@ from annotations import access, queue, selectors
 from annotations.algorithms.counting import Counts, counts
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, letter_of, unix_newlines
 from annotations.forms.lifecycle import StateForm, entered_in, initial_of
+from annotations.forms.work_forms import WorkForm, form_for, shown_texts
 from annotations.keys import bindings_for
 from annotations.models import Annotation, Assignment, GuidelineVersion, Kind, Project
 from annotations.selectors.turns import MAX_TURNS
 from annotations.services import annotation_in_force
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
-from annotations.views.work_forms import WorkForm, form_for, shown_texts
 
 HEADINGS = {
     Kind.DEMONSTRATION: "Write an answer to this prompt",

@@ -37,12 +37,15 @@ def home(request: AuthenticatedRequest) -> HttpResponse:
         }
         for card in selectors.home_cards(request.user)
     ]
-    return render(request, "annotations/home.html", {"cards": cards})
+    context = {"cards": cards, "may_create": access.may_create_projects(request.user)}
+    return render(request, "annotations/home.html", context)
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def create_project(request: AuthenticatedRequest) -> HttpResponse:
+    if not access.may_create_projects(request.user):
+        raise Http404("Projects are begun by owners and the operator.")
     form = ProjectForm(request.POST or None)
     if form.is_valid():
         try:

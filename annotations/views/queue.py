@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotations import access, queue, selectors, services
 from annotations.forms import SkipForm, StartForm
 from annotations.forms.lifecycle import StateForm, entered_in
+from annotations.forms.work_forms import form_for
 from annotations.models import Assignment, Kind
 from annotations.views.assemble import submit_assembly
 from annotations.views.compare import submit_comparison
@@ -39,7 +40,6 @@ from annotations.views.rate import submit_rating
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 from annotations.views.review import submit_review
 from annotations.views.rewrite import submit_rewrite
-from annotations.views.work_forms import form_for
 
 
 @login_required

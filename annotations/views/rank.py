@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.http import HttpResponse
 
 from annotations import services
+from annotations.forms.work_forms import ranking_form
 from annotations.models import Assignment
 from annotations.views.labelling import correcting_of, go_on, show_work
 from annotations.views.request import AuthenticatedRequest
-from annotations.views.work_forms import ranking_form
 
 
 def submit_ranking(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:

@@ -57,20 +57,6 @@ def report_shown(request: AuthenticatedRequest, assignment_id: int) -> HttpRespo
 
 
 @login_required
-@require_POST
-def report_completion(request: AuthenticatedRequest, completion_id: int) -> HttpResponse:
-    """Report an answer by its id, for those who may know which one it is."""
-    completion = access.get_completion_for(request.user, completion_id, *access.DECIDING)
-    form = ReportForm(request.POST)
-    url = reverse("annotations:report_completion", args=[completion.pk])
-    panel: dict[str, Any] = {"url": url, "letters": [], "key": ""}
-    back = reverse("annotations:tickets", args=[completion.prompt.project_id])
-    if not form.is_valid():
-        return _refused(request, form.problem(), panel, back)
-    return _report(request, completion, form, panel, back)
-
-
-@login_required
 @require_GET
 @never_cache
 def tickets(request: AuthenticatedRequest, project_id: int) -> HttpResponse:

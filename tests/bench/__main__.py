@@ -14,11 +14,12 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
-from tests.bench import leaderboard, ppo, queue, reward, sampling, serving
+from tests.bench import asking, leaderboard, ppo, queue, reward, sampling, serving
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "queue": queue.measure,
     "leaderboard": leaderboard.measure,
+    "asking": asking.measure,
     "ppo": ppo.measure,
     "ppo_bfloat16": ppo.measure_bfloat16,
     "ppo_learning": ppo.measure_learning,

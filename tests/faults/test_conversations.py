@@ -58,12 +58,14 @@ def child_of(machine: Machine) -> int:
     return int(json.loads((service_folder(machine) / "child.json").read_text())["pid"])
 
 
+@pytest.mark.long
 def test_the_dispatcher_finds_a_turn_of_which_no_hint_came(machine: Machine, turn: Turn) -> None:
     machine.start_beat()
     machine.start_worker("sampling")
     wait_until(lambda: fresh(turn).state == State.ANSWERED, 120)
 
 
+@pytest.mark.long
 def test_a_second_worker_answers_the_turn_of_one_that_was_killed(
     machine: Machine, turn: Turn
 ) -> None:
@@ -83,7 +85,11 @@ def test_a_second_worker_answers_the_turn_of_one_that_was_killed(
     assert turn.attempt == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["warm", "soft"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)],
+    ids=["warm", "soft"],
+)
 def test_a_worker_that_is_told_to_stop_gives_its_turn_back_at_once(
     machine: Machine, turn: Turn, number: signal.Signals
 ) -> None:
@@ -97,6 +103,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_turn_back_at_once(
     wait_until(lambda: not is_alive(child_of(machine)), 20)
 
 
+@pytest.mark.long
 def test_two_workers_on_one_device_have_one_model_between_them(
     machine: Machine, turn: Turn, project: Project, bea: User
 ) -> None:

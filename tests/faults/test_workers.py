@@ -56,7 +56,11 @@ def test_a_second_worker_finishes_the_run_of_one_that_was_killed(
     check_ended_well(run, attempts=2, lost_points=5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["warm", "soft"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)],
+    ids=["warm", "soft"],
+)
 def test_a_worker_that_is_told_to_stop_gives_its_run_back_at_once(
     machine: Machine, project: Project, number: signal.Signals
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from annotations.access import SCOPES
 from training import access
 from training.forms.plain import PlainForm
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ApiTokenForm(PlainForm):
-    """A new token: what it is for, which models it reaches, and for how long."""
+    """A new token: what it is for, what it is good for, where, and for how long."""
 
     name = forms.CharField(
         max_length=100,
@@ -22,12 +23,19 @@ class ApiTokenForm(PlainForm):
         help_text="The program or the person that gets it, so that you know later what to revoke.",
         error_messages={"required": "Say what the token is for."},
     )
+    scopes = forms.MultipleChoiceField(
+        choices=SCOPES,
+        label="What may it do?",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Never more than you may yourself, at the moment it is used.",
+        error_messages={"required": "Choose at least one thing that it may do."},
+    )
     projects: forms.ModelMultipleChoiceField[Any] = forms.ModelMultipleChoiceField(
         None,
         label="Projects",
         widget=forms.CheckboxSelectMultiple,
-        help_text="It reaches the promoted model of each, and every checkpoint of those that you "
-        "own or engineer.",
+        help_text="It reaches these and no others. Talking with models takes a project that you "
+        "own, engineer or review.",
         error_messages={"required": "Choose a project at least."},
     )
     days = forms.TypedChoiceField(
@@ -41,4 +49,4 @@ class ApiTokenForm(PlainForm):
         super().__init__(*args, **kwargs)
         field = self.fields["projects"]
         assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = access.get_served_projects_for(user)
+        field.queryset = access.get_member_projects_for(user)

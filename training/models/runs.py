@@ -26,6 +26,7 @@ class Stage(models.TextChoices):
     EXPORT = "export", "Export"
     SUITE = "suite", "Evaluation suite"
     REPLAY = "replay", "Replay of cases"
+    WEIGH = "weigh", "Worth of open items"
 
 
 class Run(models.Model):

@@ -6,6 +6,7 @@ Exit status: 0 done, 75 stopped on request (resumable), 1 failed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 from training.pipeline import launch
 from training.pipeline.errors import PipelineError
@@ -33,10 +35,13 @@ def main(path: str) -> int:
     )  # Ctrl-C reaches the whole group; the worker decides
     report({"event": "phase", "phase": "starting"})
     with beating(report):
-        return _run(path, report, stop)
+        last, status = _run(path, report, stop)
+    report(last)  # nothing is said behind it: the heart has stopped
+    return status
 
 
-def _run(path: str, report: Report, stop: threading.Event) -> int:
+def _run(path: str, report: Report, stop: threading.Event) -> tuple[dict[str, Any], int]:
+    """The run's last event, which is still to be said, and the exit status."""
     from training.pipeline.errors import RunStopped
     from training.pipeline.failures import explain
 
@@ -50,27 +55,24 @@ def _run(path: str, report: Report, stop: threading.Event) -> int:
         job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         result = train(job, report=report, should_stop=stop.is_set)
     except RunStopped:
-        report({"event": "stopped"})
-        return EXIT_STOPPED
+        return {"event": "stopped"}, EXIT_STOPPED
     except Exception as error:  # the page shows it with the log's last lines
-        return _fail(report, error, explain(error, job))
-    report({"event": "done", "results": result.results, "output": str(result.output)})
-    return 0
+        return _failed(error, explain(error, job)), 1
+    return {"event": "done", "results": result.results, "output": str(result.output)}, 0
 
 
-def _fail(report: Report, error: Exception, known: PipelineError | None) -> int:
+def _failed(error: Exception, known: PipelineError | None) -> dict[str, Any]:
     detail = traceback.format_exc()
-    print(detail, file=sys.stderr)
-    report(
-        {
-            "event": "error",
-            "message": str(known) if known else f"{type(error).__name__}: {error}",
-            "expected": known is not None,
-            "change": known.change if known else {},
-            "detail": detail,
-        }
-    )
-    return 1
+    # Where the disk is full, the log can't take it; the event still says it.
+    with contextlib.suppress(OSError):
+        print(detail, file=sys.stderr)
+    return {
+        "event": "error",
+        "message": str(known) if known else f"{type(error).__name__}: {error}",
+        "expected": known is not None,
+        "change": known.change if known else {},
+        "detail": detail,
+    }
 
 
 if __name__ == "__main__":

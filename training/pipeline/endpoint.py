@@ -1,27 +1,24 @@
 """One question to an OpenAI-compatible server, and everything that can come back instead.
 
-The server's name is resolved once; what is connected to is an address that may be connected to,
-whatever the name resolves to a moment later. Redirects are not followed. No torch, no Django.
+`outward` says what may be connected to. Redirects are not followed. No torch, no Django.
 """
 
 from __future__ import annotations
 
 import contextlib
 import email.utils
-import ipaddress
 import json
 import re
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from training.pipeline.jobs import ExternalSource
+from training.pipeline.outward import Guard, Limit, Line, OutwardError
 
 LONGEST_ANSWER = 4 * 2**20
 """Bytes: many times what a model writes at once."""
@@ -29,9 +26,6 @@ LONGEST_EXCUSE = 200
 """Characters of a server's own explanation that are shown."""
 LONGEST_WAIT_S = 120.0
 """What a server may ask for by Retry-After."""
-TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "2001::/32"))
-"""IPv6 addresses that stand for IPv4 ones, which may be private."""
-Address = tuple[str, int]
 
 
 class EndpointError(Exception):
@@ -62,41 +56,18 @@ class Answer:
 def check_url(url: str, allowed: tuple[str, ...]) -> SplitResult:
     """Return the parts of a base URL. Raise EndpointError for one that may not be asked."""
     try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or re.search(r"[\s\\]", url):
+        parts = _guard(allowed).check_url(url)
+    except OutwardError as error:
+        raise EndpointError(str(error), for_all=True) from None
+    if parts.query:
         raise EndpointError(
-            "The address must be like https://host/v1, with http or https before it.", for_all=True
+            "The address may have no “?” in it. The key has a field of its own.", for_all=True
         )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise EndpointError(
-            "The address may have no user, password, “?” or “#” in it. The key has a field of its "
-            "own.",
-            for_all=True,
-        )
-    if _as_address(host) and not _is_allowed(host, host, allowed):
-        raise EndpointError(_private(host), for_all=True)
     return parts
 
 
-class Line:
-    """What a question goes over. Another thread may hang up."""
-
-    def __init__(self) -> None:
-        self.is_hung_up = False
-        self._connection: _Pinned | _PinnedTLS | None = None
-
-    def lies_on(self, connection: _Pinned | _PinnedTLS) -> None:
-        self._connection = connection
-        if self.is_hung_up:
-            self.hang_up()
-
-    def hang_up(self) -> None:
-        self.is_hung_up = True
-        if self._connection is not None:
-            self._connection.hang_up()
+def _guard(allowed: tuple[str, ...]) -> Guard:
+    return Guard(allowed, "ALLOWED_PRIVATE_ENDPOINTS")
 
 
 def ask(
@@ -127,9 +98,12 @@ def asked(
         **({"Authorization": f"Bearer {key}"} if key else {}),
     }
     body = json.dumps({"model": source.model, **question})
-    connection = _connection(source, parts)
+    try:
+        connection = _guard(source.allowed).connection(parts, source.timeout_s)
+    except OutwardError as error:
+        raise EndpointError(str(error), retry=error.retry, for_all=not error.retry) from None
     line.lies_on(connection)
-    limit = _Limit(line, source.timeout_s)
+    limit = Limit(line, source.timeout_s)
     try:
         path = f"{parts.path.rstrip('/')}/chat/completions"
         connection.request("POST", path, body.encode(), headers)
@@ -173,134 +147,6 @@ def _unfinished(source: ExternalSource) -> EndpointError:
         f"{source.name} did not finish its answer within {source.timeout_s:g} seconds. Give it "
         "more time, or ask for fewer tokens.",
         retry=True,
-    )
-
-
-class _Limit:
-    """Hangs up when the time is over: a server may send a byte a minute."""
-
-    def __init__(self, line: Line, seconds: float) -> None:
-        self.line = line
-        self.is_over = False
-        self.timer = threading.Timer(seconds, self._hang_up)
-        self.timer.daemon = True
-        self.timer.start()
-
-    def _hang_up(self) -> None:
-        self.is_over = True
-        self.line.hang_up()
-
-    def lift(self) -> None:
-        self.timer.cancel()
-
-
-class _HangsUp:
-    """What both kinds of connection have in common."""
-
-    line: socket.socket | None = None
-    """What it goes over; `sock` is let go of when the server has announced the end."""
-    is_hung_up = False
-
-    def hang_up(self) -> None:
-        self.is_hung_up = True
-        if self.line is not None:
-            with contextlib.suppress(OSError):  # it has ended by itself
-                self.line.shutdown(socket.SHUT_RDWR)
-
-    def check_line(self) -> None:
-        """Go no further where somebody hung up while the line was made."""
-        if self.is_hung_up:
-            raise TimeoutError
-
-
-class _Pinned(_HangsUp, HTTPConnection):
-    """A connection to one of the addresses that were looked up and allowed."""
-
-    addresses: list[Address]
-
-    def connect(self) -> None:
-        self.sock = self.line = _connected(self.addresses, self.timeout)
-        self.check_line()
-
-
-class _PinnedTLS(_HangsUp, HTTPSConnection):
-    """The same with TLS, whose certificate must be that of the name."""
-
-    addresses: list[Address]
-
-    def connect(self) -> None:
-        plain = _connected(self.addresses, self.timeout)
-        secure = ssl.create_default_context().wrap_socket(
-            plain, server_hostname=self.host, do_handshake_on_connect=False
-        )
-        self.sock = self.line = secure
-        self.check_line()
-        secure.do_handshake()
-
-
-def _connected(addresses: list[Address], timeout: float | None) -> socket.socket:
-    for address in addresses[:-1]:
-        try:
-            return socket.create_connection(address, timeout)
-        except OSError:
-            continue  # a name may have addresses that this machine has no way to
-    return socket.create_connection(addresses[-1], timeout)
-
-
-def _connection(source: ExternalSource, parts: SplitResult) -> _Pinned | _PinnedTLS:
-    host = str(parts.hostname)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    addresses = _addresses(host, port, source.allowed)
-    connection: _Pinned | _PinnedTLS
-    if parts.scheme == "https":
-        connection = _PinnedTLS(host, port, timeout=source.timeout_s)
-    else:
-        connection = _Pinned(host, port, timeout=source.timeout_s)
-    connection.addresses = addresses
-    return connection
-
-
-def _addresses(host: str, port: int, allowed: tuple[str, ...]) -> list[Address]:
-    """Look the name up, once, and return the addresses that may be connected to."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise EndpointError(
-            f"The name {host} is not known here. Check the address, and the network of the worker.",
-            retry=True,
-        ) from None
-    addresses = [str(info[4][0]) for info in found]
-    usable = [address for address in addresses if _is_allowed(host, address, allowed)]
-    if not usable:
-        raise EndpointError(_private(host), for_all=True)
-    return [(address, port) for address in usable]
-
-
-def _is_allowed(host: str, address: str, allowed: tuple[str, ...]) -> bool:
-    if "*" in allowed or host.lower() in allowed:
-        return True
-    ip = _as_address(address)
-    if ip is None:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped:
-            return _is_allowed(host, str(ip.ipv4_mapped), allowed)
-        if any(ip in net for net in TRANSLATED):
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-def _as_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-
-
-def _private(host: str) -> str:
-    return (
-        f"{host} lies in a private network, which this installation does not ask. Whoever runs it "
-        "can allow that: ALLOWED_PRIVATE_ENDPOINTS."
     )
 
 

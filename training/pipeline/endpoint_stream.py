@@ -15,7 +15,6 @@ from training.pipeline.endpoint import (
     LONGEST_ANSWER,
     Answer,
     EndpointError,
-    Line,
     answer_of,
     asked,
     empty,
@@ -23,6 +22,7 @@ from training.pipeline.endpoint import (
     json_of,
 )
 from training.pipeline.jobs import ExternalSource
+from training.pipeline.outward import Line
 
 LONGEST_LINE = 2**20
 LONGEST_STREAM = 4 * LONGEST_ANSWER

@@ -44,6 +44,7 @@ from training.pipeline.config import (
     SFTConfig,
     SuiteConfig,
     TrainConfig,
+    WeighConfig,
 )
 from training.pipeline.shapes import Shape
 
@@ -214,7 +215,7 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
         case SampleConfig() | SuiteConfig():
             cached = config.batch_size * (prompt_tokens + config.max_new_tokens)
             return _Load(0, config.batch_size, cached_tokens=cached)
-        case ReplayConfig():
+        case ReplayConfig() | WeighConfig():
             return _Load(0, 0, cached_tokens=2 * (prompt_tokens + ANSWER_TOKENS))
     return None
 

@@ -33,15 +33,17 @@ def events_to_stdout() -> Report:
 
 @contextmanager
 def beating(report: Report) -> Iterator[None]:
-    """Send a heartbeat every few seconds."""
+    """Send a heartbeat every few seconds; none comes after the block's end."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             report({"event": "heartbeat"})
 
-    threading.Thread(target=beat, daemon=True).start()
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
     try:
         yield
     finally:
         ended.set()
+        heart.join()

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
+NVIDIA_SMI_USE = (
+    "nvidia-smi",
+    "--query-gpu=index,utilization.gpu,memory.used,memory.total",
+    "--format=csv,noheader,nounits",
+)
 MIB = 2**20
 MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
@@ -23,6 +28,29 @@ class Memory:
     """Bytes."""
     free: int
     """Bytes, now."""
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """What one GPU of this machine does now."""
+
+    index: int
+    busy: float
+    """The share of the last moments in which it computed, from 0 to 1."""
+    memory_used: int
+    """Bytes."""
+    memory_total: int
+
+
+def gpus_in_use() -> list[GpuUse]:
+    """Return what each GPU of this machine does; an empty list where there is none."""
+    if shutil.which(NVIDIA_SMI_USE[0]) is None:
+        return []
+    try:
+        done = subprocess.run(NVIDIA_SMI_USE, capture_output=True, text=True, timeout=5, check=True)
+        return [_gpu_use(line) for line in done.stdout.splitlines() if line.strip()]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []  # a driver without a device, or one that does not tell
 
 
 def memory_here() -> Memory | None:
@@ -56,6 +84,11 @@ def _gpu_memory() -> Memory | None:
         return Memory("GPU", int(total) * MIB, int(free) * MIB)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None  # a driver without a device: the run will use the machine's memory
+
+
+def _gpu_use(line: str) -> GpuUse:
+    index, busy, used, total = (int(part) for part in line.split(","))
+    return GpuUse(index, busy / 100, used * MIB, total * MIB)
 
 
 def _main_memory() -> Memory | None:

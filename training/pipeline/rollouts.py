@@ -474,7 +474,13 @@ def _positions(mask: Tensor, width: int) -> Tensor:
 
 def score_groups(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
     """Return the score of every completion of every group, in order, (N,) in float32."""
-    trunk, head = trunk_of(model), model.get_base_model().score
+    scores: Tensor = model.get_base_model().score(states_at_end(model, groups, pad))
+    return scores.squeeze(-1).float()
+
+
+def states_at_end(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
+    """Return what the trunk makes of every completion of every group, in order, (N, H)."""
+    trunk = trunk_of(model)
     prompts = [group["prompt"] for group in groups]
     tokens, mask = pad_right(
         [c for group in groups for c in group["completions"]], pad, pick_device()
@@ -487,6 +493,4 @@ def score_groups(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Te
     state.mask = state.mask[owner]
     hidden = read_tokens(trunk, state, tokens, mask)
     last = mask.sum(dim=1) - 1
-    at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
-    scores: Tensor = head(at_end).squeeze(-1).float()
-    return scores
+    return hidden[torch.arange(len(last), device=hidden.device), last]

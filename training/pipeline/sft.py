@@ -58,17 +58,8 @@ def train(
     rows = data.read_rows(job.data_path)
     training = data.demonstrations(rows, tokenizer, ("train",), config.max_length)
     held_out = data.demonstrations(rows, tokenizer, ("validation",), config.max_length)
-    if len(training.rows) < config.min_rows:
-        raise PipelineError(
-            f"This snapshot has {len(training.rows)} demonstrations to train on that fit in "
-            f"{config.max_length} tokens; at least {config.min_rows} are needed. Collect more "
-            "demonstrations, raise max_length or lower min_rows."
-        )
-    torch.manual_seed(config.seed)  # a new adapter begins at random
-    if config.full:
-        model: PeftModel | PreTrainedModel = load_all_weights(job.base_path, job.adapter_path)
-    else:
-        model = add_policy(load_base(job.base_path), job.adapter_path, config)
+    _check_enough(len(training.rows), config)
+    model = _load(job, config)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
     if config.sharding:
         shown = []  # no process has the weights to write with
@@ -107,6 +98,22 @@ def train(
         publish_model(job, model, tokenizer, results, weights=weights)
     any_process(False)
     return results
+
+
+def _check_enough(count: int, config: SFTConfig) -> None:
+    if count < config.min_rows:
+        raise PipelineError(
+            f"This snapshot has {count} demonstrations to train on that fit in "
+            f"{config.max_length} tokens; at least {config.min_rows} are needed. Collect more "
+            "demonstrations, raise max_length or lower min_rows."
+        )
+
+
+def _load(job: Job, config: SFTConfig) -> PeftModel | PreTrainedModel:
+    torch.manual_seed(config.seed)  # a new adapter begins at random
+    if config.full:
+        return load_all_weights(job.base_path, job.adapter_path)
+    return add_policy(load_base(job.base_path), job.adapter_path, config)
 
 
 class Looks(TrainerCallback):

@@ -10,6 +10,7 @@ from training.selectors.automation import (
     newest_reward_model,
     policy_stage,
     projects_to_drive,
+    projects_with_checkpoints,
     round_state,
     whats_next,
 )
@@ -88,10 +89,18 @@ from training.selectors.regressions import (
     ticket_way,
 )
 from training.selectors.rounds import FELL_THROUGH, judges_round, open_round
-from training.selectors.runs import RunProgress, Waiting, run_curves, run_progress, waiting_runs
+from training.selectors.runs import (
+    RunProgress,
+    Waiting,
+    metrics_by_step,
+    run_curves,
+    run_progress,
+    waiting_runs,
+)
 from training.selectors.sources import Behind, Source, SourceRow, Uses, sources, uses_of_item
 from training.selectors.suites import latest_suite, rival_of, suites, suites_of, tried_cases
 from training.selectors.vote_log import vote_log
+from training.selectors.webhooks import log_of, stopped_webhooks, webhooks_of
 
 __all__ = [
     "ANSWERED_SHARE",
@@ -162,8 +171,10 @@ __all__ = [
     "leaderboard",
     "least_covered",
     "lineage",
+    "log_of",
     "loop_status",
     "marks",
+    "metrics_by_step",
     "model_card",
     "needs_nobody",
     "newest_reward_model",
@@ -174,6 +185,7 @@ __all__ = [
     "praise_count",
     "praised_by",
     "projects_to_drive",
+    "projects_with_checkpoints",
     "promoted_checkpoint",
     "promoted_checkpoint_of",
     "promotion_before",
@@ -192,6 +204,7 @@ __all__ = [
     "run_curves",
     "run_progress",
     "sources",
+    "stopped_webhooks",
     "suite_numbers",
     "suites",
     "suites_of",
@@ -202,6 +215,7 @@ __all__ = [
     "vote_log",
     "voters",
     "waiting_runs",
+    "webhooks_of",
     "whats_next",
     "win_rate_against_first",
 ]

@@ -39,6 +39,11 @@ def projects_to_drive() -> list[int]:
     return list(wanted.order_by("project").values_list("project", flat=True))
 
 
+def projects_with_checkpoints() -> list[int]:
+    """Return the projects that have models."""
+    return list(Checkpoint.objects.order_by("project").values_list("project", flat=True).distinct())
+
+
 def whats_next(project: Project) -> Act | Waiting | NeedsPerson:
     """Return what the project's loop does next, what it waits for, or what somebody must decide."""
     return next_act(round_state(project))

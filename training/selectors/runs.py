@@ -43,6 +43,23 @@ def run_curves(run: Run) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
+def metrics_by_step(
+    run: Run, after: int, count: int, name: str | None = None
+) -> list[tuple[int, dict[str, float]]]:
+    """Return the metrics of the next steps that have any, each as values by name."""
+    found = run.metrics.filter(step__gt=after)
+    if name is not None:
+        found = found.filter(name=name)
+    steps = list(found.order_by("step").values_list("step", flat=True).distinct()[:count])
+    if not steps:
+        return []
+    values: dict[int, dict[str, float]] = {step: {} for step in steps}
+    points = found.filter(step__lte=steps[-1]).order_by("name")
+    for step, of, value in points.values_list("step", "name", "value"):
+        values[step][of] = value
+    return list(values.items())
+
+
 def run_progress(run: Run) -> RunProgress:
     """Return how far the run is and how long the rest will take at the pace so far.
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from django.utils.text import slugify
 
 from training import access
-from training.models import ApiToken, Checkpoint
-from training.models.api_tokens import digest_of
+from training.models import Checkpoint
 from training.selectors.checkpoints import promoted_checkpoint
 
 if TYPE_CHECKING:
-    from annotations.models import Project
+    from annotations.models import ApiToken, Project
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,6 @@ class ServedModel:
     name: str
     """`haiku` for the promoted checkpoint of the project Haiku, `haiku/ppo-7` for a certain one."""
     checkpoint: Checkpoint
-
-
-def token_of(secret: str) -> ApiToken | None:
-    """Return the token that a program showed, in force or not."""
-    return ApiToken.objects.select_related("user").filter(digest=digest_of(secret)).first()
 
 
 def served_projects(token: ApiToken) -> dict[str, Project]:

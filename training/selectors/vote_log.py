@@ -124,6 +124,7 @@ def _rows(
     """Return votes as an array of ROW; voters who are new get the next place."""
     rows = np.empty(len(votes), dtype=ROW)
     for column, field in COLUMNS.items():
+        # COLUMNS names keys of VoteRow, which mypy knows only where they stand as literals.
         rows[column] = [vote[field] for vote in votes]  # type: ignore[literal-required]
     rows["voter"] = [voters.setdefault(vote["annotator"], len(voters)) for vote in votes]
     rows["outcome"] = [OUTCOMES.index(vote["outcome"]) for vote in votes]

@@ -1,6 +1,6 @@
 """Every write of training that a person or a program asks for. Each refuses with a sentence."""
 
-from training.services.api_tokens import create_api_token, note_use, revoke_api_token
+from training.services.api_tokens import MODELS, create_api_token, revoke_api_token
 from training.services.arena import (
     ask_in_arena,
     set_arena,
@@ -31,8 +31,16 @@ from training.services.chats import (
 from training.services.checkpoints import promote_checkpoint, register_base
 from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
+from training.services.erasure import erase_oneself, erase_person
 from training.services.gates import set_gate
+from training.services.pauses import pause_flagged
 from training.services.praise import praise_in_battle, praise_reply, report_in_battle
+from training.services.pushes import (
+    cancel_push,
+    push_checkpoint,
+    push_snapshot,
+    push_targets,
+)
 from training.services.rebuilds import rebuild
 from training.services.recalls import lift_recall, recall_annotations, retrain_clean
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
@@ -50,37 +58,59 @@ from training.services.runs import (
     start_replay,
     start_run,
     start_suite,
+    start_weighing,
 )
 from training.services.snapshots import freeze_snapshot
+from training.services.webhooks import (
+    add_webhook,
+    change_webhook,
+    delete_webhook,
+    rotate_secret,
+    send_again,
+    start_webhook,
+    stop_webhook,
+    try_webhook,
+)
+from training.services.weighing import weigh_questions
 
 __all__ = [
     "CONTENT_OF",
     "KINDS_OF_ONE",
     "KINDS_OF_WORK",
+    "MODELS",
     "SCORED",
     "Choice",
     "News",
     "Server",
     "ServiceError",
     "add_endpoint",
+    "add_webhook",
     "advance",
     "ask_again",
     "ask_in_arena",
+    "cancel_push",
     "change_endpoint",
+    "change_webhook",
     "check_exportable",
     "close_round",
     "create_api_token",
     "delete_checkpoint",
     "delete_snapshot",
+    "delete_webhook",
     "demote",
     "drive_by_hand",
+    "erase_oneself",
+    "erase_person",
     "freeze_snapshot",
     "lift_recall",
-    "note_use",
     "open_round",
+    "pause_flagged",
     "praise_in_battle",
     "praise_reply",
     "promote_checkpoint",
+    "push_checkpoint",
+    "push_snapshot",
+    "push_targets",
     "rebuild",
     "recall_annotations",
     "record",
@@ -94,9 +124,11 @@ __all__ = [
     "retry_stage",
     "revoke_api_token",
     "roll_back",
+    "rotate_secret",
     "run_round",
     "say",
     "say_differently",
+    "send_again",
     "set_arena",
     "set_automation",
     "set_gate",
@@ -108,10 +140,15 @@ __all__ = [
     "start_replay",
     "start_run",
     "start_suite",
+    "start_webhook",
+    "start_weighing",
     "stop_reply",
+    "stop_webhook",
     "take_back_arena_vote",
     "try_endpoint",
+    "try_webhook",
     "vote_in_arena",
+    "weigh_questions",
     "write_battle",
     "write_reply",
 ]

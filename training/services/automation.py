@@ -5,6 +5,7 @@ Each step does what a person would do, through the same services and in the name
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from training import selectors
-from training.models import Automation, Round
+from training import outbox, selectors
+from training.models import Automation, Round, Webhook
 from training.next_act import Act, ActName, NeedsPerson
 from training.services.acts import carry_out
 from training.services.audit import record
@@ -111,9 +112,20 @@ def advance(project_id: int) -> None:
         _act(automation)
         found = selectors.whats_next(automation.project)
         asks = str(found) if isinstance(found, NeedsPerson) and _is_on(automation) else ""
-        turn.exclude(asks=asks).update(asks=asks)
+        _note_asks(turn, asks)
     finally:
         turn.update(acting_since=None)
+
+
+@transaction.atomic
+def _note_asks(turn: QuerySet[Automation], asks: str) -> None:
+    """Keep what a person is asked for, and tell whoever wants to hear that one is."""
+    if turn.exclude(asks=asks).update(asks=asks) and asks:
+        automation = turn.select_related("project").get()
+        opened = selectors.open_round(automation.project)
+        told = {"round_id": opened.pk if opened else None}
+        key = uuid.uuid4().hex  # the same may be asked again later
+        outbox.note(automation.project_id, Webhook.Kind.ROUND_WAITING, key, **told)
 
 
 def _act(automation: Automation) -> None:

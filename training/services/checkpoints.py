@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.http import Http404
 
-from annotations import access
-from training import artifacts, lifecycle, regressions, selectors
-from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage
+from training import artifacts, lifecycle, outbox, regressions, selectors
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage, Webhook
 from training.services.audit import record
 from training.services.refusals import ServiceError, or_service_error
+from training.services.roles import is_owner
 from training.services.rounds import end_round
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def promote_checkpoint(
         },
     )
     record(project, promoted_by, "promoted", checkpoint, reason, promotion.evidence)
+    told = {"checkpoint_id": checkpoint.pk, "promotion_id": promotion.pk}
+    outbox.note(project.pk, Webhook.Kind.CHECKPOINT_PROMOTED, promotion.pk, **told)
     regressions.settle_tickets(project)
     end_round(
         project,
@@ -119,11 +120,7 @@ def _conditions(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _check_owner(project: Project, user: User) -> None:
-    try:
-        is_owner = access.get_membership_for(user, project.pk).role == "owner"
-    except Http404:
-        is_owner = False
-    if not is_owner:
+    if not is_owner(project, user):
         raise ServiceError(
             "Only an owner of the project may promote against the gate. Ask one, or evaluate first."
         )

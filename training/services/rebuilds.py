@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from training import artifacts
+from training import artifacts, store
 from training.models import Checkpoint, Run
-from training.pipeline.radar import stop_order
+from training.pipeline.radar import FOLDER, ORDER, stop_order
 from training.services.refusals import ServiceError
 from training.services.runs import start_run
 
@@ -19,6 +19,7 @@ def rebuild(checkpoint: Checkpoint, *, started_by: User) -> Run:
     original = checkpoint.run
     if original is None:
         raise ServiceError(f"No run made {checkpoint}, so there is nothing to repeat.")
+    store.refresh(artifacts.work_folder(original), f"{FOLDER}/{ORDER}")
     if stop_order(artifacts.work_folder(original)) is not None:
         raise ServiceError(
             f"{original} ended because people parted from its reward. A copy asks nobody and would "

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from training import lifecycle, regressions, selectors
-from training.models import Promotion
+from training import lifecycle, outbox, regressions, selectors
+from training.models import Promotion, Webhook
 from training.services.audit import record
 from training.services.refusals import ServiceError, check_checkpoint
 from training.services.rounds import end_round
@@ -51,6 +51,8 @@ def roll_back(earlier: Promotion, *, rolled_back_by: User, reason: str) -> Promo
         evidence={"undoes": current.pk, "demoted": current.checkpoint.name},
     )
     record(project, rolled_back_by, "demoted", current.checkpoint, reason, promotion.evidence)
+    told = {"checkpoint_id": current.checkpoint_id, "restored_checkpoint_id": earlier.checkpoint_id}
+    outbox.note(project.pk, Webhook.Kind.CHECKPOINT_DEMOTED, promotion.pk, **told)
     regressions.settle_tickets(project)
     end_round(project, decision=f"{current.checkpoint} was demoted meanwhile: {reason}")
     return promotion

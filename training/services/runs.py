@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from annotations import exports
+from annotations import services as annotation_services
 from annotations import services as collecting
 from training import artifacts, lifecycle, selectors, tasks
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Round, Run, Stage
 from training.pipeline.config import (
+    MOST_TIES,
     AnyConfig,
 )
 from training.services import regressions, replays
@@ -206,6 +208,22 @@ def start_replay(
         parent=replays.policy_of(reward_model),
         reward_checkpoint=reward_model,
         request={"purpose": "replay", "cases": replays.rows_to_score(cases, reward_model)},
+        started_by=started_by,
+    )
+
+
+@transaction.atomic
+def start_weighing(
+    project: Project, kinds: list[str], reward_model: Checkpoint, *, started_by: User
+) -> Run:
+    """Queue a run in which a reward model says what answers to open items would teach it."""
+    return _queue(
+        project,
+        Stage.WEIGH,
+        parse(Stage.WEIGH, {"ties": min(annotation_services.share_of_ties(project), MOST_TIES)}),
+        parent=replays.policy_of(reward_model),
+        reward_checkpoint=reward_model,
+        request={"purpose": "weigh", "kinds": kinds},
         started_by=started_by,
     )
 

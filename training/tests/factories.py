@@ -124,6 +124,6 @@ def make_run(project: Project, stage: str = "sft", **changes: Any) -> Run:
     if "parent" not in values:
         bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE)
         values["parent"] = bases.order_by("id").first() or make_base(project)
-    if "snapshot" not in values and stage not in ("sample", "export", "suite", "replay"):
+    if "snapshot" not in values and stage not in ("sample", "export", "suite", "replay", "weigh"):
         values["snapshot"] = make_snapshot(project, CONTENT_OF[Stage(stage)])
     return Run.objects.create(project=project, stage=stage, **values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,11 +52,15 @@ def publish(job: dict[str, Any]) -> str:
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (output / "completions.jsonl").write_text(text)
         return str(output)
-    weights = output / "adapter_model.safetensors"
+    aside = output.with_name(f"{output.name}.tmp-{os.getpid()}")
+    aside.mkdir()
+    weights = aside / "adapter_model.safetensors"
     weights.write_bytes(b"weights")
     files = {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()}
     manifest = {"files": files, "config": job["config"], "provenance": job["provenance"]}
-    (output / "manifest.json").write_text(json.dumps(manifest))
+    (aside / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(output)
+    aside.rename(output)
     return str(output)
 
 

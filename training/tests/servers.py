@@ -21,8 +21,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
-        self.body = body = json.loads(self.rfile.read(length))
+        raw = self.rfile.read(length)
+        self.body = body = json.loads(raw)
         with self.server.lock:
+            self.server.bodies.append(raw)
             self.server.asked.append({"path": self.path, "headers": dict(self.headers), **body})
             script = self.server.script
             act = script.pop(0) if len(script) > 1 else script[0]
@@ -42,6 +44,7 @@ class ScriptedServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.script: list[Act] = [says("old pond")]
         self.lock = threading.Lock()
 

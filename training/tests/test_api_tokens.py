@@ -8,15 +8,19 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotations.models import Project, User
+from annotations.models import ApiToken, Project, User
 from training import services
-from training.models import ApiToken
 
 PAGE = "/tokens/"
 
 
 def make(client: Client, *projects: Project, **changes: object) -> str:
-    values = {"name": "A <b>program</b>", "projects": [p.pk for p in projects], "days": 30}
+    values = {
+        "name": "A <b>program</b>",
+        "scopes": ["models"],
+        "projects": [p.pk for p in projects],
+        "days": 30,
+    }
     return client.post(PAGE, {**values, **changes}).content.decode()
 
 
@@ -61,16 +65,28 @@ def test_nobody_sees_or_revokes_the_token_of_another(
     assert client.get(PAGE).status_code == 302
 
 
-def test_a_labeller_is_told_who_may(client: Client, project: Project, bob: User) -> None:
+def test_a_labellers_program_labels_and_talks_with_no_model(
+    client: Client, project: Project, bob: User
+) -> None:
     client.force_login(bob)
-    assert "Tokens are for owners" in client.get(PAGE).content.decode()
+    assert "own, engineer or review" in make(client, project)
+    assert not ApiToken.objects.exists()
+    assert "Copy it now" in make(client, project, scopes=["read", "label"])
+    assert ApiToken.objects.get().scopes == ["read", "label"]
+
+
+def test_who_is_in_no_project_is_told_whom_to_ask(
+    client: Client, project: Project, charlie: User
+) -> None:
+    client.force_login(charlie)
+    assert "Tokens are for members" in client.get(PAGE).content.decode()
     make(client, project)
     assert not ApiToken.objects.exists()
-    with pytest.raises(services.ServiceError):
-        services.create_api_token(bob, name="x", projects=[project], days=7)
 
 
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"days": 10_000}, {"projects": [999]}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"days": 10_000}, {"projects": [999]}, {"scopes": ["all"]}]
+)
 def test_it_refuses_what_makes_no_token(
     client: Client, project: Project, eve: User, wrong: dict[str, object]
 ) -> None:
@@ -82,7 +98,7 @@ def test_it_refuses_what_makes_no_token(
 def test_it_refuses_more_tokens_than_anybody_needs(
     client: Client, project: Project, eve: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.services.api_tokens.MOST_TOKENS", 1)
+    monkeypatch.setattr("annotations.services.api_tokens.MOST_TOKENS", 1)
     client.force_login(eve)
     make(client, project)
     assert "Revoke one" in make(client, project)

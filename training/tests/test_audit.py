@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations.models import Project, User
+from annotations.tests.factories import make_careless
 from training import services
 from training.models import AuditEntry
 from training.services import ServiceError, promote_checkpoint, record
@@ -91,10 +92,25 @@ def test_a_token_stands_in_the_log_of_each_project_that_it_reaches(
     services.revoke_api_token(token)
     assert said_of(client, project, eve) == [
         f"Token bot ({secret[:8]}…) revoked: It lets no program in any more.",
-        f"Token bot ({secret[:8]}…) made: With it a program talks with this project's models, for "
-        "7 days.",
+        f"Token bot ({secret[:8]}…) made: For 7 days, good for: models.",
     ]
     assert secret not in str(list(AuditEntry.objects.values()))
+
+
+def test_a_pause_by_a_flag_alone_stands_in_the_log_without_a_name(
+    client: Client, project: Project, eve: User, bob: User, bea: User, ben: User
+) -> None:
+    make_careless(project, bob, bea, ben)
+    services.pause_flagged()
+    assert not AuditEntry.objects.exists()
+    project.flag_pause = "very_sure"
+    project.save()
+    services.pause_flagged()
+    (line,) = said_of(client, project, eve)
+    assert line.startswith("Pause")
+    assert "made: " in line
+    assert "Bob" not in line
+    assert AuditEntry.objects.get().facts["person"] == bob.pk
 
 
 def test_who_set_the_arena_and_the_rounds_stands_in_the_log(

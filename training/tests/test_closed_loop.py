@@ -77,6 +77,7 @@ def carry_out(run: Run) -> None:
         make_checkpoint(run.project, kind=kind, run=run, parent=run.parent)
 
 
+@pytest.mark.long
 def test_a_second_round_begins_and_ends_by_itself(loop: ClosedLoop) -> None:
     loop.go_on()
     done = Round.objects.get(number=2)

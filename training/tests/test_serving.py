@@ -15,10 +15,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotations.models import Membership, Project, Role, User
+from annotations.models import ApiToken, Membership, Project, Role, User
 from training import replies, services, streaming, streams
 from training.chat_requests import BadRequest, read_chat_request
-from training.models import ApiToken, Checkpoint, Promotion
+from training.models import Checkpoint, Promotion
 from training.tests import brokers, scripted_replies
 from training.tests.factories import make_checkpoint
 

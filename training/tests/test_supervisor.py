@@ -234,3 +234,18 @@ def test_a_child_that_does_not_listen_holds_up_nobody(job: dict[str, Any]) -> No
         finally:
             child.kill()
     assert not is_alive(child.process.pid)
+
+
+def test_a_log_that_cannot_be_written_is_no_reason_to_fail(job: dict[str, Any]) -> None:
+    """/dev/full is a disk without any space."""
+    log = Path(job["work_dir"]) / supervisor.LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.symlink_to("/dev/full")
+    program = "import json; print('noise'); print(json.dumps({'event': 'done', 'output': 'there'}))"
+    outcome = supervisor.run_child(
+        job,
+        on_event=lambda event: True,
+        should_stop=lambda: None,
+        command=[sys.executable, "-c", program],
+    )
+    assert (outcome.ending, outcome.output) == ("done", "there")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import threading
@@ -11,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import current_app
-from django.apps import apps
 from django.db import connection
 
 from annotations.models import Item, Project
 from annotations.tests.factories import make_prompt
-from training import artifacts, lifecycle, outcomes, supervisor, tasks
+from training import artifacts, lifecycle, outcomes, services, supervisor, tasks
 from training.models import Checkpoint, Run
 from training.tests import scripted
 from training.tests.factories import make_checkpoint, make_run
@@ -39,14 +39,6 @@ def carried_out(run: Run) -> Run:
     tasks.execute_run(run.pk)
     run.refresh_from_db()
     return run
-
-
-def database() -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every table of ours."""
-    models = [
-        m for label in ("annotations", "training") for m in apps.get_app_config(label).get_models()
-    ]
-    return {m._meta.label: list(m._default_manager.order_by("pk").values()) for m in models}
 
 
 def sample_run(project: Project, **request: Any) -> Run:
@@ -82,6 +74,10 @@ def test_it_exports_a_policy_and_makes_no_checkpoint_of_it(
 
 def test_it_carries_out_a_run(project: Project, behave: Callable[[str], None]) -> None:
     behave("works")
+    told_of = ["checkpoint.created"]
+    webhook, _ = services.add_webhook(
+        project, "https://ci.example", told_of, created_by=project.created_by
+    )
     run = carried_out(make_run(project))
     assert (run.state, run.step, run.total_steps) == (State.SUCCEEDED, 6, 6)
     assert run.results == {"rows": 3}
@@ -93,6 +89,8 @@ def test_it_carries_out_a_run(project: Project, behave: Callable[[str], None]) -
     assert checkpoint.manifest["provenance"]["run"] == run.pk
     assert checkpoint.manifest["provenance"]["code_version"]
     assert artifacts.checkpoint_folder(checkpoint) == artifacts.output_folder(run)
+    told = json.loads(webhook.messages.get().body)["data"]
+    assert (told["checkpoint_id"], told["run_id"]) == (checkpoint.pk, run.pk)
 
 
 def test_it_carries_out_the_first_in_line_whichever_was_hinted_at(
@@ -249,6 +247,24 @@ def test_whatever_goes_wrong_before_the_child_fails_the_run(
     assert "/no/such/program" in run.error
 
 
+def test_a_disk_that_is_full_before_the_child_starts_is_told_in_words(
+    project: Project, behave: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behave("works")
+    started: list[int] = []
+
+    def refuse(_folder: Path, pid: int) -> None:
+        started.append(pid)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(supervisor, "_remember", refuse)
+    run = carried_out(make_run(project))
+    assert run.state == State.FAILED
+    assert run.error.startswith("The disk is full.")
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
+
+
 def later(act: Callable[[], Any], seconds: float = 0.7) -> threading.Timer:
     def and_close() -> None:
         act()
@@ -346,24 +362,6 @@ def test_a_hint_that_cannot_be_sent_loses_nothing_and_takes_no_time(project: Pro
     assert lifecycle.due_for_hint() == [(run.pk, "training")]
 
 
-OURS = ["execute_run", "dispatch_queued_runs", "find_lost_runs"]
-
-
-@pytest.mark.parametrize("stage", ["sft", "sample"])
-@pytest.mark.parametrize("name", OURS)
-def test_every_task_run_twice_leaves_the_same_database(
-    project: Project, behave: Callable[[str], None], name: str, stage: str
-) -> None:
-    behave("works")
-    run = sample_run(project) if stage == "sample" else make_run(project)
-    arguments = [run.pk] if name == "execute_run" else []
-    task = getattr(tasks, name)
-    task(*arguments, something_new=1)
-    before = database()
-    task(*arguments)
-    assert database() == before
-
-
 def test_it_publishes_once_even_if_the_row_was_lost_after_the_files_were_there(
     project: Project, behave: Callable[[str], None]
 ) -> None:
@@ -372,17 +370,3 @@ def test_it_publishes_once_even_if_the_row_was_lost_after_the_files_were_there(
     before = Item.objects.count()
     outcomes._completions_of(run)()
     assert Item.objects.count() == before
-
-
-def test_every_task_has_a_name_and_time_limits() -> None:
-    assert {task.name for task in (getattr(tasks, name) for name in OURS)} == {
-        f"training.{name}" for name in OURS
-    }
-    for name, task in current_app.tasks.items():
-        if name.startswith("training.") and name != "training.execute_run":
-            assert task.time_limit
-            assert task.soft_time_limit < task.time_limit
-    assert tasks.execute_run.time_limit > outcomes.wall_clock_limit_s()
-    assert tasks.execute_run.soft_time_limit > outcomes.wall_clock_limit_s()
-    assert outcomes.wall_clock_limit_s() > 0
-    assert tasks.execute_run.acks_late is False

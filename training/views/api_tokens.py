@@ -8,12 +8,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from training import access, services
 from training.forms.tokens import ApiTokenForm
-from training.models import ApiToken
 
 if TYPE_CHECKING:
     from training.views.shared import AuthenticatedRequest
@@ -37,8 +37,9 @@ def api_tokens(request: AuthenticatedRequest) -> HttpResponse:
         "made": made,
         "secret": secret,
         "base_url": request.build_absolute_uri("/v1"),
-        "tokens": ApiToken.objects.filter(user=request.user).prefetch_related("projects"),
-        "may_make": access.get_served_projects_for(request.user).exists(),
+        "tokens": access.get_api_tokens_for(request.user),
+        "may_make": access.get_member_projects_for(request.user).exists(),
+        "api_url": request.build_absolute_uri(reverse("api:page")),
     }
     status = 422 if form.is_bound else 200
     return render(request, "training/api_tokens.html", context, status=status)

@@ -70,7 +70,7 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """
     item = access.get_item_for(request.user, item_id)
     is_open = _is_open(item)
-    completions = item.completions.select_related("checkpoint").order_by("id")
+    completions = item.completions.select_related("checkpoint").prefetch_related("scores")
     uses = selectors.uses_of_item(item)
     given = item.annotations.select_related("guideline_version").order_by("id")
     holding = set(item.annotations.filter(in_force()).values_list("id", flat=True))
@@ -86,7 +86,7 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     context = {
         "item": item,
         "is_open": is_open,
-        "completions": [] if is_open else completions,
+        "completions": [] if is_open else completions.order_by("id"),
         "records": records,
     }
     return show_page(request, item.project, "training/item.html", context)

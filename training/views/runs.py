@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from training import access, artifacts, selectors, services, supervisor
+from training import access, artifacts, selectors, services, store, supervisor
 from training.charts import PANELS, Panel, Series, line_chart, metric_title, series_name
 from training.comparison import frontier
 from training.forecast import Forecast, forecast
@@ -110,10 +110,14 @@ def estimate_run(request: AuthenticatedRequest, project_id: int) -> HttpResponse
     return render(request, "training/_estimate.html", context)
 
 
+EVENTS = f"{FOLDER}/events.*"
+
+
 @login_required
 @require_safe
 def run(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     run = access.get_run_for(request.user, run_id)
+    store.refresh(artifacts.work_folder(run), EVENTS)
     context = {
         "run": run,
         "live": _run_live(request, run),
@@ -138,6 +142,7 @@ def download_log(request: AuthenticatedRequest, run_id: int) -> HttpResponseBase
     """Hand out everything that the run's attempts wrote."""
     run = access.get_run_for(request.user, run_id)
     log = artifacts.work_folder(run) / supervisor.LOG
+    store.refresh(log.parent, log.name)
     if not log.is_file():
         raise Http404(f"{run} has written no log yet.")
     return FileResponse(
@@ -153,6 +158,7 @@ def download_log(request: AuthenticatedRequest, run_id: int) -> HttpResponseBase
 def download_events(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     """Hand out the TensorBoard files of the run's attempts, one file each."""
     run = access.get_run_for(request.user, run_id)
+    store.refresh(artifacts.work_folder(run), EVENTS)
     files = sorted((artifacts.work_folder(run) / FOLDER).glob("events.*"))
     if not files:
         raise Http404(f"{run} has written no TensorBoard files yet.")

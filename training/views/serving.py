@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from functools import wraps
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError, connection
@@ -19,17 +19,20 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from annotations.access import TokenRefusedError, get_token_for
+from annotations.services import note_use
 from training import services, streaming
 from training.chat_requests import BadRequest, ChatRequest, read_chat_request, too_large
-from training.models import ApiToken
 from training.selectors.serving import (
     ServedModel,
     served_model,
     served_models,
     served_projects,
-    token_of,
 )
 from training.streaming import Done, Failed, Generation, Heartbeat, Token, Waiting
+
+if TYPE_CHECKING:
+    from annotations.models import ApiToken
 
 OUTCOME_S = 2.0
 """How long a stream waits for its first word, so that a refusal has the status of one."""
@@ -130,19 +133,14 @@ def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
 
 def _token(request: HttpRequest) -> ApiToken:
     """Return the token that the request shows, if it lets in."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    refusal = {"kind": "invalid_request_error", "code": "invalid_api_key"}
-    if scheme.lower() != "bearer" or not secret.strip():
-        message = "Send a token of this site: 'Authorization: Bearer lsl-…'. Its page makes one."
-        raise Refused(401, message, **refusal)
-    token = token_of(secret.strip())
-    if token is None or not token.user.is_active:
-        raise Refused(401, "This token is not known here. Make one on this site.", **refusal)
-    if token.revoked_at is not None:
-        raise Refused(401, "This token was revoked. Make another on this site.", **refusal)
-    if token.has_expired:
-        raise Refused(401, "This token has expired. Make another on this site.", **refusal)
-    services.note_use(token)
+    try:
+        token = get_token_for(request.headers.get("Authorization", ""))
+    except TokenRefusedError as error:
+        raise Refused(401, str(error), code="invalid_api_key") from None
+    if services.MODELS not in token.scopes:
+        message = "This token is not good for talking with models. Make one that is."
+        raise Refused(403, message, code="insufficient_permissions")
+    note_use(token)
     return token
 
 

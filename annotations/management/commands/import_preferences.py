@@ -25,8 +25,8 @@ class Command(BaseCommand):
         parser.add_argument("--as-user", help="who imports (an owner of the project by default)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = _project(options["project"])
-        user = _importer(project, options["as_user"])
+        project = project_of(options["project"])
+        user = importer_of(project, options["as_user"])
         path: Path = options["file"]
         try:
             content = path.read_bytes()
@@ -52,21 +52,30 @@ class Command(BaseCommand):
 
 
 def _agreement(project: Project) -> str:
-    report = selectors.agreement_report(project)
-    statistics = report.statistics
-    if statistics.pairwise is None:
+    overview = selectors.agreement_overview(project)
+    if overview is None:
+        return "How far people agree is reckoned in the background; see the page of agreement."
+    shared = [line for line in overview.lines if line.things]
+    if not shared:
         return "Agreement: nothing in this project was judged by two people."
-    text = f"Agreement on {report.items:,} items by {report.annotators:,} people: pairwise "
-    text += f"{statistics.pairwise:.3f}"
-    if statistics.alpha is None or statistics.alpha_low is None:
-        return text + "; Krippendorff's alpha is not defined here."
+    return "\n".join(map(_in_words, shared))
+
+
+def _in_words(line: selectors.Line) -> str:
+    alpha = line.alpha
+    text = (
+        f"Agreement, {line.name}: {line.things:,} judged by two or more of {line.people:,} people"
+    )
+    text += f", pairwise {line.pairwise.value:.3f}"
+    if alpha.value is None or alpha.low is None:
+        return f"{text}; Krippendorff's alpha is not defined here."
     return text + (
-        f", Krippendorff's nominal alpha {statistics.alpha:.3f} "
-        f"(95 % interval {statistics.alpha_low:.3f} to {statistics.alpha_high:.3f})."
+        f", Krippendorff's {line.metric} alpha {alpha.value:.3f} "
+        f"(95 % interval {alpha.low:.3f} to {alpha.high:.3f})."
     )
 
 
-def _project(name: str) -> Project:
+def project_of(name: str) -> Project:
     project = Project.objects.filter(name=name).first()
     if project is None and name.isdecimal():
         project = Project.objects.filter(id=int(name)).first()
@@ -76,7 +85,7 @@ def _project(name: str) -> Project:
     return project
 
 
-def _importer(project: Project, username: str | None) -> User:
+def importer_of(project: Project, username: str | None) -> User:
     if username is not None:
         user = User.objects.filter(username=username).first()
         if user is None:

@@ -27,6 +27,7 @@ def test_it_takes_every_stages_own_defaults_back_from_json(stage: str) -> None:
         ("sft", {"learning_rate": float("nan")}, "learning_rate must be a number"),
         ("sft", {"learning_rate": "fast"}, "learning_rate must be a number"),
         ("reward", {"batch_size": 0}, "batch_size is 0"),
+        ("sample", {"batch_size": 10**400}, "batch_size has 401 digits; choose a value from 1"),
         ("ppo", {"batch_size": 10, "minibatch_size": 4}, "not a multiple"),
         ("ppo", {"sped": 1}, "Unknown setting sped"),
         ("dance", {}, "Unknown stage"),

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from training.pipeline import endpoint_stream
-from training.pipeline.endpoint import Answer, EndpointError, Line
+from training.pipeline.endpoint import Answer, EndpointError
 from training.pipeline.endpoint_stream import ask_streamed
 from training.pipeline.jobs import ExternalSource
+from training.pipeline.outward import Line
 from training.tests.servers import (
     DONE,
     ENDED,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from training.pipeline.__main__ import _fail
 from training.pipeline.config import (
     CONFIGS,
     AnyConfig,
@@ -47,6 +49,20 @@ def test_a_full_disk_is_told_whoever_found_it(tmp_path: Path, error: Exception) 
     assert known is not None
     assert "The disk is full" in str(known)
     assert str(tmp_path) in str(known)
+
+
+def test_why_it_failed_is_told_though_the_log_lies_on_the_full_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[dict[str, Any]] = []
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115  # closing it fails as well
+    monkeypatch.setattr(sys, "stderr", full)
+    known = PipelineError("The disk is full. Free some space.")
+    assert _fail(told.append, OSError(28, "x"), known) == 1
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="No space"):
+        full.close()
+    assert told[0]["message"] == str(known)
 
 
 def test_what_nobody_foresaw_has_no_remedy(tmp_path: Path) -> None:

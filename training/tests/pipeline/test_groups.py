@@ -140,7 +140,11 @@ FEW: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        (GRPOConfig(**HACKED | FEW, beta=0.0, max_kl=2.0, max_length_ratio=1e6), "Raise beta"),
+        pytest.param(
+            GRPOConfig(**HACKED | FEW, beta=0.0, max_kl=2.0, max_length_ratio=1e6),
+            "Raise beta",
+            marks=pytest.mark.long,
+        ),
         (RLOOConfig(**HACKED, beta=1e-4, max_kl=1e6), "completions grew to"),
     ],
     ids=["grpo", "rloo"],

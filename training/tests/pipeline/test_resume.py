@@ -65,6 +65,8 @@ STAGES: dict[str, tuple[AnyConfig, str]] = {
 
 EVALUATED = ("sft", "reward", "dpo", "kto")
 """Stages that measure themselves after the last step."""
+ALIKE = ("dpo", "kto", "rloo", "rejection")
+"""Stages that resume by the code of *reward*, *grpo* and *sft*: left to `make test`."""
 MOMENTS = 40
 """Steps and opened files behind the first resume point among which one is drawn to be killed at:
 some two steps, and most of them while the next resume point is written."""
@@ -152,7 +154,10 @@ def steps(events: list[dict[str, Any]]) -> list[int]:
     return [event["step"] for event in events if event["event"] == "progress"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(s, marks=pytest.mark.long if s in ALIKE else ()) for s in STAGES],
+)
 def test_it_resumes_to_the_weights_of_an_uninterrupted_run(
     make_job: MakeJob, reward_adapter: str, tmp_path: Path, stage: str
 ) -> None:

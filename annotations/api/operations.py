@@ -1,0 +1,169 @@
+"""What an operation of the API is: a typed function, and what its types say about it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from annotations.models import ApiToken, Scope, User
+from annotations.services import ServiceError
+
+LARGEST_ID = 2**63 - 1
+PATH_PARAMETER = re.compile(r"<(int|str):(\w+)>")
+
+
+def _from_digits(value: Any) -> Any:
+    """Read a number of an address: digits, and nothing that Python would take besides."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}", value):
+        raise ValueError("write a whole number")
+    return value
+
+
+def _from_word(value: Any) -> Any:
+    """Read a yes or no of an address."""
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("write true or false")
+        return value == "true"
+    return value
+
+
+DIGITS = BeforeValidator(_from_digits)
+"""Behind the bounds of a whole number in an address: before it, they would not be documented."""
+IdInAddress = Annotated[int, Field(ge=1, le=LARGEST_ID), DIGITS]
+Flag = Annotated[bool, BeforeValidator(_from_word)]
+"""A yes or no in an address."""
+Search = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+"""A text that is looked for."""
+
+
+class Query(BaseModel):
+    """What may stand behind the question mark of an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Body(BaseModel):
+    """What a program sends. Nothing is guessed: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Answer(BaseModel):
+    """What a program is answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who asks, and with which token."""
+
+    user: User
+    token: ApiToken
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that programs can do, at one address with one method."""
+
+    method: str
+    path: str
+    """As Django writes it: `projects/<int:project_id>`."""
+    scope: Scope
+    run: Callable[..., Any]
+    tag: str
+    status: int
+    query: type[Query] | None
+    body: type[Body] | None
+    answer: type[BaseModel] | None
+    """None: the answer has no body."""
+    refusals: tuple[type[Exception], ...]
+    """What a service raises, with a sentence, when it can't be done."""
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+    @property
+    def summary(self) -> str:
+        """Return its first sentence."""
+        return self._words[0].partition(". ")[0].removesuffix(".")
+
+    @property
+    def description(self) -> str:
+        """Return what follows the first sentence."""
+        rest = self._words[0].partition(". ")[2]
+        return "\n\n".join(filter(None, [rest, *self._words[1:]]))
+
+    @property
+    def _words(self) -> list[str]:
+        return [" ".join(part.split()) for part in inspect.getdoc(self.run).split("\n\n")]  # type: ignore[union-attr]  # `operation` refuses functions without one
+
+    @property
+    def path_parameters(self) -> list[tuple[str, str]]:
+        """Return the kind and name of every part of the path that is not fixed."""
+        return [(match[1], match[2]) for match in PATH_PARAMETER.finditer(self.path)]
+
+    @property
+    def template(self) -> str:
+        """Return the path as OpenAPI writes it."""
+        return "/" + PATH_PARAMETER.sub(r"{\2}", self.path)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Operations:
+    """The operations of one noun, in the order of the document."""
+
+    tag: str
+    refusals: tuple[type[Exception], ...] = (ServiceError,)
+    found: list[Operation] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self.found)
+
+    def get(self, path: str) -> Callable[[F], F]:
+        return self._operation("GET", path, Scope.READ, 200)
+
+    def post(self, path: str, scope: Scope, status: int = 200) -> Callable[[F], F]:
+        return self._operation("POST", path, scope, status)
+
+    def put(self, path: str, scope: Scope) -> Callable[[F], F]:
+        return self._operation("PUT", path, scope, 200)
+
+    def patch(self, path: str, scope: Scope) -> Callable[[F], F]:
+        return self._operation("PATCH", path, scope, 200)
+
+    def delete(self, path: str, scope: Scope) -> Callable[[F], F]:
+        return self._operation("DELETE", path, scope, 204)
+
+    def _operation(self, method: str, path: str, scope: Scope, status: int) -> Callable[[F], F]:
+        def add(function: F) -> F:
+            hints = get_type_hints(function)
+            answer = hints["return"]
+            is_empty = answer is type(None)
+            self.found.append(
+                Operation(
+                    method=method,
+                    path=path,
+                    scope=scope,
+                    run=function,
+                    tag=self.tag,
+                    status=204 if is_empty else status,
+                    query=hints.get("query"),
+                    body=hints.get("body"),
+                    answer=None if is_empty else answer,
+                    refusals=self.refusals,
+                )
+            )
+            return function
+
+        return add

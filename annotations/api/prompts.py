@@ -1,0 +1,135 @@
+"""Prompts, and adding many of them at once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from annotations import access, importers, services
+from annotations.api.operations import Answer, Body, Call, Operations, Search
+from annotations.api.pages import Page, Paged, page_of
+from annotations.api.problems import Problem
+from annotations.models import Prompt, Scope, Split
+
+operations = Operations("Prompts")
+
+MOST_AT_ONCE = 1000
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class MessageIn(Body):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class MessageOut(Answer):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class PromptOut(Answer):
+    """A prompt: the messages that a completion answers."""
+
+    id: int
+    messages: list[MessageOut]
+    origin: Prompt.Origin
+    tags: list[str]
+    external_id: str
+    split: Split = Field(description="Decided by the messages alone; it never changes.")
+    created_at: datetime
+
+
+class PromptFilters(Paged):
+    split: Split | None = None
+    origin: Prompt.Origin | None = None
+    external_id: Search | None = None
+    search: Search | None = Field(None, description="A part of the last message.")
+
+
+class NewPrompt(Body):
+    """A prompt: one text by the user, or the messages of a conversation, the last by the user."""
+
+    prompt: Text | list[MessageIn]
+    id: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        None, description="What you call it: `external_id`."
+    )
+    tags: list[str] | None = Field(None, max_length=20)
+
+
+class NewPrompts(Body):
+    """Prompts to add: all of them, or none if one can't be."""
+
+    prompts: list[NewPrompt] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    as_demonstrations: bool = Field(True, description="Ask people to write an answer to each.")
+
+
+class AddedPrompts(Answer):
+    """What became of the prompts."""
+
+    created: int
+    duplicates: int = Field(description="The project has those messages already.")
+    items: int = Field(description="That wait to be answered.")
+
+
+@operations.get("projects/<int:project_id>/prompts")
+def list_prompts(call: Call, project_id: int, query: PromptFilters) -> Page[PromptOut]:
+    """List the prompts of a project. Its owners and engineers can."""
+    project = access.get_project_for(call.user, project_id, *access.READING)
+    found = project.prompts.all()
+    same = query.model_dump(include={"split", "origin", "external_id"}, exclude_none=True)
+    found = found.filter(**same)
+    if query.search:
+        found = found.filter(text__icontains=query.search)
+    return page_of(found, query, prompt_out)
+
+
+@operations.post("projects/<int:project_id>/prompts", Scope.WRITE, status=201)
+def add_prompts(call: Call, project_id: int, body: NewPrompts) -> AddedPrompts:
+    """Add up to 1,000 prompts, all or none. Owners and engineers of the project can.
+
+    What the project has already is left alone, so that the same request twice adds nothing.
+    """
+    project = access.get_project_for(call.user, project_id, *access.READING)
+    lines = [json.dumps(one.model_dump(exclude_none=True)) for one in body.prompts]
+    rows, errors = importers.read_prompts("\n".join(lines), "jsonl")
+    if errors:
+        found = [(f"prompts.{error.line - 1}", error.message) for error in errors]
+        detail = " ".join(message for _, message in found[:5])
+        raise Problem("wrong-body", f"No prompt was added. {detail}", errors=found[:100])
+    added = services.import_prompts(
+        project, rows, call.user, as_demonstrations=body.as_demonstrations
+    )
+    return AddedPrompts(created=added.created, duplicates=added.duplicates, items=added.items)
+
+
+@operations.get("prompts/<int:prompt_id>")
+def get_prompt(call: Call, prompt_id: int) -> PromptOut:
+    """Show a prompt. Owners and engineers of its project can."""
+    return prompt_out(access.get_prompt_for(call.user, prompt_id, *access.READING))
+
+
+def messages_out(messages: object) -> list[MessageOut]:
+    """Return stored messages as they are answered."""
+    assert isinstance(messages, list)
+    return [MessageOut(role=one["role"], content=one["content"]) for one in messages]
+
+
+def prompt_out(prompt: Prompt) -> PromptOut:
+    """Return a prompt as it is answered."""
+    return PromptOut(
+        id=prompt.pk,
+        messages=messages_out(prompt.messages),
+        origin=Prompt.Origin(prompt.origin),
+        tags=prompt.tags,
+        external_id=prompt.external_id,
+        split=Split(prompt.split),
+        created_at=prompt.created_at,
+    )

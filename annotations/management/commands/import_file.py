@@ -1,0 +1,104 @@
+"""Import a file or a saved data set that lies on the server."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotations import services
+from annotations.importers import FORMATS, TARGETS
+from annotations.management.commands.import_preferences import importer_of, project_of
+from annotations.models import Import
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class Command(BaseCommand):
+    help = (
+        "Import a file of any format that the page takes, of any size, or a folder that Hugging "
+        "Face save_to_disk wrote. A file with bad lines is not imported at all."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project", help="the project's number or name")
+        parser.add_argument("file", type=Path, help="the file, or the folder of a data set")
+        parser.add_argument("--format", choices=list(FORMATS), help="if it is not recognised")
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            metavar="WHAT=COLUMN",
+            help=f"which column is what: {', '.join(TARGETS)}",
+        )
+        parser.add_argument("--annotator", help="who said what the file does not say who said")
+        parser.add_argument(
+            "--leave-out-bad", action="store_true", help="import without the bad lines"
+        )
+        parser.add_argument(
+            "--ask-nobody",
+            action="store_true",
+            help="make no items of what nobody judged in the file",
+        )
+        parser.add_argument("--as-user", help="who imports (an owner of the project by default)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = project_of(options["project"])
+        user = importer_of(project, options["as_user"])
+        path: Path = options["file"]
+        try:
+            if path.is_dir():
+                brought = services.bring_folder(project, path, user)
+            else:
+                brought = services.bring_file(project, path.name, _chunks(path), user)
+            brought = self._change(brought, options)
+            services.start_import(brought, leave_out_bad=options["leave_out_bad"])
+        except OSError as error:
+            raise CommandError(f"{path} can't be read: {error.strerror}.") from None
+        except services.ServiceError as error:
+            raise CommandError(str(error)) from None
+        self._tell(services.run_import(brought))
+
+    def _change(self, brought: Import, options: dict[str, Any]) -> Import:
+        """Correct what the file was taken for, as the options say."""
+        columns = dict(one.partition("=")[::2] for one in options["column"])
+        format = options["format"] or brought.format
+        if format != brought.format:
+            brought = services.change_reading(
+                brought, format=format, columns={}, annotator="", asks=True
+            )
+        return services.change_reading(
+            brought,
+            format=format,
+            columns={**brought.columns, **columns},
+            annotator=options["annotator"] or brought.annotator,
+            asks=not options["ask_nobody"],
+        )
+
+    def _tell(self, brought: Import) -> None:
+        if brought.state == Import.State.DONE:
+            written = brought.written
+            self.stdout.write(
+                f"Imported {brought.rows:,} rows: {written.get('annotations', 0):,} annotations, "
+                f"{written.get('prompts', 0):,} prompts and {written.get('completions', 0):,} "
+                f"completions are new; {written.get('duplicates', 0):,} annotations were there "
+                "already."
+            )
+            return
+        for bad in brought.bad:
+            self.stderr.write(f"Line {bad['line']:,}: {bad['message']}")
+        services.cancel_import(brought)
+        if brought.bad_count:
+            raise CommandError(
+                f"Nothing was imported: {brought.bad_count:,} bad lines, the first of them above."
+            )
+        raise CommandError(brought.problem)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

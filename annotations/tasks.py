@@ -1,0 +1,64 @@
+"""Celery entry points of collecting. A message is only a hint: delivered twice it does no harm,
+and lost it is sent again, or what it asked for is done by the next."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import shared_task
+
+from annotations import services
+from annotations.services import imports
+
+logger = logging.getLogger(__name__)
+
+SLICE_S = 5.0
+"""An import gives the worker back so often: others wait for it, too."""
+HINT_EXPIRES_S = 120
+
+
+@shared_task(
+    name="annotations.keep_up_daily_figures",
+    ignore_result=True,
+    time_limit=900,
+    soft_time_limit=890,
+)
+def keep_up_daily_figures(**_later: Any) -> None:
+    """Reckon the days that new annotations and payments have changed. Runs every 30 seconds."""
+    services.keep_up_daily_figures()
+    services.keep_up_counts()
+
+
+@shared_task(
+    name="annotations.keep_up_agreement", ignore_result=True, time_limit=900, soft_time_limit=890
+)
+def keep_up_agreement(**_later: Any) -> None:
+    """Reckon how far people agree in large projects, where that has changed. Every minute."""
+    services.keep_up_agreement()
+
+
+@shared_task(
+    name="annotations.continue_import", ignore_result=True, time_limit=120, soft_time_limit=110
+)
+def continue_import(import_id: int, **_later: Any) -> None:
+    """Go on with an import for a while. Delivering the message twice is harmless."""
+    if imports.continue_import(import_id, seconds=SLICE_S):
+        hint_import(import_id=import_id)
+
+
+@shared_task(
+    name="annotations.continue_imports", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def continue_imports(**_later: Any) -> None:
+    """Send a hint again for each import that nobody goes on with. Runs every 10 seconds."""
+    for import_id in imports.waiting_imports():
+        hint_import(import_id=import_id)
+
+
+def hint_import(*, import_id: int, **_signal: Any) -> None:
+    """Tell a worker that an import waits. Where that can't be sent the beat does it later."""
+    try:
+        continue_import.apply_async((import_id,), expires=HINT_EXPIRES_S, retry=False)
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent; import %s waits (%s).", import_id, error)

@@ -1,0 +1,370 @@
+"""Files of every kind come in whole, once, and go on where they stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from annotations import exports, services
+from annotations.importers import Place, look_at, read_records
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Completion,
+    HeldOut,
+    Import,
+    Item,
+    Prompt,
+    RankedCompletion,
+    RatingAnswer,
+    Rewrite,
+)
+from annotations.services import imports as writing
+from annotations.tests.algorithms.test_agreement import shared_data
+
+PAIR = {"prompt": "A haiku", "left": "a\nfrog", "right": "b", "winner": "left", "annotator": "w1"}
+
+
+def lines(*rows: Any) -> bytes:
+    return b"\n".join(json.dumps(row).encode() for row in rows)
+
+
+def bring(project, content: bytes, name: str = "file", **changes: Any) -> Import:
+    brought = services.bring_file(project, name, [content], project.created_by)
+    if changes:
+        reading = {
+            "format": brought.format,
+            "columns": brought.columns,
+            "annotator": brought.annotator,
+            "asks": True,
+        }
+        brought = services.change_reading(brought, **{**reading, **changes})
+    services.start_import(brought)
+    return services.run_import(brought)
+
+
+def state_of(database: Sequence[Any] = (Prompt, Completion, Item, Annotation)) -> list[int]:
+    return [model.objects.count() for model in database]
+
+
+def said_in(path: Path) -> list[str]:
+    """Return what is said in a file, by its kind, and `bad` for each bad line."""
+    sample = look_at(path)
+    found = []
+    for read in read_records(path, sample.container, sample.reading):
+        found += ["bad"] if read.error else []
+        found += [type(one).__name__ for record in read.records for one in record.said]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("haiku/llmfao_haiku_pairs.jsonl", {"Chosen": 690}),
+        ("gsm8k/test-300.jsonl", {"Written": 300}),
+        ("pandalm/testset-v1.json", {"Chosen": 993, "bad": 6}),
+        ("oasst/en_100_tree.jsonl", {"Ordered": 212, "Written": 247}),
+        ("self_instruct/seed_tasks.jsonl", {"Written": 175}),
+    ],
+)
+def test_it_recognises_public_files_and_reads_all_of_them(name, expected):
+    found = said_in(shared_data(name))
+    assert {one: found.count(one) for one in set(found)} == expected
+
+
+def test_it_imports_hh_dialogues_once(project, tmp_path):
+    content = b"".join(shared_data("hh_rlhf/harmless-base-1200.jsonl").open("rb").readlines()[:40])
+    assert bring(project, content).state == Import.State.DONE
+    before = state_of()
+    assert before[3] == Comparison.objects.count() == 40
+    again = bring(project, content)
+    assert (again.written["duplicates"], again.written.get("annotations", 0)) == (40, 0)
+    assert state_of() == before
+    row = next(iter(exports.preferences(project.pk)))
+    assert row["prompt"][-1]["role"] == "user"
+
+
+def test_a_conversation_stays_in_the_split_of_its_beginning(project):
+    turns = [("user", "Frogs?"), ("assistant", "Yes."), ("user", "How many?"), ("assistant", "9")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    bring(project, lines({"messages": messages[:2]}, {"messages": messages}))
+    assert len(set(Prompt.objects.values_list("split", flat=True))) == 1
+
+
+def test_bad_lines_are_named_and_nothing_is_written_until_they_are_left_out(project):
+    content = lines(PAIR, {**PAIR, "winner": "maybe"}) + b"\n\xff\n" + lines({**PAIR, "left": "c"})
+    brought = bring(project, content)
+    assert brought.state == Import.State.REFUSED
+    assert [bad["line"] for bad in brought.bad] == [2, 3]
+    assert "left, right, tie or both_bad" in brought.bad[0]["message"]
+    assert state_of() == [0, 0, 0, 0]
+    services.start_import(brought, leave_out_bad=True)
+    assert services.run_import(brought).written["annotations"] == 2
+
+
+def test_a_killed_import_goes_on_behind_the_last_whole_batch(project, monkeypatch):
+    monkeypatch.setattr(writing, "BATCH_ROWS", 3)
+    rows = [{**PAIR, "left": f"haiku {number}"} for number in range(10)]
+    brought = services.bring_file(project, "votes.jsonl", [lines(*rows)], project.created_by)
+    services.start_import(brought)
+    services.continue_import(brought.pk, seconds=0)  # claims it, and has no time left
+    kept, calls = writing._save, []
+
+    def die_in_the_second_batch(brought: Import) -> None:
+        calls.append(brought.state)
+        if calls.count(Import.State.WRITING) == 3:  # the first is the turn from checking
+            raise KeyboardInterrupt
+        kept(brought)
+
+    monkeypatch.setattr(writing, "_save", die_in_the_second_batch)
+    with pytest.raises(KeyboardInterrupt):
+        services.run_import(brought)
+    assert Annotation.objects.count() == 3
+    monkeypatch.setattr(writing, "_save", kept)
+    assert not services.continue_import(brought.pk, seconds=9), "held by the one that was killed"
+    Import.objects.update(held_until=timezone.now() - writing.HELD_FOR)
+    assert services.run_import(brought).state == Import.State.DONE
+    assert Annotation.objects.count() == 10
+
+
+def test_who_was_superseded_writes_nothing(project, monkeypatch):
+    brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
+    services.start_import(brought)
+    kept = writing._reads
+
+    def stopped_meanwhile(mine: Import) -> Iterable[Any]:
+        if mine.state == Import.State.WRITING:
+            services.cancel_import(mine)
+        return kept(mine)
+
+    monkeypatch.setattr(writing, "_reads", stopped_meanwhile)
+    assert services.run_import(brought).state == Import.State.CANCELLED
+    assert state_of() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("container", ["jsonl", "json", "csv"])
+def test_reading_goes_on_at_any_place(tmp_path, container):
+    rows = [{"prompt": f"A {n}\n“{{[\\”", "completion": "x" * n} for n in range(1, 9)]
+    text = {
+        "jsonl": "\ufeff" + "\r\n".join(map(json.dumps, rows)),
+        "json": json.dumps(rows, indent=2, ensure_ascii=False),
+        "csv": "prompt;completion\r\n"
+        + "".join(f'"{row["prompt"]}";{row["completion"]}\r\n' for row in rows),
+    }[container]
+    path = tmp_path / "file"
+    path.write_bytes(text.encode())
+    sample = look_at(path)
+    assert sample.container == container
+    whole = list(read_records(path, container, sample.reading))
+    assert [len(read.records[0].said[0].text) for read in whole] == list(range(1, 9))
+    for number, read in enumerate(whole, start=1):
+        rest = list(read_records(path, container, sample.reading, read.after))
+        assert rest == whole[number:]
+
+
+def test_it_reads_parquet_and_data_sets_saved_by_datasets(project, tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({"prompt": ["a", "b", "c"], "completion": ["x\ny", "z", "w"]})
+    parquet.write_table(table, tmp_path / "file.parquet", row_group_size=2)
+    assert said_in(tmp_path / "file.parquet") == ["Written"] * 3
+    sample = look_at(tmp_path / "file.parquet")
+    rest = read_records(tmp_path / "file.parquet", "parquet", sample.reading, Place(rows=2))
+    assert [read.line for read in rest] == [3]
+
+    folder = tmp_path / "set" / "train"
+    folder.mkdir(parents=True)
+    with pyarrow.ipc.new_stream(folder / "data-00000-of-00001.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert said_in(tmp_path / "set") == ["Written"] * 3
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(folder / "data-00000-of-00001.arrow", "../../set/train/data.arrow")
+    assert bring(project, packed.getvalue()).written["annotations"] == 3
+    assert Completion.objects.filter(text="x\ny").exists()
+
+
+TASK = {"prompt": "A haiku", "answer1": "old\npond", "answer2": "new pond"}
+LIST = {
+    "prompt": "Rank",
+    "items": [{"id": f"llm_{number}", "body": f"haiku {number}"} for number in range(3)],
+}
+
+
+def task(data: dict[str, Any], type: str, value: Any, **changes: Any) -> dict[str, Any]:
+    result = {"from_name": "q", "to_name": "q", "type": type, "value": value, **changes}
+    return {"id": 7, "data": data, "annotations": [{"completed_by": 3, "result": [result]}]}
+
+
+def ranked() -> list[tuple[str, int]]:
+    return list(RankedCompletion.objects.values_list("completion__text", "tier").order_by("id"))
+
+
+def test_label_studio_pairs_come_in_with_reason_and_time(project):
+    one = task(TASK, "pairwise", {"selected": "right"})
+    one["annotations"][0]["result"].append(
+        {"from_name": "why", "to_name": "q", "type": "textarea", "value": {"text": ["fresher"]}}
+    )
+    one["annotations"][0]["lead_time"] = 12.5
+    one["annotations"].append({"completed_by": 4, "was_cancelled": True, "result": []})
+    assert bring(project, json.dumps([one]).encode()).format == "label_studio"
+    annotation = Annotation.objects.get()
+    assert (annotation.reason, annotation.wall_ms) == ("fresher", 12500)
+    assert annotation.comparison.outcome == "right"
+    assert annotation.comparison.left.text == "old\npond"
+
+
+@pytest.mark.parametrize(
+    ("ranker", "expected"),
+    [
+        (["llm_2", "llm_0", "llm_1"], [("haiku 2", 0), ("haiku 0", 1), ("haiku 1", 2)]),
+        ({"rank": ["llm_1", "llm_0"]}, [("haiku 1", 0), ("haiku 0", 1)]),
+        (
+            {"_": ["llm_2"], "biased_results": ["llm_0"], "relevant_results": ["llm_1"]},
+            [("haiku 1", 0), ("haiku 0", 1)],
+        ),
+    ],
+)
+def test_label_studio_rankers_come_in_in_all_three_shapes(project, ranker, expected):
+    brought = bring(project, json.dumps([task(LIST, "ranker", {"ranker": ranker})]).encode())
+    assert brought.state == Import.State.DONE, brought.bad or brought.problem
+    assert ranked() == expected
+
+
+def test_label_studio_ratings_choices_and_rewrites_come_in(project):
+    data = {"prompt": "A haiku", "answer": "old pond"}
+    rated = task(data, "rating", {"rating": 4}, from_name="Quality", to_name="answer")
+    rated["annotations"][0]["result"].append(
+        {
+            "from_name": "flags",
+            "to_name": "answer",
+            "type": "choices",
+            "value": {"choices": ["PII"]},
+        }
+    )
+    written = task(data, "textarea", {"text": "new pond"})
+    written["id"] = 8
+    brought = bring(project, json.dumps([rated, written]).encode())
+    assert brought.state == Import.State.DONE, brought.bad or brought.problem
+    answers = dict(RatingAnswer.objects.values_list("question", "value"))
+    assert answers == {"quality": 4, "pii": 1}
+    assert Rewrite.objects.get().original.text == "old pond"
+
+
+def test_predictions_are_kept_and_never_learned_from(project):
+    one = {
+        "data": TASK,
+        "predictions": [
+            {
+                "model_version": "judge-1",
+                "result": [{"type": "pairwise", "value": {"selected": "left"}, "from_name": "q"}],
+            }
+        ],
+    }
+    bring(project, json.dumps([one]).encode())
+    assert Comparison.objects.count() == HeldOut.objects.count() == 1
+    assert list(exports.preferences(project.pk)) == []
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        {"best": [{"value": "response2", "user_id": "u1"}]},
+        [{"user_id": "u1", "status": "submitted", "values": {"best": {"value": "response2"}}}],
+        {
+            "order": [
+                {
+                    "value": [
+                        {"value": "response-2", "rank": 1},
+                        {"value": "response-1", "rank": 2},
+                    ],
+                    "user_id": "u1",
+                }
+            ]
+        },
+    ],
+)
+def test_argilla_records_come_in(project, responses):
+    record = {
+        "id": "r1",
+        "fields": {"instruction": "A haiku", "response1": "a", "response2": "b"},
+        "responses": responses,
+        "suggestions": {},
+    }
+    brought = bring(project, lines(record))
+    assert brought.format == "argilla"
+    (row,) = exports.preferences(project.pk)
+    assert row["chosen"][0]["content"] == "b"
+    assert Prompt.objects.get().external_id == "r1"
+
+
+def test_what_nobody_judged_is_asked(project):
+    rows = [
+        {"prompt": "one"},
+        {"prompt": "two", "completions": ["a", "b", "c"]},
+        {"prompt": "three", "completions": ["a", "b"]},
+    ]
+    for number, row in enumerate(rows):
+        bring(project, lines(row), f"{number}.jsonl")
+    kinds = Item.objects.order_by("id").values_list("kind", "open_slots")
+    assert list(kinds) == [("demonstration", 1), ("ranking", 1), ("comparison", 1)]
+    bring(project, lines(rows[1]))
+    assert Item.objects.count() == 3
+
+
+JUNK = [
+    b"\x00\x01\x02",
+    b"{",
+    b"[",
+    b"[{]",
+    b'[{"prompt": "a"}, 5, {"prompt": "b"}]',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"prompt": NaN}',
+    b'"prompt"\n"' + b"x" * 3_000_000,
+    b"prompt,prompt\na,b",
+    b",\n,",
+    b"PAR1 and nothing more",
+    b"PK\x03\x04 and nothing more",
+    b"\xff\xff\xff\xff\x00\x01",
+    b'{"data": {"prompt": "a"}, "annotations": [{"result": [{"type": "video"}]}]}',
+    b'{"data": {"prompt": "a"}, "annotations": [{"result": {"a": 1}}]}',
+    b'{"message_tree_id": "1", "prompt": {"role": "prompter", "replies": [[]]}}',
+    b'{"fields": {"prompt": "a"}, "responses": 3}',
+    b'{"chosen": "\\n\\nHuman: a", "rejected": "\\n\\nHuman: b"}',
+    b'{"prompt": "a", "completion": "b\\u0000"}',
+    b'{"prompt": "a", "completions": [{"a": 1}, [2]], "ranks": [1, "2"]}',
+]
+
+
+@pytest.mark.parametrize("content", JUNK, ids=range(len(JUNK)))
+def test_junk_is_refused_in_words_and_leaves_nothing(project, content):
+    with suppress(services.ServiceError):  # refused when it is brought
+        brought = bring(project, content)
+        assert brought.state in (Import.State.REFUSED, Import.State.FAILED)
+        assert brought.bad or brought.problem
+        assert "should not have" not in brought.problem
+    assert state_of() == [0, 0, 0, 0]
+
+
+def test_a_command_imports_a_file_of_the_server(project, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text('q,one,two,best\n"A, haiku",a,b,2\n', encoding="utf-8")
+    columns = [f"--column={one}" for one in ("prompt=q", "left=one", "right=two", "winner=best")]
+    out = io.StringIO()
+    call_command("import_file", "Haiku", str(path), *columns, "--annotator=w9", stdout=out)
+    assert "1 annotations" in out.getvalue()
+    assert Annotation.objects.get().annotator.username.endswith("-w9")
+    path.write_text("q\n", encoding="utf-8")
+    with pytest.raises(CommandError, match=r"column is the prompt|nothing to import"):
+        call_command("import_file", "Haiku", str(path), "--column=prompt=nothing")

@@ -1,0 +1,255 @@
+"""Files that come in: uploaded, looked at, corrected, imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotations import access, selectors, services
+from annotations.algorithms.text import letter_of
+from annotations.forms.imports import ImportFileForm, ReadingForm
+from annotations.importers import (
+    CONTAINERS,
+    FORMATS,
+    AnySaid,
+    Chosen,
+    LineError,
+    Ordered,
+    Rated,
+    Record,
+    UnreadableFile,
+    Written,
+)
+from annotations.models import Comparison, Import, Project, Role
+from annotations.views.request import AuthenticatedRequest, SeeOther
+
+RECORDS_SHOWN = 5
+IMPORTS_ON_A_PAGE = 25
+MAX_COLUMNS = 60
+FOUND = {
+    "prompts": "Prompts",
+    "completions": "Completions",
+    "comparisons": "Comparisons",
+    "rankings": "Rankings",
+    "ratings": "Ratings",
+    "demonstrations": "Demonstrations",
+    "rewrites": "Rewrites",
+    "predictions": "By models",
+    "unjudged": "Judged by nobody",
+}
+WRITTEN = {
+    "prompts": "New prompts",
+    "completions": "New completions",
+    "annotations": "New annotations",
+    "annotators": "New people",
+    "asked": "Items to be worked on",
+    "duplicates": "Were there already",
+}
+
+
+@dataclass(frozen=True)
+class ShownRecord:
+    """A record as the page shows it."""
+
+    prompt: str
+    turns: int
+    candidates: Sequence[tuple[str, str]]
+    """A letter and a text."""
+    said: Sequence[tuple[str, str]]
+    """Who, and what."""
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def imports(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id, Role.OWNER, Role.ENGINEER)
+    if request.method != "POST":
+        return _list(request, project, ImportFileForm())
+    form = ImportFileForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _list(request, project, form, status=422)
+    file = form.cleaned_data["file"]
+    try:
+        brought = services.bring_file(project, file.name, file.chunks(), request.user)
+    except services.ServiceError as error:
+        form.add_error("file", str(error))
+        return _list(request, project, form, status=422)
+    return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
+
+
+def _list(
+    request: AuthenticatedRequest, project: Project, form: ImportFileForm, *, status: int = 200
+) -> HttpResponse:
+    found = selectors.imports_of(project)
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project.pk),
+        "form": form,
+        "page": Paginator(found, IMPORTS_ON_A_PAGE).get_page(request.GET.get("page")),
+    }
+    return render(request, "annotations/imports.html", context, status=status)
+
+
+@never_cache
+@login_required
+@require_GET
+def import_file(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    brought = access.get_import_for(request.user, import_id)
+    if brought.is_active or brought.state in Import.OVER:
+        return _page(request, brought)
+    return _preview(request, brought)
+
+
+@never_cache
+@login_required
+@require_GET
+def import_progress(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    brought = access.get_import_for(request.user, import_id)
+    if not brought.is_active:
+        response = HttpResponse()
+        response["HX-Refresh"] = "true"
+        return response
+    return render(request, "annotations/_import_progress.html", _progress(brought))
+
+
+@login_required
+@require_POST
+def change_reading(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    brought = access.get_import_for(request.user, import_id)
+    if brought.is_active or brought.state in Import.OVER:
+        return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
+    columns = _columns(brought)
+    form = ReadingForm(brought, columns, request.POST)
+    if not form.is_valid():
+        return _preview(request, brought, form=form, status=422)
+    try:
+        brought = services.change_reading(
+            brought,
+            format=form.cleaned_data["format"],
+            columns=form.columns(),
+            annotator=form.cleaned_data["annotator"],
+            asks=form.cleaned_data["asks"],
+        )
+        if "start" in request.POST:
+            services.start_import(brought)
+    except services.ServiceError as error:
+        form.add_error(None, str(error))
+        return _preview(request, brought, form=form, status=422)
+    return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
+
+
+@login_required
+@require_POST
+def start_import(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    brought = access.get_import_for(request.user, import_id)
+    services.start_import(brought, leave_out_bad="leave_out_bad" in request.POST)
+    return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
+
+
+@login_required
+@require_POST
+def stop_import(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
+    brought = access.get_import_for(request.user, import_id)
+    services.cancel_import(brought)
+    messages.success(request, "The import was stopped. What it had written until then stays.")
+    return SeeOther(reverse("annotations:import", args=[brought.project_id]))
+
+
+def _columns(brought: Import) -> Mapping[str, str]:
+    try:
+        columns = services.sample_of(brought).columns
+    except (UnreadableFile, FileNotFoundError):
+        return {}
+    return dict(islice(columns.items(), MAX_COLUMNS))
+
+
+def _preview(
+    request: AuthenticatedRequest,
+    brought: Import,
+    *,
+    form: ReadingForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    columns = _columns(brought)
+    form = form or ReadingForm(brought, columns)
+    records, errors = services.preview_of(brought, most=RECORDS_SHOWN)
+    shown_columns = zip(form.column_fields(), columns.values(), strict=False)
+    context = {
+        "form": form,
+        "columns": list(shown_columns),
+        "records": [_shown(record) for record in records],
+        "preview_errors": errors[:3],
+        "errors": [LineError(**bad) for bad in brought.bad],
+        "error_count": brought.bad_count,
+    }
+    return _page(request, brought, context, status=status)
+
+
+def _page(
+    request: AuthenticatedRequest,
+    brought: Import,
+    more: Mapping[str, object] | None = None,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "project": brought.project,
+        "membership": access.get_membership_for(request.user, brought.project_id),
+        "container": CONTAINERS.get(brought.container, brought.container),
+        "format": FORMATS[brought.format].label,
+        **_progress(brought),
+        **(more or {}),
+    }
+    return render(request, "annotations/import_file.html", context, status=status)
+
+
+def _progress(brought: Import) -> dict[str, object]:
+    return {
+        "brought": brought,
+        "found": _counts(brought.found, FOUND),
+        "written": _counts(brought.written, WRITTEN),
+        "percent": 100 * brought.rows // brought.total if brought.total else None,
+    }
+
+
+def _counts(counts: Mapping[str, int], labels: Mapping[str, str]) -> list[tuple[str, int]]:
+    return [(label, counts[name]) for name, label in labels.items() if counts.get(name)]
+
+
+def _shown(record: Record) -> ShownRecord:
+    return ShownRecord(
+        prompt=record.messages[-1]["content"],
+        turns=len(record.messages),
+        candidates=[
+            (letter_of(place), one.text) for place, one in enumerate(record.candidates, start=1)
+        ],
+        said=[(said.annotator, _in_words(said)) for said in record.said[:RECORDS_SHOWN]],
+    )
+
+
+def _in_words(said: AnySaid) -> str:
+    match said:
+        case Chosen():
+            outcome = Comparison.Outcome(said.outcome).label
+            return f"{outcome} ({said.strength})" if said.strength else outcome
+        case Ordered():
+            tiers = (" = ".join(letter_of(place + 1) for place in tier) for tier in said.tiers)
+            return " > ".join(tiers)
+        case Rated():
+            points = (
+                f"{name} {point}" for one in said.scales.values() for name, point in one.items()
+            )
+            flags = (name for one in said.flags.values() for name in one)
+            return ", ".join([*points, *flags])
+        case Written():
+            return f"{'rewrote A' if said.of is not None else 'wrote'}: {said.text}"

@@ -1,0 +1,77 @@
+"""The REST API under its address: the operations of both apps, their document and its page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_safe
+
+from annotations.api import (
+    account,
+    completions,
+    guard,
+    guidelines,
+    items,
+    labelling,
+    members,
+    projects,
+    prompts,
+)
+from annotations.api import annotations as said
+from annotations.api.openapi import document_of, on_page
+from annotations.api.problems import KINDS
+from training.api import checkpoints, rounds, runs, snapshots
+
+app_name = "api"
+
+OPERATIONS = [
+    operation
+    for operations in (
+        account.operations,
+        projects.operations,
+        members.operations,
+        guidelines.operations,
+        prompts.operations,
+        completions.operations,
+        items.operations,
+        labelling.operations,
+        said.operations,
+        snapshots.operations,
+        runs.operations,
+        checkpoints.operations,
+        rounds.operations,
+    )
+    for operation in operations
+]
+ABOUT = "/api/v1/"
+"""Where `labelstudio_llm.urls` puts it, and where the page is that explains problems."""
+
+
+@require_safe
+def openapi(request: HttpRequest) -> JsonResponse:
+    """Answer with the OpenAPI document. It says nothing that is not in the code of the project."""
+    headers = {"Content-Disposition": 'attachment; filename="openapi.json"'}
+    return JsonResponse(document_of(OPERATIONS, server=_base(request)), headers=headers)
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """Show the document to people."""
+    context = {"groups": on_page(OPERATIONS), "problems": KINDS, "base": _base(request)}
+    return render(request, "api.html", context)
+
+
+def _base(request: HttpRequest) -> str:
+    return request.build_absolute_uri(ABOUT).rstrip("/")
+
+
+urlpatterns: list[URLPattern] = [
+    path("", page, name="page"),
+    path("openapi.json", openapi, name="openapi"),
+    *(
+        path(address, guard.view_of(operations, ABOUT), name=next(iter(operations.values())).name)
+        for address, operations in guard.by_path(OPERATIONS).items()
+    ),
+    path("<path:rest>", guard.nothing_here(ABOUT), name="nothing_here"),
+]

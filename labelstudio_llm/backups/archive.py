@@ -1,0 +1,98 @@
+"""A place for a backup: a folder, or whatever else fsspec reaches, with the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+CHUNK = 2**20
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+Entry = dict[str, Any]
+"""Bytes and SHA-256 of a file."""
+
+
+class BackupError(Exception):
+    """The backup or the restoring could not be done; the message says what to do."""
+
+
+class Archive:
+    """The files of one backup. The manifest comes last: without it there is no backup."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.files, root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise BackupError(
+                f"{url} can't be reached ({error}). Name a folder, or an address for whose kind "
+                "of store a package of fsspec is installed."
+            ) from error
+        self.root = root.rstrip("/")
+
+    def expect_nothing(self) -> None:
+        """Raise BackupError where something lies already: no backup is written over another."""
+        if self.files.exists(self.root) and self.files.ls(self.root):
+            raise BackupError(f"{self.url} is not empty. Choose a place where nothing lies yet.")
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> Entry:
+        """Write a file; return its bytes and hash."""
+        path = f"{self.root}/{name}"
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        sha256, size = hashlib.sha256(), 0
+        with self.files.open(path, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                sha256.update(chunk)
+                size += len(chunk)
+        return {"bytes": size, "sha256": sha256.hexdigest()}
+
+    def read(self, name: str, entry: Entry) -> Iterator[bytes]:
+        """Yield a file's content. Raise BackupError if it is not what was written."""
+        sha256 = hashlib.sha256()
+        try:
+            with self.files.open(f"{self.root}/{name}", "rb") as file:
+                while chunk := file.read(CHUNK):
+                    sha256.update(chunk)
+                    yield chunk
+        except OSError as error:
+            raise BackupError(f"{name} can't be read ({error}). {ANOTHER}") from error
+        if sha256.hexdigest() != entry["sha256"]:
+            raise BackupError(f"{name} is not what was written: its hash is another. {ANOTHER}")
+
+    def read_lines(self, name: str, entry: Entry) -> Iterator[bytes]:
+        """Yield a file's lines. Raise BackupError, at the end, if it is not what was written."""
+        rest = b""
+        for chunk in self.read(name, entry):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+
+    def write_manifest(self, manifest: dict[str, Any]) -> str:
+        """Make a backup of what was written; return the manifest's hash, which stands for all."""
+        text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
+        return str(self.write(MANIFEST, [text.encode()])["sha256"])
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what the backup holds."""
+        try:
+            with self.files.open(f"{self.root}/{MANIFEST}", "rb") as file:
+                manifest: dict[str, Any] = json.loads(file.read())
+        except (OSError, ValueError) as error:
+            raise BackupError(
+                f"{self.url} holds no whole backup: {MANIFEST} can't be read ({error}). "
+                "It is written last, so one that was cut off has none. Choose another backup."
+            ) from error
+        if manifest.get("format") != FORMAT:
+            raise BackupError(
+                f"{self.url} was written by another version in a format that this one does not "
+                f"know ({manifest.get('format')}). Restore it with that version."
+            )
+        return manifest
+
+
+ANOTHER = "Nothing was changed here. Choose another backup."

@@ -1,0 +1,338 @@
+"""Look at every setting and everything the installation stands on, and say in words what is wrong.
+
+Each examination yields findings; one that breaks is a finding itself, and the others go on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.core import checks
+from django.db import connection
+from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
+
+from labelstudio_llm import readiness, rollout
+from labelstudio_llm.celery import app
+from labelstudio_llm.version import VERSION
+from training import artifacts, store, streams
+from training.lifecycle import QUEUES
+from training.pipeline import machine
+from training.pipeline.errors import PipelineError
+
+Level = Literal["ok", "warning", "wrong"]
+
+GIB = 2**30
+LITTLE_DISK = 5 * GIB
+OLDEST_POSTGRESQL = 14
+MOST_CLOCK_DIFFERENCE_S = 5.0
+INSPECT_TIMEOUT_S = 1.5
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
+OURS = re.compile(
+    r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks)\("([A-Z_]+)"'
+)
+ALSO_OURS = frozenset({"BIND", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
+"""Read by the Procfile, the start and the manifests, not by the settings."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    subject: str
+    words: str
+    """What is so, and where it is not well what to do."""
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what is found, in the order in which one would mend it."""
+    for examination in EXAMINATIONS:
+        subject = examination.__name__.replace("_", " ")
+        try:
+            for level, words in examination():
+                yield Finding(level, subject, words)
+        except readiness.NotReady as problem:
+            yield Finding("wrong", subject, f"{problem} ({problem.__cause__})")
+        except Exception as error:  # whatever it is, it is what was to be found out
+            yield Finding("wrong", subject, f"This could not be examined: {error!r}.")
+
+
+Found = Iterator[tuple[Level, str]]
+
+
+def version() -> Found:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield "ok", f"labelstudio-llm {VERSION}, code {artifacts.code_version()}, Python {python}."
+
+
+def environment() -> Found:
+    """Tell variables that nobody reads, but whose names are nearly those of settings."""
+    known = known_variables()
+    for name in sorted(os.environ):
+        if name in known:
+            continue
+        if meant := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            yield "warning", f"{name} is set, but nothing reads it. Is {meant[0]} meant?"
+    if settings.DEBUG:
+        yield "warning", "DEBUG is on: errors show the code to everybody. Unset it for real work."
+    if settings.DEMO:
+        yield (
+            "warning",
+            "DEMO is on: there are people whose password is public. Unset it for real work.",
+        )
+    named = ", ".join(sorted(name for name in known if os.environ.get(name)))
+    yield "ok", f"Set: {named or 'nothing; all settings have their defaults'}."
+
+
+def known_variables() -> set[str]:
+    """Return the variables that the settings read, from the text of the settings themselves."""
+    text = (settings.BASE_DIR / "labelstudio_llm" / "settings.py").read_text(encoding="utf-8")
+    return {first or second for first, second in OURS.findall(text)} | ALSO_OURS
+
+
+def packages() -> Found:
+    """Hold what is installed against what requirements.txt pins."""
+    pins = pinned(settings.BASE_DIR / "requirements.txt")
+    others = []
+    for name, wanted in pins.items():
+        there = installed(name)
+        if there is None and name == "torch":
+            yield "ok", "torch is not installed: for pages alone. A machine that trains needs it."
+        elif there is None:
+            others.append(f"{name} is missing")
+        elif there.partition("+")[0] != wanted:
+            others.append(f"{name} is {there} instead of {wanted}")
+    if others:
+        yield (
+            "wrong",
+            f"{'; '.join(others)}. Run `pip install -r requirements.txt` in this environment.",
+        )
+    else:
+        yield "ok", f"What is installed of {len(pins)} packages has the version that is wanted."
+
+
+def installed(package: str) -> str | None:
+    """Return the version of a package; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def pinned(requirements: Path) -> dict[str, str]:
+    """Return the packages of a file of requirements, and their versions."""
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    return dict(found.groups() for line in lines if (found := PIN.match(line)))  # type: ignore[misc]  # two groups
+
+
+def security() -> Found:
+    """Repeat what Django's own checks say of the settings."""
+    messages = checks.run_checks(include_deployment_checks=not (settings.DEBUG or settings.DEMO))
+    for message in messages:
+        level: Level = "wrong" if message.is_serious() else "warning"
+        yield level, f"{message.msg} {message.hint or ''} ({message.id})".replace("  ", " ")
+    key = settings.VAR_DIR / "secret_key"
+    if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
+        yield "wrong", f"Others can read {key}. Run `chmod 600 {key}`."
+    if not (settings.DEBUG or settings.DEMO):
+        behind = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) is not None
+        yield (
+            "ok",
+            (
+                "A proxy ends TLS (BEHIND_PROXY); it must set X-Forwarded-Proto itself."
+                if behind
+                else "Nothing is said of a proxy. Where one ends TLS, set BEHIND_PROXY=1; without "
+                "it the site redirects to https for ever."
+            ),
+        )
+    if not messages:
+        yield "ok", "Django's checks find nothing."
+
+
+def database() -> Found:
+    readiness.database()
+    began = time.time()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('server_version'), extract(epoch FROM now())")
+            server, clock = cursor.fetchone()
+        if int(server.split(".")[0]) < OLDEST_POSTGRESQL:
+            yield "wrong", f"PostgreSQL {server} is too old. Use {OLDEST_POSTGRESQL} or newer."
+        if abs(float(clock) - began) > MOST_CLOCK_DIFFERENCE_S:
+            yield (
+                "warning",
+                f"The clocks of this machine and the database differ by "
+                f"{abs(float(clock) - began):.0f} seconds. Switch NTP on for both.",
+            )
+        yield "ok", f"PostgreSQL {server} answers."
+    else:
+        if not settings.EMBEDDED_BROKER:
+            yield (
+                "warning",
+                "REDIS_URL is set, but the database is SQLite, which only one machine can use. "
+                "Set DATABASE_URL where there are several.",
+            )
+        yield "ok", f"SQLite in {settings.DATABASES['default']['NAME']}."
+
+
+def migrations() -> Found:
+    missing = readiness.missing_migrations()
+    if missing:
+        yield (
+            "wrong",
+            f"The database lacks {', '.join(missing[:5])}"
+            f"{f' and {len(missing) - 5} more' if len(missing) > 5 else ''}. "
+            "Run `python manage.py migrate`.",
+        )
+    loader = MigrationLoader(connection)
+    # Into an empty database no old process writes.
+    for name in missing if loader.applied_migrations else ():
+        app_label, _, rest = name.partition(".")
+        for why in rollout.why_not_live(loader.disk_migrations[app_label, rest]):
+            yield "warning", f"{name} {why}. To be safe, stop the old processes before `migrate`."
+    newer = unknown(loader.applied_migrations, loader.disk_migrations)
+    if newer:
+        yield (
+            "warning",
+            f"The database has migrations that this code does not know, {'.'.join(newer[-1])} the "
+            "last: a newer version runs beside this one. Upgrade this machine, too.",
+        )
+    if not missing:
+        yield "ok", f"All {len(loader.disk_migrations)} are applied."
+
+
+def unknown(
+    applied: Iterable[tuple[str, str]], known: Mapping[tuple[str, str], Migration]
+) -> list[tuple[str, str]]:
+    """Return our migrations that are applied and neither known nor merged into a known one."""
+    merged = {key for migration in known.values() for key in migration.replaces}
+    new = set(applied) - set(known) - merged
+    return sorted(key for key in new if key[0] in ("annotations", "training"))
+
+
+def broker() -> Found:
+    readiness.broker()
+    client = streams.connection()
+    config = client.config_get("maxmemory*")
+    if config.get("maxmemory-policy") != "noeviction":
+        yield (
+            "wrong",
+            "The broker drops messages when its memory is full. Set `maxmemory-policy noeviction`.",
+        )
+    if client.config_get("appendonly").get("appendonly") != "yes":
+        yield "warning", "The broker forgets everything at a restart. Set `appendonly yes`."
+    where = "the embedded one" if settings.EMBEDDED_BROKER else "REDIS_URL"
+    server = client.info("server")
+    yield "ok", f"It answers ({where}, version {server.get('redis_version')})."
+
+
+def workers() -> Found:
+    """Ask who listens to which queue."""
+    try:
+        readiness.broker()
+    except readiness.NotReady:
+        yield "wrong", "Nobody can be asked: the broker does not answer."
+        return
+    found = app.control.inspect(timeout=INSPECT_TIMEOUT_S).active_queues() or {}
+    served = {queue["name"] for queues in found.values() for queue in queues}
+    for queue in sorted({"default", *QUEUES.values()} - served):
+        yield (
+            "warning",
+            f"No worker listens to the queue “{queue}”. Start the one of the Procfile "
+            f"(worker-{queue}).",
+        )
+    if found:
+        yield "ok", f"{', '.join(sorted(found))}."
+
+
+def artifact_store() -> Found:
+    try:
+        store.check_writable()
+    except store.StoreError as error:
+        yield "wrong", f"It can't be written to: {error}. Check ARTIFACTS_URL and its permissions."
+    else:
+        yield "ok", f"{store.described()} can be written to."
+
+
+def disk() -> Found:
+    for name, folder in (("VAR_DIR", settings.VAR_DIR), ("artifacts", artifacts.root())):
+        free = machine.disk_free(Path(folder))
+        level: Level = "ok" if free >= LITTLE_DISK else "warning"
+        advice = "" if level == "ok" else " A run may fill it: make room."
+        yield level, f"{free / GIB:.1f} GiB are free for {name} ({folder}).{advice}"
+
+
+def static_files() -> Found:
+    if settings.DEBUG:
+        yield "ok", "DEBUG serves them from the source."
+    elif not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+        yield "wrong", "They are not collected. Run `python manage.py collectstatic --noinput`."
+    else:
+        yield "ok", f"They lie in {settings.STATIC_ROOT}."
+
+
+def base_models() -> Found:
+    folders = artifacts.base_folders()
+    for folder in folders:
+        try:
+            artifacts.check_base(folder)
+        except PipelineError as error:
+            yield "wrong", str(error)
+        else:
+            yield "ok", f"{folder}."
+    if not folders:
+        yield (
+            "warning",
+            f"There is none beside {settings.BASE_MODEL_PATH}. A machine that trains or samples "
+            "needs the models that its projects name; a machine with pages alone does not.",
+        )
+
+
+def gpu() -> Found:
+    gpus = machine.gpus_in_use()
+    build = installed("torch")
+    if build is None:
+        yield "ok", "Not looked at: without torch nothing is computed here."
+    elif gpus and "+cpu" in build:
+        yield (
+            "wrong",
+            f"This machine has {len(gpus)} GPUs, but torch {build} can't use one. Install the CUDA "
+            "build (docs/operations.md, Installing).",
+        )
+    elif shutil.which("nvidia-smi") and not gpus:
+        yield "warning", "nvidia-smi is there and lists no GPU. Is the driver loaded?"
+    elif gpus:
+        memory = ", ".join(f"{one.memory_total / GIB:.0f} GiB" for one in gpus)
+        yield "ok", f"{len(gpus)} ({memory}), torch {build}."
+    else:
+        yield "ok", f"None; runs compute on the CPU, torch {build}."
+
+
+EXAMINATIONS: Sequence[Callable[[], Found]] = (
+    version,
+    environment,
+    packages,
+    security,
+    database,
+    migrations,
+    broker,
+    workers,
+    artifact_store,
+    disk,
+    static_files,
+    base_models,
+    gpu,
+)

@@ -1,0 +1,57 @@
+"""Which fault comes when: drawn from a seed alone, so that a bad day can be had again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+KINDS = {"kill": 5.0, "suspend": 3.0, "fill the disk of": 2.0, "cut": 2.0, "hang": 2.0}
+"""How often each kind comes, beside the others."""
+LONGEST_S = {"kill": 0.0, "suspend": 8.0, "fill the disk of": 5.0, "cut": 6.0, "hang": 6.0}
+BEYOND_REACH = ("fill the disk of", "database")
+"""PostgreSQL refuses to be root and so may belong to another user, whose limits are not ours."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that breaks at a moment, and stays broken for a while."""
+
+    at: float
+    kind: str
+    target: str
+    lasts: float = 0.0
+
+    def __str__(self) -> str:
+        until = f" for {self.lasts:.1f} s" if self.lasts else ""
+        return f"{self.at:6.1f} s  {self.kind} {self.target}{until}"
+
+
+def plan(
+    seed: int,
+    seconds: float,
+    processes: Sequence[str],
+    links: Sequence[str],
+    *,
+    every_s: float = 3.0,
+) -> list[Fault]:
+    """Return the faults of a day: one every few seconds, some at the same time.
+
+    >>> plan(1, 30, ["web"], ["broker"]) == plan(1, 30, ["web"], ["broker"])
+    True
+    """
+    draw = random.Random(seed)
+    faults, at = [], 0.0
+    while (at := at + draw.expovariate(1 / every_s)) < seconds:
+        if draw.random() < 0.08:
+            faults.append(Fault(at, "deliver again", "every message"))
+            continue
+        (kind,) = draw.choices(list(KINDS), list(KINDS.values()))
+        over_network = kind in ("cut", "hang")
+        if over_network and not links:
+            continue
+        hit = [name for name in processes if (kind, name) != BEYOND_REACH]
+        target = draw.choice(list(links) if over_network else hit)
+        longest = LONGEST_S[kind]
+        faults.append(Fault(at, kind, target, draw.uniform(0.2, 1) * longest))
+    return faults

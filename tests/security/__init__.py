@@ -1,0 +1,1 @@
+"""What strangers, other roles and hostile texts may not do, anywhere."""

@@ -1,0 +1,73 @@
+"""What holds for every answer, and for the one way in."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.template.loader import render_to_string
+from django.test import Client
+from django.urls import reverse
+
+from annotations import services
+from annotations.models import Project, User
+from annotations.templatetags.texts import shown_text
+
+
+def test_there_is_no_second_place_to_sign_in(client: Client, project: Project, bob: User) -> None:
+    shown = client.get("/admin/login/", {"next": "/admin/"})
+    assert shown["Location"] == "/sign-in/?next=%2Fadmin%2F"
+    assert client.post("/admin/login/", {"username": "root"}).status_code == 405
+    client.force_login(bob)
+    assert client.get("/admin/", follow=True).status_code == 404
+
+
+def test_the_operator_comes_to_the_admin_site(client: Client, db: None) -> None:
+    User.objects.create_superuser("root", password="a-long-pass-word")
+    data = {"username": "root", "password": "a-long-pass-word", "next": "/admin/"}
+    assert client.post(reverse("annotations:sign_in"), data, follow=True).status_code == 200
+    assert client.get("/admin/").status_code == 200
+
+
+def test_nothing_of_a_person_stays_in_the_browser(
+    client: Client, project: Project, bob: User
+) -> None:
+    client.force_login(bob)
+    for page in ("/", reverse("annotations:project", args=[project.pk]), "/no-such-page/"):
+        assert "no-store" in client.get(page)["Cache-Control"], page
+
+
+def test_a_forged_host_is_refused(client: Client, db: None) -> None:
+    assert client.get("/sign-in/", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_it_never_leads_out_of_the_site(client: Client, project: Project, bob: User) -> None:
+    client.force_login(bob)
+    for wanted in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:1"):
+        response = client.get(reverse("annotations:sign_in"), {"next": wanted})
+        assert response["Location"] == "/", wanted
+
+
+def test_no_secret_reaches_the_log(
+    client: Client, project: Project, bob: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    _, secret = services.invite(project, role="annotator", uses=1, days=1, made_by=bob)
+    page = reverse("annotations:invitation", args=[secret])
+    wrong = {"username": "dora", "password1": "canary-one", "password2": "canary-two"}
+    assert client.post(page, wrong).status_code == 422
+    data = {"username": "bob", "password": "canary-three"}
+    assert client.post(reverse("annotations:sign_in"), data).status_code == 422
+    assert client.get("/v1/models", headers={"authorization": "Bearer canary-four"})
+    assert "Unprocessable" in caplog.text
+    assert secret not in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_what_nobody_sees_in_a_text_is_told() -> None:
+    """Two texts that differ never look alike without a word."""
+    plain = render_to_string("annotations/_text.html", shown_text(Project(), "a frog"))
+    hidden = render_to_string("annotations/_text.html", shown_text(Project(), "a \u202efrog"))
+    assert "nobody sees" not in plain
+    assert "Has characters that nobody sees: right-to-left override." in hidden
+    assert 'dir="auto"' in hidden

@@ -1,0 +1,133 @@
+"""Every operation of the API, every role, and tokens that reach less than their owners."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+
+from annotations import services
+from annotations.api.operations import Operation
+from annotations.models import Project, Scope, User
+from labelstudio_llm.api import OPERATIONS
+from tests.security.addresses import LABELLER, LETS_IN, OPENS
+from tests.security.test_addresses import ADDRESSES, PEOPLE
+from tests.security.world import ANSWER, AUTHOR, World, make_project_of, make_world
+
+SENT: dict[str, Any] = {
+    "create_project": {"name": "Another"},
+    "change_project": {"is_paused": False},
+    "add_member": {"username": "charlie"},
+    "change_member": {"role": "annotator"},
+    "publish_guideline": {"kind": "rating", "text": "So.", "begun_from": 1},
+    "add_prompts": {"prompts": [{"prompt": "New"}]},
+    "add_completions": {"kind": "rewrite", "completions": [{"prompt": "<prompt_id>", "text": "x"}]},
+    "take_next": {},
+    "submit": {"answer": {"kind": "comparison", "choice": "tie"}},
+    "skip": {"reason": "unsure"},
+    "save_draft": {"fields": {}, "revision": 0},
+    "freeze_snapshot": {"content": "prompts"},
+    "start_run": {"stage": "sft", "parent": "<checkpoint_id>", "snapshot": "<snapshot_id>"},
+    "resume_run": {},
+    "set_priority": {"priority": 0},
+    "request_completions": {"prompts": 1, "kind": "rewrite"},
+    "promote_checkpoint": {"reason": "So."},
+    "start_evaluation": {"against": "<checkpoint_id>"},
+    "close_round": {"decision": "So."},
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Log no refusals: there are hundreds."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def world(project: Project) -> World:
+    person = {name: User.objects.get(username=name) for name in ("alice", "eve", "bob")}
+    return make_world(
+        project, labeller=person["bob"], owner=person["alice"], engineer=person["eve"]
+    )
+
+
+def token_for(user: User, *projects: Project) -> str:
+    scopes = [scope.value for scope in Scope]
+    return services.make_api_token(user, name="x", projects=projects, scopes=scopes, days=1)[1]
+
+
+def filled(value: Any, world: World) -> Any:
+    """Return a body with the ids of this world where it names them."""
+    if isinstance(value, dict):
+        return {name: filled(one, world) for name, one in value.items()}
+    if isinstance(value, list):
+        return [filled(one, world) for one in value]
+    is_name = isinstance(value, str) and value.startswith("<")
+    return world.parameters[value.strip("<>")] if is_name else value
+
+
+def ask(secret: str, operation: Operation, world: World) -> Any:
+    """Return what an operation answers; what it did is rolled back."""
+    names = [name for _, name in operation.path_parameters]
+    path = operation.template.format(**world.arguments(f"api:{operation.name}", names))
+    body = filled(SENT.get(operation.name), world)
+    with transaction.atomic():
+        response = Client(raise_request_exception=False).generic(
+            operation.method,
+            f"/api/v1{path}",
+            "" if body is None else json.dumps(body),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        transaction.set_rollback(True)
+    return response
+
+
+def test_it_is_written_down_whose_token_opens_each_operation() -> None:
+    assert {operation.name for operation in OPERATIONS} == set(OPENS)
+    with_body = {operation.name for operation in OPERATIONS if operation.body is not None}
+    assert with_body == set(SENT)
+
+
+def test_an_operation_exists_for_those_alone_whom_its_page_lets_in(world: World) -> None:
+    """And labellers' programs learn neither authors nor others' answers."""
+    wrong = []
+    for letter in "oerax":
+        secret = token_for(User.objects.get(username=PEOPLE[letter]), world.project)
+        # Another labeller differs from the first in what is somebody's own.
+        wanted = [one for one in OPERATIONS if letter != "x" or OPENS[one.name] == LABELLER]
+        for operation in wanted:
+            response = ask(secret, operation, world)
+            is_open = response.status_code != 404
+            if is_open != (letter in OPENS[operation.name]) or response.status_code >= 500:
+                wrong.append(f"{PEOPLE[letter]}: {operation.name} {response.status_code}")
+            text = response.content.decode()
+            if letter in "ax" and (AUTHOR in text or ANSWER in text):
+                wrong.append(f"{operation.name} tells {PEOPLE[letter]} too much")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_token_for_another_project_opens_nothing_here(world: World, charlie: User) -> None:
+    """Neither a stranger's, nor that of the owner for a project of theirs elsewhere."""
+    inside = [operation for operation in OPERATIONS if operation.path_parameters]
+    owner = world.project.created_by
+    # The stranger at every third: all of them are shut to the owner, who reaches more.
+    for person, name, step in ((charlie, "Elsewhere", 3), (owner, "Beside", 1)):
+        secret = token_for(person, make_project_of(person, name))
+        opened = [one.name for one in inside[::step] if ask(secret, one, world).status_code != 404]
+        assert not opened, f"{person}: {opened}"
+
+
+def test_the_document_and_its_page_are_for_everybody() -> None:
+    for name in ("api:page", "api:openapi"):
+        assert "v" in LETS_IN[name]
+        assert name in ADDRESSES
+        assert Client().get(reverse(name)).status_code == 200

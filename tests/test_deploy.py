@@ -1,0 +1,163 @@
+"""Image, compose file, units, proxy and locks say the same as requirements, Procfile and settings.
+
+There is no container engine where the tests run, so what can be told from the files is told here.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from labelstudio_llm import broker, doctor, process
+from labelstudio_llm.version import VERSION
+
+ROOT = Path(settings.BASE_DIR)
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+NOT_OURS = {"POSTGRES_PASSWORD", "CERTIFICATES", "TORCH", "VERSION"}
+"""Read by compose alone."""
+ENDS_RUNS = 2 * 20
+"""Twice what a run may take to save, by default: a worker must not be killed before."""
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return what the Dockerfile says, continued lines joined."""
+    text = "\n".join(
+        line for line in (ROOT / "Dockerfile").read_text().splitlines() if line[:1] != "#"
+    )
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    return [tuple(line.split(None, 1)) for line in lines if line.strip()]  # type: ignore[misc]
+
+
+def said(name: str) -> list[str]:
+    return [rest for instruction, rest in instructions() if instruction == name]
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return found
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def test_the_image_runs_the_python_of_the_project_and_not_as_root() -> None:
+    python = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert python is not None
+    assert said("FROM") == [f"python:{python[1]}-slim-bookworm"]
+    last_user = instructions().index(("USER", "labelstudio"))
+    assert not [one for one in instructions()[last_user:] if one[0] in ("RUN", "COPY")]
+
+
+def test_the_image_installs_only_what_is_locked() -> None:
+    installs = [run for run in said("RUN") if "pip install" in run]
+    for command in re.findall(r"pip install [^;]+", " ; ".join(installs)):
+        assert "--require-hashes --no-deps -r requirements" in command or (
+            "download.pytorch.org/whl/cpu" in command
+        )
+    copied = shlex.split(said("COPY")[0])[:-1]
+    assert all((ROOT / name).is_file() for name in copied)
+    for name in re.findall(r"-r (\S+)", " ".join(installs)):
+        assert name in copied
+
+
+def test_the_image_starts_a_process_of_the_procfile() -> None:
+    assert said("ENTRYPOINT") == ['["python", "-m", "labelstudio_llm.process"]']
+    assert said("CMD") == ['["web"]']
+    assert said("EXPOSE") == ["8000"]
+    assert "PORT:-8000" in process.commands()["web"]
+
+
+def test_compose_starts_every_process_of_the_procfile_once() -> None:
+    ours = {
+        name: service
+        for name, service in compose()["services"].items()
+        if service.get("image", "").startswith("labelstudio-llm") and name != "migrate"
+    }
+    commands = sorted(word for service in ours.values() for word in service["command"])
+    assert commands == sorted(set(process.commands()) - {"broker"})
+    assert all(seconds(one["stop_grace_period"]) >= ENDS_RUNS for one in ours.values())
+    assert all("migrate" in one["depends_on"] for one in ours.values())
+
+
+def test_compose_and_the_example_name_no_setting_that_nobody_reads() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    read_by_compose = set(re.findall(r"\$\{([A-Z_]+)", text)) | set(
+        compose()["x-app"]["environment"]
+    )
+    example = (ROOT / "deploy" / "environment.example").read_text()
+    named = set(re.findall(r"^#?([A-Z_]+)=", example, re.M)) | read_by_compose
+    unknown = named - doctor.known_variables() - NOT_OURS
+    assert not {name for name in unknown if not name.startswith("AWS_")}
+
+
+def test_the_broker_of_compose_keeps_what_it_is_given_as_the_embedded_one_does() -> None:
+    command = compose()["services"]["broker"]["command"]
+    embedded = broker.server_command(ROOT)
+    for option in ("--appendonly", "--maxmemory-policy", "--maxmemory"):
+        assert command[command.index(option) + 1] == embedded[embedded.index(option) + 1]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_starts_a_process_and_lets_it_end(path: Path) -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # names have capitals
+    unit.read(path)
+    service = unit["Service"]
+    name = service["ExecStart"].split("labelstudio_llm.process ")[1]
+    names = {name.replace("%i", queue) for queue in ("default", "sampling", "training")}
+    assert names <= set(process.commands())
+    assert service["KillMode"] == "mixed"
+    if "worker" in path.name:
+        assert int(service["TimeoutStopSec"]) >= ENDS_RUNS
+
+
+def test_the_proxy_takes_what_the_site_takes_and_tells_it_who_asks() -> None:
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    most = re.search(r"client_max_body_size (\d+)m;", text)
+    assert most is not None
+    assert int(most[1]) * 2**20 >= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    for header in ("Host", "X-Forwarded-Proto", "X-Forwarded-For", "X-Request-ID"):
+        assert f"proxy_set_header {header} " in text
+    assert text.count("{") == text.count("}")
+
+
+def locked(name: str) -> dict[str, str]:
+    """Return the packages of a lock and their versions; each must have hashes."""
+    text = (ROOT / name).read_text()
+    blocks = re.findall(r"^([\w.-]+)==(\S+) \\\n((?: +--hash=\S+(?: \\)?\n)+)", text, re.M)
+    assert len(blocks) == len(re.findall(r"^[\w.-]+==", text, re.M))
+    return {package.lower(): version for package, version, _ in blocks}
+
+
+def test_the_locks_hold_every_requirement_in_the_same_version() -> None:
+    lock, cuda = locked("requirements.lock"), locked("requirements-cuda.lock")
+    for name in ("requirements.txt", "requirements-production.txt"):
+        for package, version in doctor.pinned(ROOT / name).items():
+            place = cuda if package == "torch" else lock
+            assert place[package.lower().replace("_", "-")] == version, (
+                f"make lock, after a change of {package}"
+            )
+    assert "torch" not in lock
+    assert all(cuda[name] == lock[name] for name in set(lock) & set(cuda))
+
+
+def test_it_becomes_a_process_of_the_procfile_and_knows_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "labelstudio_llm.process", "wbe"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert "Name one of the processes of the Procfile: web, broker" in done.stderr
+
+
+def test_there_is_one_place_for_the_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert f'\nversion = "{VERSION}"\n' in (ROOT / "pyproject.toml").read_text()

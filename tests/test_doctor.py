@@ -1,0 +1,94 @@
+"""`manage.py doctor` finds what is wrong and says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.db.migrations import Migration
+
+from labelstudio_llm import doctor
+from labelstudio_llm.version import VERSION
+from training.tests import brokers
+
+
+def findings(*names: str) -> dict[str, list[tuple[str, str]]]:
+    chosen = [one for one in doctor.EXAMINATIONS if one.__name__ in names]
+    return {one.__name__: list(one()) for one in chosen}
+
+
+def test_it_examines_everything_and_an_examination_that_breaks_hides_no_other(
+    db, settings, tmp_path, monkeypatch
+):
+    settings.CELERY_BROKER_URL = f"redis+socket://{tmp_path}/none.sock"
+    monkeypatch.setattr(doctor.machine, "gpus_in_use", lambda: 1 / 0)
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", stdout=out, no_color=True)
+    text = out.getvalue()
+    assert f"labelstudio-llm {VERSION}" in text
+    assert "The broker does not answer" in text
+    assert "gpu             This could not be examined: ZeroDivisionError" in text
+    assert "wrong" in text.splitlines()[-1]
+
+
+def test_it_finds_a_broker_that_drops_or_forgets_messages(db, settings, monkeypatch):
+    with brokers.running() as url:
+        settings.CELERY_BROKER_URL = url
+        client = doctor.streams.connection()
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        [(level, words), (second, forgets), *_] = findings("broker")["broker"]
+        assert (level, second) == ("wrong", "warning")
+        assert "Set `maxmemory-policy noeviction`" in words
+        assert "Set `appendonly yes`" in forgets
+
+
+def test_it_finds_misspelt_variables(monkeypatch):
+    monkeypatch.setenv("DATABSE_URL", "postgresql://somewhere")
+    [found, *_] = findings("environment")["environment"]
+    assert found == ("warning", "DATABSE_URL is set, but nothing reads it. Is DATABASE_URL meant?")
+
+
+def test_it_knows_every_variable_that_the_documentation_lists():
+    documented = (django_settings.BASE_DIR / "docs" / "operations.md").read_text()
+    table = documented.split("## Settings")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    names = {word for row in rows for word in row.split("|")[1].replace("`", "").split(", ")}
+    assert {name.strip() for name in names} == doctor.known_variables()
+
+
+def test_it_tells_a_newer_migration_from_one_that_was_merged() -> None:
+    merged = Migration("0001_tables", "training")
+    merged.replaces = [("training", "0001_initial")]
+    known = {("training", "0001_tables"): merged}
+    applied = [("training", "0001_initial"), ("training", "0001_tables"), ("auth", "0099_other")]
+    assert not doctor.unknown(applied, known)
+    newer = ("training", "0002_of_the_next_version")
+    assert doctor.unknown([*applied, newer], known) == [newer]
+
+
+def test_it_finds_packages_of_another_version(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "BASE_DIR", tmp_path)
+    (tmp_path / "requirements.txt").write_text("# web\nDjango==1.0\nno-such-thing==2\n")
+    [(level, words)] = findings("packages")["packages"]
+    assert level == "wrong"
+    assert "instead of 1.0; no-such-thing is missing" in words
+
+
+def test_it_says_one_sentence_where_the_settings_refuse_to_load(tmp_path: Any):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=django_settings.BASE_DIR,
+        env={"VAR_DIR": str(tmp_path), "ALLOWED_HOSTS": "a.example"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("SECRET_KEY is not set.")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,1 @@
+"""The operations of training, for programs that show a token; see `annotations.api`."""

@@ -1,0 +1,147 @@
+"""Programs freeze, train, compare and promote, as engineers do on the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from annotations.models import Project, User
+from annotations.tests.factories import make_demonstration
+from annotations.tests.test_api import Program, problem_of
+from training import services
+from training.models import Metric, Run
+from training.tests.factories import (
+    make_base,
+    make_checkpoint,
+    make_run,
+    make_snapshot,
+    of_known_size,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def engineer(project: Project, eve: User) -> Program:
+    return Program(eve, project)
+
+
+def test_it_belongs_to_owners_and_engineers(project: Project, carol: User, bob: User) -> None:
+    run, checkpoint = make_run(project), make_checkpoint(project)
+    for person in (carol, bob):
+        program = Program(person, project, scopes=("read", "train"))
+        for path in (
+            *(f"projects/{project.pk}/{what}" for what in ("runs", "snapshots", "rounds")),
+            *(f"projects/{project.pk}/{what}" for what in ("checkpoints", "evaluations")),
+            f"runs/{run.pk}",
+            f"checkpoints/{checkpoint.pk}",
+        ):
+            problem_of(program.get(path), 404, "not-found")
+        problem_of(program.post(f"runs/{run.pk}/cancel"), 404, "not-found")
+    reviewer = Program(carol, project).get(f"projects/{project.pk}/leaderboard")
+    assert reviewer.json() == {"votes": 0, "counted": 0, "lines": []}
+    problem_of(Program(bob, project).get(f"projects/{project.pk}/leaderboard"), 404, "not-found")
+    run.refresh_from_db()
+    assert run.state == "queued"
+
+
+def test_a_program_freezes_what_people_said_and_reads_the_rows(
+    engineer: Program, project: Project, bob: User, bea: User
+) -> None:
+    path = f"projects/{project.pk}/snapshots"
+    refused = engineer.post(path, {"content": "demonstrations"})
+    assert "Let people write some" in problem_of(refused, 409, "not-possible")["detail"]
+    for person in (bob, bea):
+        make_demonstration(project, person)
+    frozen = engineer.post(path, {"content": "demonstrations", "filters": {"limit": 9}}).json()
+    assert frozen["filters"] == {"limit": 9}
+    rows, start = [], 0
+    while start is not None:
+        answer = engineer.get(f"snapshots/{frozen['id']}/rows?limit=1&start={start}").json()
+        rows += answer["rows"]
+        start = answer["next"]
+    assert {row["annotator"] for row in rows} == {f"annotator-{bob.pk}", f"annotator-{bea.pk}"}
+    problem_of(engineer.get(f"snapshots/{frozen['id']}/rows?start=3"), 409, "not-possible")
+    assert engineer.get(path).json()["items"] == [frozen]
+
+
+def test_a_program_starts_a_run_and_stops_it(engineer: Program, project: Project) -> None:
+    body = {
+        "stage": "sft",
+        "parent": of_known_size(project).pk,
+        "snapshot": make_snapshot(project).pk,
+        "config": {"epochs": 2.0},
+    }
+    path = f"projects/{project.pk}/runs"
+    for wrong in ({"epochs": "many"}, {"epoch": 2.0}, {"epochs": -1}):
+        problem_of(engineer.post(path, body | {"config": wrong}), 409, "not-possible")
+    key = {"Idempotency-Key": "run-1"}
+    started, again = (engineer.post(path, body, **key) for _ in range(2))
+    assert started.status_code == 201, started.content
+    assert started.json() == again.json()
+    assert (started.json()["state"], started.json()["config"]["epochs"]) == ("queued", 2.0)
+    run = started.json()["id"]
+    assert engineer.ask("PUT", f"runs/{run}/priority", {"priority": 1}).json()["priority"] == 1
+    problem_of(engineer.post(f"runs/{run}/resume"), 409, "not-possible")
+    assert engineer.post(f"runs/{run}/cancel").json()["state"] == "cancelled"
+    resumed = engineer.post(f"runs/{run}/resume", {"config": {"epochs": 1.0}}).json()
+    assert (resumed["id"], resumed["config"]["epochs"]) != (run, 2.0)
+    assert [one["id"] for one in engineer.get(f"{path}?state=cancelled").json()["items"]] == [run]
+    assert Run.objects.count() == 2
+
+
+def test_metrics_are_read_step_by_step(engineer: Program, project: Project) -> None:
+    run = make_run(project)
+    Metric.objects.bulk_create(
+        Metric(run=run, step=step, name=name, value=step / 2)
+        for step in (1, 2, 3)
+        for name in ("loss", "eval_loss")
+    )
+    path = f"runs/{run.pk}/metrics"
+    first = engineer.get(f"{path}?limit=2").json()
+    assert [one["step"] for one in first["steps"]] == [1, 2]
+    assert first["steps"][0]["values"] == {"loss": 0.5, "eval_loss": 0.5}
+    rest = engineer.get(f"{path}?limit=2&after={first['next']}&name=loss").json()
+    assert rest == {"steps": [{"step": 3, "values": {"loss": 1.5}}], "next": None}
+
+
+def test_a_program_promotes_through_the_gate_alone(
+    engineer: Program, project: Project, alice: User
+) -> None:
+    first, second = make_checkpoint(project), make_checkpoint(project)
+    reason = {"reason": "The first one."}
+    assert engineer.post(f"checkpoints/{first.pk}/promote", reason).json()["is_promoted"]
+    closed = engineer.post(f"checkpoints/{second.pk}/promote", reason)
+    problem_of(closed, 409, "not-possible")
+    problem_of(
+        engineer.post(f"checkpoints/{second.pk}/promote", reason | {"override": True}),
+        409,
+        "not-possible",
+    )
+    listed = engineer.get(f"projects/{project.pk}/checkpoints").json()["items"]
+    assert {one["id"] for one in listed if one["is_promoted"]} == {first.pk}
+    opened = engineer.post(f"projects/{project.pk}/rounds").json()
+    assert (opened["number"], opened["policy"]) == (1, first.pk)
+    said = {"decision": "A try."}
+    closed_round = engineer.post(f"projects/{project.pk}/rounds/close", said).json()
+    assert closed_round["ended_at"]
+
+
+def test_nothing_of_another_project_is_taken(
+    engineer: Program, project: Project, charlie: User
+) -> None:
+    other = Project.objects.create(name="Other", created_by=charlie)
+    body = {"stage": "sft", "parent": make_base(other).pk, "snapshot": make_snapshot(project).pk}
+    problem_of(engineer.post(f"projects/{project.pk}/runs", body), 404, "not-found")
+    assert not Run.objects.exists()
+
+
+def test_an_ended_run_says_what_it_made_and_why_it_failed(
+    engineer: Program, project: Project
+) -> None:
+    ended: dict[str, Any] = {"started_at": timezone.now(), "ended_at": timezone.now()}
+    run = make_run(project, state="failed", error="The disk is full. Free some.", **ended)
+    assert engineer.get(f"runs/{run.pk}").json()["error"] == "The disk is full. Free some."
+    assert services.MODELS in engineer.token.scopes

@@ -1,0 +1,202 @@
+"""The artifact store on object storage: what one machine made, another has, whole or not at all.
+
+The storage is a real server of S3's protocol on this machine; each machine has a folder of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotations.tests.factories import make_demonstration
+from training import artifacts, removal, snapshots, store, tasks
+from training.models import Checkpoint, Run
+from training.pipeline.checkpoints import is_whole, seal
+from training.tests import scripted
+from training.tests.factories import make_run
+
+Machine = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Yield the address of a server that speaks S3's protocol."""
+    why = "The store on S3 is not tested: pip install -r requirements-production.txt moto[server]"
+    pytest.importorskip("s3fs", reason=why)
+    server = pytest.importorskip("moto.server", reason=why).ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.long)])
+def storage(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a store that is empty: of a file system in memory, and on S3."""
+    name = tmp_path.name.lower().replace("_", "-")
+    if request.param == "s3":
+        for variable, value in {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": request.getfixturevalue("s3"),
+        }.items():
+            monkeypatch.setenv(variable, value)
+        filesystem, _ = store._open(f"s3://{name}", os.getpid())
+        filesystem.mkdir(name)
+    return f"{request.param}://{name}/team/artifacts"
+
+
+@pytest.fixture
+def on(storage: str, settings: Any, tmp_path: Path) -> Machine:
+    """Return what moves this process to a machine with a folder of its own."""
+    settings.ARTIFACTS_REMOTE = storage
+
+    def move(name: str) -> Path:
+        settings.VAR_DIR = tmp_path / name
+        settings.ARTIFACTS_ROOT = tmp_path / name / "artifacts"
+        return Path(settings.ARTIFACTS_ROOT)
+
+    return move
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def keys(folder: str) -> set[str]:
+    """Return what the storage has of a folder."""
+    found = store._filesystem().find(store._place(folder), refresh=True)
+    return {path.rpartition("/")[2] for path in found}
+
+
+def test_what_one_machine_keeps_another_brings(on: Machine) -> None:
+    made = write(on("gpu") / "projects/1/checkpoints/run-1", weights="w" * 100, empty="")
+    seal(made, {"run": 1})
+    store.keep(made)
+    brought = store.bring(on("web") / "projects/1/checkpoints/run-1")
+    assert brought != made
+    assert is_whole(brought)
+    assert (brought / "empty").read_text() == ""
+
+
+def test_a_folder_whose_index_did_not_arrive_is_not_there(
+    on: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write(on("gpu") / "projects/1/checkpoints/run-1", weights="w")
+
+    def cut(*_: Any) -> None:
+        raise OSError("connection reset")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._filesystem(), "pipe_file", cut)
+        with pytest.raises(store.StoreError, match="can't be written to"):
+            store.keep(made)
+    assert not store.bring(on("web") / "projects/1/checkpoints/run-1").exists()
+
+
+def test_a_damaged_file_is_refused_and_nothing_of_it_stays(on: Machine) -> None:
+    made = write(on("gpu") / "projects/1/checkpoints/run-1", weights="whole", more="more")
+    store.keep(made)
+    index = json.loads((made / store.MARK).read_text())
+    key = index["files"]["weights"]["key"]
+    place = store._place("projects/1/checkpoints/run-1", key)
+    store._filesystem().pipe_file(place, b"whale")
+    folder = on("web") / "projects/1/checkpoints/run-1"
+    with pytest.raises(store.StoreError, match="is damaged"):
+        store.bring(folder)
+    assert not list(folder.parent.iterdir())
+    store._filesystem().rm_file(place)
+    with pytest.raises(store.StoreError, match="lacks files"):
+        store.bring(folder)
+
+
+def test_a_folder_that_is_sent_again_replaces_the_one_before(on: Machine) -> None:
+    name = "projects/1/checkpoints/run-1"
+    store.keep(write(on("first") / name, weights="old", left="x"))
+    store.bring(on("web") / name)
+    store.keep(write(on("second") / name, weights="new"))
+    assert (store.bring(on("another") / name) / "weights").read_text() == "new"
+    assert len(keys(name)) == 2  # the index and one file
+
+
+def test_a_copy_that_was_never_sent_gives_way_to_what_the_store_has(on: Machine) -> None:
+    name = "projects/1/checkpoints/run-1"
+    store.keep(write(on("second") / name, weights="of the attempt that counts"))
+    stale = write(on("first") / name, weights="of one that was given up")
+    assert (store.bring(stale) / "weights").read_text() == "of the attempt that counts"
+
+
+def test_what_is_deleted_goes_from_the_store(on: Machine) -> None:
+    store.keep(write(on("gpu") / "projects/1/checkpoints/run-1", weights="w"))
+    removal.remove("projects/1/checkpoints/run-1")
+    assert not keys("projects/1/checkpoints/run-1")
+    assert not store.bring(on("web") / "projects/1/checkpoints/run-1").exists()
+
+
+def test_long_transfers_give_signs_of_life(on: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "SIGN_OF_LIFE_S", 0.0)
+    beats: list[int] = []
+    with store.beating(lambda: beats.append(1)):
+        store.keep(write(on("gpu") / "projects/1/exports/run-1", weights="w"))
+    assert beats
+
+
+def test_a_run_goes_on_on_another_machine_from_what_was_saved(on: Machine, project: Any) -> None:
+    run = make_run(project)
+    work = artifacts.work_folder
+    on("first")
+    write(work(run), **{"log.txt": "first\n", "child.json": "{}"})
+    seal(write(work(run) / "resume-4", policy="four"), {"step": 4})
+    write(work(run) / "resume-8", policy="half")
+    store.WorkFolder(work(run)).keep()
+    on("second")
+    store.WorkFolder(work(run)).bring()
+    assert {path.name for path in work(run).iterdir()} == {"log.txt", "resume-4"}
+    assert is_whole(work(run) / "resume-4")
+    seal(write(work(run) / "resume-6", policy="six"), {"step": 6})
+    store.WorkFolder(work(run)).keep()
+    on("first")
+    store.WorkFolder(work(run)).bring()
+    assert {path.name for path in work(run).iterdir()} == {"log.txt", "resume-4", "resume-6"}
+
+
+def test_a_machine_keeps_what_it_saved_after_it_sent(on: Machine, project: Any) -> None:
+    run = make_run(project)
+    on("first")
+    folder = write(artifacts.work_folder(run), **{"log.txt": "one"})
+    store.WorkFolder(folder).keep()
+    write(folder, **{"log.txt": "one and two"})
+    store.WorkFolder(folder).bring()
+    assert (folder / "log.txt").read_text() == "one and two"
+
+
+def test_web_and_gpu_machines_share_snapshots_checkpoints_and_logs(
+    on: Machine, project: Any, alice: Any, eve: Any, client: Any, settings: Any
+) -> None:
+    make_demonstration(project, alice)
+    on("web")
+    frozen = snapshots.freeze(project, "demonstrations", created_by=eve, seed=0, filters={})
+    on("gpu")
+    run = make_run(project, snapshot=frozen)
+    settings.TRAINING_COMMAND = scripted.command("works")
+    tasks.execute_run(run.pk)
+    run.refresh_from_db()
+    assert run.state == Run.State.SUCCEEDED, run.error
+    assert artifacts.snapshot_rows(frozen).read_text().count("\n") == 1
+    on("web-2")
+    checkpoint = Checkpoint.objects.get(run=run)
+    assert is_whole(artifacts.checkpoint_folder(checkpoint))
+    client.force_login(eve)
+    log = client.get(f"/runs/{run.pk}/log.txt")
+    assert b"start" in b"".join(log.streaming_content)
