@@ -32,6 +32,7 @@ from annotations.models import (
 )
 from annotations.models.api_tokens import digest_of as digest_of_token
 from annotations.models.invitations import digest_of
+from annotations.prepared import Prepared, Slot
 
 Person = User | AnonymousUser
 
@@ -49,7 +50,7 @@ def get_projects_for(user: Person) -> QuerySet[Membership]:
     """Return the active memberships of a person, each with its project, by project name."""
     return (
         Membership.objects.filter(user_id=_id(user), state=Membership.State.ACTIVE)
-        .filter(_within_reach(user, "project_id"))
+        .filter(_within(_reach_of(user), "project_id"))
         .select_related("project")
         .order_by("project__name")
     )
@@ -90,15 +91,9 @@ def get_assignment_for(user: Person, assignment_id: int) -> Assignment:
     A paused member still reaches it, so that what they were writing is not lost. What is voted in
     the arena has its own page.
     """
-    own = Assignment.objects.filter(
-        _within_reach(user, "item__project_id"),
-        annotator_id=_id(user),
-        item__project__memberships__user_id=_id(user),
-    ).select_related("annotator", "item__project", "item__prompt", "guideline_version")
-    try:
-        return own.exclude(item__purpose=Item.Purpose.ARENA).get(id=assignment_id)
-    except Assignment.DoesNotExist:
-        raise Http404("There is no such assignment for this person.") from None
+    if own := _OWN_ASSIGNMENT.first(_reach_of(user), person=_id(user), assignment=assignment_id):
+        return own
+    raise Http404("There is no such assignment for this person.")
 
 
 def get_assignments_for(user: User, project: Project) -> QuerySet[Assignment]:
@@ -218,7 +213,7 @@ def get_person_for(user: Person, project_id: int, person_id: int) -> tuple[Proje
 def get_own_membership(user: Person, project_id: int) -> Membership:
     """Return a person's own membership of a project, in any state."""
     own = Membership.objects.filter(
-        _within_reach(user, "project_id"), user_id=_id(user), project_id=project_id
+        _within(_reach_of(user), "project_id"), user_id=_id(user), project_id=project_id
     )
     membership = own.select_related("project", "user").first()
     if membership is None:
@@ -319,10 +314,30 @@ def get_annotation_for(user: User, annotation_id: int) -> Annotation:
         raise Http404("There is no such annotation for this person.") from None
 
 
-def _within_reach(user: Person, path: str) -> Q:
-    """Return the condition that the token of a request reaches the project at `path`."""
+def _reach_of(user: Person) -> tuple[int, ...] | None:
+    """Return the projects that the token of a request reaches, or None where it reaches all."""
     reach = user.reach if isinstance(user, User) else None
+    return None if reach is None else tuple(sorted(reach))
+
+
+def _within(reach: tuple[int, ...] | None, path: str) -> Q:
+    """Return the condition that the project at `path` is reached."""
     return Q() if reach is None else Q(**{f"{path}__in": reach})
+
+
+def _own_assignment(
+    reach: tuple[int, ...] | None, *, person: Slot, assignment: Slot
+) -> QuerySet[Assignment]:
+    own = Assignment.objects.filter(
+        _within(reach, "item__project_id"),
+        id=assignment,
+        annotator_id=person,
+        item__project__memberships__user_id=person,
+    ).select_related("annotator", "item__project", "item__prompt", "guideline_version")
+    return own.exclude(item__purpose=Item.Purpose.ARENA)
+
+
+_OWN_ASSIGNMENT = Prepared(_own_assignment, "person", "assignment")
 
 
 def _id(user: Person) -> int:

@@ -17,10 +17,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -36,34 +36,40 @@ from annotations.models import (
     Turn,
     User,
 )
+from annotations.prepared import Prepared, Slot
 from annotations.selectors.guidelines import guideline_in_force
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
-    LEASED,
-    WAITING,
+    MOST_HELD,
     Marks,
+    Reading,
     drawn_items,
+    expired_leases,
+    first_leases_of,
     gold_items_open_to,
     items_open_to,
     items_skipped_by,
     kinds_with_open_items,
     leases_of,
     limit_reached,
+    read,
     stages,
+    whole,
 )
 from annotations.signals import replies_wanted
 
-CANDIDATES = 10
-"""How many items are tried at a time, should others take them first."""
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    from annotations.selectors.queue import Asked
+
+    Member = WithAnnotations[Membership, Asked]
 
 GOLD_CANDIDATES = 50
 """Among how many gold items one is drawn."""
 
 ATTEMPTS = 20
 """How often candidates are looked up again when others took every one of them."""
-
-MOST_HELD = 2
-"""Who holds so many leases is handed one of them, whatever kind was asked for."""
 
 Event = AssignmentEvent.Name
 State = Assignment.State
@@ -88,7 +94,7 @@ def lease_next(
         membership = _lock_active_member(user, project)
         if membership is None:
             return None
-        held = list(_whole(leases_of(user, project))[:MOST_HELD])
+        held = first_leases_of(user, project)
         wanted = [one for one in held if kind in (None, one.item.kind)]
         if wanted:
             return wanted[0]
@@ -108,13 +114,8 @@ def lease_item(user: User, item: Item, *, rng: random.Random = _SYSTEM_RANDOM) -
 
 def release_expired(project: Project) -> int:
     """Give back the places of leases that ran out. Return how many there were."""
-    waiting = Turn.objects.filter(WAITING, assignment=OuterRef("pk"))
-    expired = Assignment.objects.filter(LEASED, ~Exists(waiting), lease_until__lt=Now())
-    # Told apart by project and sorted here: asked to do it, a database may begin with all items of
-    # the project or read all assignments, instead of the few that ran out.
-    rows = expired.values_list("id", "item_id", "item__project_id")
-    found = sorted((lease, item) for lease, item, owner in rows if owner == project.pk)
-    return sum(_release(assignment_id, item_id) for assignment_id, item_id in found)
+    expired = expired_leases(project)
+    return sum(_release(assignment_id, item_id) for assignment_id, item_id in expired)
 
 
 @transaction.atomic
@@ -220,15 +221,22 @@ def _give_back(assignment_id: int, item_id: int, **condition: object) -> bool:
     return True
 
 
-def _lock_active_member(user: User, project: Project) -> Membership | None:
+def _lock_active_member(user: User, project: Project) -> Member | None:
     """Make the requests of one person wait for each other: two tabs then get the same item."""
+    return _ACTIVE_MEMBER.first(person=user.pk, project=project.pk)
+
+
+def _active_member(*, person: Slot, project: Slot) -> QuerySet[Member]:
     members = Membership.objects.filter(
-        user=user, project=project, state=Membership.State.ACTIVE
+        user=person, project=project, state=Membership.State.ACTIVE
     ).select_related("project", "user")
-    return members.select_for_update(of=("self",)).first()
+    return members.select_for_update(of=("self",)).annotate(asked_at=Now())
 
 
-def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> Assignment | None:
+_ACTIVE_MEMBER = Prepared(_active_member, "person", "project")
+
+
+def _lease_new(membership: Member, kind: str | None, rng: random.Random) -> Assignment | None:
     kinds = kinds_with_open_items(membership.project) if kind is None else [kind]
     closed = {one.kind for one in closed_kinds(membership.user, membership.project)}
     kinds = [kind for kind in kinds if kind not in closed]
@@ -251,7 +259,7 @@ def _lease_new(membership: Membership, kind: str | None, rng: random.Random) -> 
 
 
 def _lease_first(
-    membership: Membership, candidates: list[Item], rng: random.Random, arm: str = ""
+    membership: Member, candidates: list[Item], rng: random.Random, arm: str = ""
 ) -> Assignment | None:
     for item in candidates:
         if assignment := _try_lease(membership, item, rng, arm):
@@ -262,7 +270,7 @@ def _lease_first(
 
 
 def _draws(
-    membership: Membership, candidates: list[Item], skip_locked: bool, rng: random.Random
+    membership: Member, candidates: list[Item], skip_locked: bool, rng: random.Random
 ) -> Iterator[tuple[str, list[Item]]]:
     """Yield what the arms have for a person, beside the candidates that are next in order.
 
@@ -278,10 +286,11 @@ def _draws(
     is_random = rng.random() * 100 < project.random_percent
     for at_random in (is_random, not is_random):
         items = drawn_items(membership.user, project, first.kind, at_random=at_random)
-        yield Arm.RANDOM if at_random else Arm.CHOSEN, _some(items, skip_locked)
+        reading = Reading.UNTOUCHED if skip_locked else Reading.SOME
+        yield Arm.RANDOM if at_random else Arm.CHOSEN, list(read(items, reading))
 
 
-def _gold_candidates(membership: Membership, kinds: list[str]) -> list[Item]:
+def _gold_candidates(membership: Member, kinds: list[str]) -> list[Item]:
     return [
         item
         for kind in kinds
@@ -289,38 +298,30 @@ def _gold_candidates(membership: Membership, kinds: list[str]) -> list[Item]:
     ]
 
 
-def _candidates(membership: Membership, kinds: list[str], skip_locked: bool) -> list[Item]:
+def _candidates(membership: Member, kinds: list[str], skip_locked: bool) -> list[Item]:
     # One kind after the other, because the index of the queue begins with it.
     found = [item for kind in kinds for item in _of_kind(membership, kind, skip_locked)]
     return sorted(found, key=lambda item: (-item.priority, item.pk))
 
 
-def _of_kind(membership: Membership, kind: str, skip_locked: bool) -> list[Item]:
+def _of_kind(membership: Member, kind: str, skip_locked: bool) -> list[Item]:
     """Return the first items of a kind for a person: ahead of their marks, or else behind."""
-    for items in _looks(membership, kind):
-        if found := _some(items, skip_locked):
-            return found
-    return []
+    reading = Reading.UNTOUCHED if skip_locked else Reading.SOME
+    return next((found for found in _looks(membership, kind, reading) if found), [])
 
 
-def _some(items: QuerySet[Item], skip_locked: bool) -> list[Item]:
-    if skip_locked and connection.features.has_select_for_update_skip_locked:
-        return list(items.select_for_update(skip_locked=True, of=("self",), no_key=True)[:1])
-    return list(items[:CANDIDATES])
-
-
-def _looks(membership: Membership, kind: str) -> Iterator[QuerySet[Item]]:
+def _looks(membership: Member, kind: str, reading: Reading) -> Iterator[list[Item]]:
     user, project = membership.user, membership.project
     marks = membership.queue_marks.get(kind, {})
-    yield from stages(user, project, kind, marks)
+    yield from stages(user, project, kind, marks, reading)
     if marks:
-        yield items_open_to(user, project, kind)
+        yield list(read(items_open_to(user, project, kind), reading))
     if project.skip_policy == Project.SkipPolicy.LATER:
-        yield items_skipped_by(user, project, kind)
+        yield list(read(items_skipped_by(user, project, kind), reading))
 
 
 def _try_lease(
-    membership: Membership, item: Item, rng: random.Random, arm: str = ""
+    membership: Member, item: Item, rng: random.Random, arm: str = ""
 ) -> Assignment | None:
     # Asked again for training once everything was asked; an evaluation is to come to its end.
     is_used = arm == Arm.CHOSEN and item.purpose == Item.Purpose.TRAINING
@@ -348,7 +349,7 @@ class _PlaceTaken(Exception):
     """The item has no place for this person any more: the assignment is rolled back."""
 
 
-def _pass(membership: Membership, item: Item) -> None:
+def _pass(membership: Member, item: Item) -> None:
     """Move a person's marks to an item: what lies above it was looked at before it was handed out.
 
     An item behind the marks begins another pass, for which the marks below it are forgotten.
@@ -364,18 +365,19 @@ def _pass(membership: Membership, item: Item) -> None:
     membership.save(update_fields=["queue_marks"])
 
 
-def _assign(membership: Membership, item: Item, rng: random.Random, arm: str = "") -> Assignment:
+def _assign(membership: Member, item: Item, rng: random.Random, arm: str = "") -> Assignment:
     """Write down that a person holds an item, for the first time or again, and how it was drawn."""
     item.project = membership.project
     lease = {
         "guideline_version": guideline_in_force(membership.project, item.kind),
-        "leased_at": Now(),
-        "lease_until": lease_end(membership.project),
+        # By the clock of the database, which was asked when the person's turn came.
+        "leased_at": membership.asked_at,
+        "lease_until": membership.asked_at + timedelta(minutes=membership.project.lease_minutes),
     }
-    own = Assignment.objects.filter(item=item, annotator=membership.user).first()
+    own = _OWN.first(item=item.pk, person=membership.user.pk)
     if own is not None:
         return _renew(own, lease)
-    order = sorted(item.completions.values_list("id", flat=True))
+    order = sorted(completion for (completion,) in _COMPLETIONS(item=item.pk))
     rng.shuffle(order)
     new = Assignment.objects.create(
         item=item,
@@ -388,9 +390,18 @@ def _assign(membership: Membership, item: Item, rng: random.Random, arm: str = "
         Draw.objects.create(
             assignment=new, project=membership.project, arm=item.arm, expected=item.expected or {}
         )
-    # The rest is known here; these two the database has reckoned.
-    new.refresh_from_db(fields=["leased_at", "lease_until"])
     return new
+
+
+_OWN = Prepared(
+    lambda *, item, person: Assignment.objects.filter(item=item, annotator=person)[:1],
+    "item",
+    "person",
+)
+_COMPLETIONS = Prepared(
+    lambda *, item: Item.completions.through.objects.filter(item=item).values_list("completion_id"),
+    "item",
+)
 
 
 def _renew(own: Assignment, lease: dict[str, Any]) -> Assignment:
@@ -405,10 +416,4 @@ def _renew(own: Assignment, lease: dict[str, Any]) -> Assignment:
         raise _PlaceTaken
     if own.state == State.SKIPPED:
         count_skip(own.item_id, -1)
-    return _whole(Assignment.objects.all()).get(id=own.pk)
-
-
-def _whole(assignments: QuerySet[Assignment]) -> QuerySet[Assignment]:
-    return assignments.select_related(
-        "annotator", "item__project", "item__prompt", "guideline_version"
-    )
+    return whole(Assignment.objects.all()).get(id=own.pk)

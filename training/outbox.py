@@ -15,6 +15,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from annotations import exports
+from annotations.prepared import Prepared
 from training.models import Webhook, WebhookMessage
 
 if TYPE_CHECKING:
@@ -85,9 +86,16 @@ def projects_that_want(kind: str) -> list[int]:
 
 def _wanted(project_id: int, *kinds: str) -> dict[str, list[int]]:
     """Return which webhooks are to be told of each kind."""
-    active = Webhook.objects.filter(project_id=project_id, is_active=True)
-    rows = list(active.values_list("id", "kinds"))
+    rows = _ACTIVE(project=project_id)
     return {kind: [webhook for webhook, asked in rows if kind in asked] for kind in kinds}
+
+
+_ACTIVE = Prepared(
+    lambda *, project: Webhook.objects.filter(project=project, is_active=True).values_list(
+        "id", "kinds"
+    ),
+    "project",
+)
 
 
 def _write(

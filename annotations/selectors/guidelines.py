@@ -14,6 +14,7 @@ from annotations.models import (
     Project,
     User,
 )
+from annotations.prepared import Prepared, Slot
 
 MOST_NOTES = 10
 """What somebody who was away for so many versions is told of each."""
@@ -21,7 +22,15 @@ MOST_NOTES = 10
 
 def guideline_in_force(project: Project, kind: str) -> GuidelineVersion | None:
     """Return the highest version of the guidelines for a kind of work."""
-    return project.guideline_versions.filter(kind=kind).order_by("-version").first()
+    return _IN_FORCE.first(project=project.pk, kind=str(kind))
+
+
+def _in_force(*, project: Slot, kind: Slot) -> QuerySet[GuidelineVersion]:
+    versions = GuidelineVersion.objects.filter(project=project, kind=kind)
+    return versions.order_by("-version")[:1]
+
+
+_IN_FORCE = Prepared(_in_force, "project", "kind")
 
 
 def guidelines_in_force(project: Project) -> dict[str, GuidelineVersion]:

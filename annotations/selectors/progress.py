@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
@@ -23,10 +24,13 @@ from annotations.selectors.flags import told_why
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     LEASED,
+    WORK_LIMIT,
+    Reading,
     items_open_to,
     items_skipped_by,
     kinds_with_open_items,
     leases_of,
+    number_submitted_today,
     stages,
     submitted_since_midnight,
 )
@@ -37,8 +41,14 @@ COUNT_LIMIT = 1000
 COUNTING = (Role.OWNER, Role.ENGINEER)
 """Who sees how far a whole project is, which takes a look at all of it."""
 
-WORK_LIMIT = 100
-"""Up to here on the pages of work, which count after every answer."""
+PLENTY_SECONDS = 20
+"""How long a page of work says "100 or more" without counting again."""
+
+MOST_REMEMBERED = 10_000
+"""Of how many people with how many kinds of work it is known that plenty waits."""
+
+_PLENTY_UNTIL: dict[tuple[int, int, str], float] = {}
+"""Until when this process need not count again, by person, project and kind."""
 
 
 @dataclass(frozen=True)
@@ -141,20 +151,33 @@ def progress_at_work(user: User, project: Project, kind: str) -> Progress:
     This is on every page of work, so nothing here grows with the project or with what they did
     before today: the waiting are counted up to WORK_LIMIT, from where they are in the queue.
     """
-    done = submitted_since_midnight(user, project).count()
-    marks = project.memberships.filter(user=user).values_list("queue_marks", flat=True).first()
-    waiting = leases_of(user, project).filter(item__kind=kind).count()
-    for items in stages(user, project, kind, (marks or {}).get(kind, {})):
-        if waiting >= WORK_LIMIT:
-            break
-        waiting += items[:WORK_LIMIT].count()
+    done = number_submitted_today(user, project)
     return Progress(
         done=done,
         done_today=done,
         by_kind={},
-        waiting={kind: min(waiting, WORK_LIMIT)},
+        waiting={kind: _waiting_at_work(user, project, kind)},
         limit=WORK_LIMIT,
     )
+
+
+def _waiting_at_work(user: User, project: Project, kind: str) -> int:
+    who = (user.pk, project.pk, kind)
+    if time.monotonic() < _PLENTY_UNTIL.get(who, 0):
+        return WORK_LIMIT
+    marks = project.memberships.filter(user=user).values_list("queue_marks", flat=True).first()
+    waiting = leases_of(user, project).filter(item__kind=kind).count()
+    ahead = stages(user, project, kind, (marks or {}).get(kind, {}), Reading.TO_COUNT)
+    for items in ahead:
+        waiting += len(items)
+        if waiting >= WORK_LIMIT:
+            break
+    else:
+        return waiting
+    if len(_PLENTY_UNTIL) > MOST_REMEMBERED:
+        _PLENTY_UNTIL.clear()
+    _PLENTY_UNTIL[who] = time.monotonic() + PLENTY_SECONDS
+    return WORK_LIMIT
 
 
 def queue_counts(project: Project) -> dict[str, QueueCount]:

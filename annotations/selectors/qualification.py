@@ -18,6 +18,7 @@ from annotations.models import (
     TestAttempt,
     User,
 )
+from annotations.prepared import Prepared, Slot
 
 SCREENED = (Kind.COMPARISON,)
 """Kinds that have practice and tests."""
@@ -76,19 +77,24 @@ class Standing:
 
 def closed_kinds(user: User, project: Project) -> list[ClosedKind]:
     """Return the kinds of work that the queue does not hand a person."""
-    in_group = Group.objects.filter(id=OuterRef("group"), members__user=user)
+    rules = _CLOSING_RULES(person=user.pk, project=project.pk)
+    return [ClosedKind(kind, needs_test=is_inside) for kind, is_inside in rules]
+
+
+def _closing_rules(*, person: Slot, project: Slot) -> QuerySet[KindRule, tuple[str, bool]]:
+    in_group = Group.objects.filter(id=OuterRef("group"), members__user=person)
     passed = TestAttempt.objects.filter(
-        project=OuterRef("project"), kind=OuterRef("kind"), person=user, passed=True
+        project=OuterRef("project"), kind=OuterRef("kind"), person=person, passed=True
     )
     outside = Q(group__isnull=False) & ~Exists(in_group)
     untested = Q(is_tested=True) & ~Exists(passed)
     rules = KindRule.objects.filter(outside | untested, project=project).annotate(
         is_inside=Q(group__isnull=True) | Exists(in_group)
     )
-    return [
-        ClosedKind(kind, needs_test=is_inside)
-        for kind, is_inside in rules.values_list("kind", "is_inside")
-    ]
+    return rules.values_list("kind", "is_inside")
+
+
+_CLOSING_RULES = Prepared(_closing_rules, "person", "project")
 
 
 def qualification_of(person: User, rule: KindRule) -> Standing:

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypedDict
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
@@ -32,12 +35,22 @@ from annotations.models import (
     User,
     counted,
 )
+from annotations.prepared import Prepared, Slot
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
 Marks = Mapping[str, int]
 """By priority, the id of the last item that was passed."""
+
+CANDIDATES = 10
+"""How many items are tried at a time, should others take them first."""
+
+WORK_LIMIT = 100
+"""How far a page of work counts what waits."""
+
+MOST_HELD = 2
+"""Who holds so many leases is handed one of them, whatever kind was asked for."""
 
 UNANSWERED = (Assignment.State.LEASED, Assignment.State.EXPIRED)
 
@@ -65,11 +78,19 @@ WAITING = Q(state=Literal(Turn.State.WAITING.value))
 
 def shown_completions(assignment: Assignment) -> list[Completion]:
     """Return the completions of an assignment in the order that its annotator sees."""
-    by_id = Completion.objects.in_bulk(assignment.shown_order)
-    return [by_id[completion_id] for completion_id in assignment.shown_order]
+    order = assignment.shown_order
+    names = {f"c{position}": completion_id for position, completion_id in enumerate(order)}
+    by_id = {one.pk: one for one in _completions(len(names))(**names)}
+    return [by_id[completion_id] for completion_id in order]
 
 
-def items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item]:
+@lru_cache(maxsize=100)
+def _completions(number: int) -> Prepared[Completion]:
+    names = [f"c{position}" for position in range(number)]
+    return Prepared(lambda **ids: Completion.objects.filter(id__in=list(ids.values())), *names)
+
+
+def items_open_to(user: User | Slot, project: Project, kind: str) -> QuerySet[Item]:
     """Return the items of a kind that a person may be handed next, in the order of the queue.
 
     Left out is what they have already had (but for a lease of theirs that ran out), the same
@@ -109,24 +130,79 @@ def gold_items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item
     return _open_to(user, project, kind).filter(gold, ~Exists(screened)).order_by("id")
 
 
-def stages(user: User, project: Project, kind: str, marks: Marks) -> Iterator[QuerySet[Item]]:
+class Reading(Enum):
+    """How many of the items that one looks at are read, and what for."""
+
+    SOME = CANDIDATES
+    """To be tried one after the other."""
+    UNTOUCHED = 1
+    """The first that nobody else is just taking, where the database can tell."""
+    TO_COUNT = WORK_LIMIT
+
+
+def stages(
+    user: User, project: Project, kind: str, marks: Marks, reading: Reading
+) -> Iterator[list[Item]]:
     """Yield the items of a kind ahead of a person's marks, in parts that the index answers.
 
     First what came in above the lowest mark, then what follows that mark, then what lies below.
     """
-    items = items_open_to(user, project, kind)
+    form = (project.pk, project.max_skips, project.review_percent, kind, reading)
     if not marks:
-        yield items
+        yield _IN_LINE("all", *form, person=user.pk)
         return
     lowest = min(int(priority) for priority in marks)
-    passed = Q()
-    for priority, item_id in marks.items():
-        passed |= Q(priority=int(priority), id__lte=item_id)
     # Most often nothing is more urgent, and seeing that costs a fraction of looking for whom.
-    if Item.objects.filter(OPEN, project=project, kind=kind, priority__gt=lowest).exists():
-        yield items.filter(~passed, priority__gt=lowest)
-    yield items.filter(priority=lowest, id__gt=marks[str(lowest)])
-    yield items.filter(priority__lt=lowest)
+    if _MORE_URGENT(project=project.pk, kind=str(kind), priority=lowest):
+        passed = Q()
+        for priority, item_id in marks.items():
+            passed |= Q(priority=int(priority), id__lte=item_id)
+        urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
+        yield list(read(urgent, reading))
+    yield _IN_LINE("behind", *form, person=user.pk, priority=lowest, mark=marks[str(lowest)])
+    yield _IN_LINE("below", *form, person=user.pk, priority=lowest)
+
+
+def read(items: QuerySet[Item], reading: Reading) -> QuerySet[Item]:
+    """Return as many items as a reading wants, those to be handed out with their prompts."""
+    if reading == Reading.TO_COUNT:
+        return items.only("id")[: reading.value]
+    items = items.select_related("prompt")
+    if reading == Reading.UNTOUCHED and connection.features.has_select_for_update_skip_locked:
+        return items.select_for_update(skip_locked=True, of=("self",), no_key=True)[:1]
+    return items[: Reading.SOME.value]
+
+
+def _in_line(
+    part: str,
+    project_id: int,
+    max_skips: int,
+    review_percent: int,
+    kind: str,
+    reading: Reading,
+    *,
+    person: Slot,
+    priority: Slot,
+    mark: Slot,
+) -> QuerySet[Item]:
+    project = Project(id=project_id, max_skips=max_skips, review_percent=review_percent)
+    items = items_open_to(person, project, kind)
+    if part == "behind":
+        items = items.filter(priority=priority, id__gt=mark)
+    elif part == "below":
+        items = items.filter(priority__lt=priority)
+    return read(items, reading)
+
+
+_IN_LINE = Prepared(_in_line, "person", "priority", "mark")
+_MORE_URGENT = Prepared(
+    lambda *, project, kind, priority: Item.objects.filter(
+        OPEN, project=project, kind=kind, priority__gt=priority
+    ).values_list("id")[:1],
+    "project",
+    "kind",
+    "priority",
+)
 
 
 def kinds_with_open_items(project: Project) -> list[str]:
@@ -141,20 +217,76 @@ def kinds_with_open_items(project: Project) -> list[str]:
     return [kind for kind in Kind.values if found[f"has_{kind}"]]
 
 
-def leases_of(user: User, project: Project) -> QuerySet[Assignment]:
+def leases_of(user: User | Slot, project: Project | Slot) -> QuerySet[Assignment]:
     """Return what a person holds, what they were handed first at the front; battles apart."""
     held = Assignment.objects.filter(LEASED, annotator=user, item__project=project)
     return held.exclude(item__purpose=Item.Purpose.ARENA).order_by("id")
 
 
+def first_leases_of(user: User, project: Project) -> list[Assignment]:
+    """Return the first two leases that a person holds, each with what its page shows."""
+    return _FIRST_LEASES(person=user.pk, project=project.pk)
+
+
+def expired_leases(project: Project) -> list[tuple[int, int]]:
+    """Return the ids of the leases that ran out, each with that of its item, the oldest first."""
+    # Told apart by project and sorted here: asked to do it, a database may begin with all items of
+    # the project or read all assignments, instead of the few that ran out.
+    return sorted((lease, item) for lease, item, owner in _EXPIRED() if owner == project.pk)
+
+
+def _expired() -> QuerySet[Assignment, tuple[int, int, int]]:
+    waiting = Turn.objects.filter(WAITING, assignment=OuterRef("pk"))
+    expired = Assignment.objects.filter(LEASED, ~Exists(waiting), lease_until__lt=Now())
+    return expired.values_list("id", "item_id", "item__project_id")
+
+
+_EXPIRED = Prepared(_expired)
+
+
+def whole(assignments: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    """Return assignments with all that their pages show."""
+    return assignments.select_related(
+        "annotator", "item__project", "item__prompt", "guideline_version"
+    )
+
+
+_FIRST_LEASES = Prepared(
+    lambda *, person, project: whole(leases_of(person, project))[:MOST_HELD], "person", "project"
+)
+
+
 def submitted_since_midnight(user: User, project: Project) -> QuerySet[Assignment]:
     """Return what a person has handed in today; votes of the arena are no work."""
+    return _submitted_since(user, project, midnight())
+
+
+def number_submitted_today(user: User, project: Project) -> int:
+    """Return how much a person has handed in today."""
+    found = _SUBMITTED_SINCE.first(person=user.pk, project=project.pk, since=midnight())
+    return found[0] if found else 0
+
+
+def _submitted_since(
+    person: User | Slot, project: Project | Slot, since: datetime | Slot
+) -> QuerySet[Assignment]:
     return Assignment.objects.filter(
-        annotator=user,
-        closed_at__gte=midnight(),
+        annotator=person,
+        closed_at__gte=since,
         state=Assignment.State.SUBMITTED,
         item__project=project,
     ).exclude(item__purpose=Item.Purpose.ARENA)
+
+
+def _count_submitted(
+    *, person: Slot, project: Slot, since: Slot
+) -> QuerySet[Assignment, tuple[int]]:
+    # Grouped by a constant, which is not at all.
+    together = _submitted_since(person, project, since).annotate(one=Value(1)).values("one")
+    return together.annotate(number=Count("id")).values_list("number")
+
+
+_SUBMITTED_SINCE = Prepared(_count_submitted, "person", "project", "since")
 
 
 def midnight() -> datetime:
@@ -184,22 +316,25 @@ def recently_closed(user: User, project: Project) -> WithAnnotations[Assignment,
     """Return what a person closed last, if there is still time to undo it."""
     if not project.grace_seconds:
         return None
-    return (
-        Assignment.objects.filter(
-            annotator=user,
-            item__project=project,
-            closed_at__gt=Now() - timedelta(seconds=project.grace_seconds),
-        )
-        .exclude(item__purpose=Item.Purpose.ARENA)
-        .select_related("item")
-        .annotate(asked_at=Now())
-        .order_by("-closed_at")
-        .first()
-    )
+    return _CLOSED_LAST.first(project.grace_seconds, person=user.pk, project=project.pk)
+
+
+def _closed_last(
+    grace_seconds: int, *, person: Slot, project: Slot
+) -> QuerySet[WithAnnotations[Assignment, Asked]]:
+    closed = Assignment.objects.filter(
+        annotator=person,
+        item__project=project,
+        closed_at__gt=Now() - timedelta(seconds=grace_seconds),
+    ).exclude(item__purpose=Item.Purpose.ARENA)
+    return closed.select_related("item").annotate(asked_at=Now()).order_by("-closed_at", "-id")[:1]
+
+
+_CLOSED_LAST = Prepared(_closed_last, "person", "project")
 
 
 def _open_to(
-    user: User,
+    user: User | Slot,
     project: Project,
     kind: str,
     *,
@@ -233,7 +368,7 @@ def _open_to(
     return items
 
 
-def _reviewable(items: QuerySet[Item], user: User, project: Project) -> QuerySet[Item]:
+def _reviewable(items: QuerySet[Item], user: User | Slot, project: Project) -> QuerySet[Item]:
     """Return the reviews of what counts and is not one's own, nor an answer one still owes."""
     owed = Assignment.objects.filter(
         item=OuterRef("subject__item"), annotator=user, state__in=UNANSWERED
@@ -242,5 +377,5 @@ def _reviewable(items: QuerySet[Item], user: User, project: Project) -> QuerySet
     return about.exclude(subject__annotator=user)
 
 
-def _reviews_of(item: OuterRef, user: User) -> QuerySet[Assignment]:
+def _reviews_of(item: OuterRef, user: User | Slot) -> QuerySet[Assignment]:
     return Assignment.objects.filter(annotator=user, item__subject__item=item)

@@ -11,7 +11,7 @@ from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assembly, AssemblyPart, Assignment, Completion, Kind
 from annotations.services.review_items import ask_for_review
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
+from annotations.services.submissions import annotate, expect_kind, handed_in, write_text
 
 Span = tuple[int, int, int]
 """Completion id, first character, first character after."""
@@ -32,7 +32,7 @@ def submit_assembly(
 
     A second submit changes nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.ASSEMBLY)
     _check_parts(assignment.shown_order, parts)

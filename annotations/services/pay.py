@@ -12,12 +12,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from annotations.algorithms.pay import amount_micros, to_cents, to_micros
 from annotations.algorithms.text import unix_newlines
 from annotations.models import Annotation, Item, Kind, PayEntry, PayRate, Project, User
+from annotations.prepared import Prepared, Slot
 from annotations.selectors.pay import Period, earned_in
 from annotations.services.rules import ServiceError, check, lock
 
@@ -142,10 +143,16 @@ def adjust_pay(
 
 def _rate_at(moment: datetime, project_id: int, kind: str) -> PayRate | None:
     """Return the rate of a kind at a moment; its own goes before that of all kinds."""
-    rates = PayRate.objects.filter(
-        Q(kind=kind) | Q(kind=""), project_id=project_id, starts_at__lte=moment
-    )
-    return rates.order_by("-kind", "-starts_at", "-id").first()
+    rates = _RATES(project=project_id, kind=str(kind))
+    return next((rate for rate in rates if rate.starts_at <= moment), None)
+
+
+def _rates(*, project: Slot, kind: Slot) -> QuerySet[PayRate]:
+    rates = PayRate.objects.filter(Q(kind=kind) | Q(kind=""), project=project)
+    return rates.order_by("-kind", "-starts_at", "-id")
+
+
+_RATES = Prepared(_rates, "project", "kind")
 
 
 def _write_work(annotation: Annotation, rate: PayRate, now: datetime) -> None:

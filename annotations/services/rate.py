@@ -6,7 +6,7 @@ from django.db import transaction
 
 from annotations.models import Annotation, Assignment, Kind
 from annotations.services.ratings import Answers, check_answers, write_rating
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind
+from annotations.services.submissions import annotate, expect_kind, handed_in
 
 
 @transaction.atomic
@@ -21,7 +21,7 @@ def submit_rating(
 
     A second submit changes nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.RATING)
     scheme = assignment.item.rating_scheme

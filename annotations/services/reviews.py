@@ -8,7 +8,7 @@ from annotations.models import Annotation, Assignment, Item, Kind, Review, in_fo
 from annotations.services.review_items import text_of
 from annotations.services.rewrites import check_new_text
 from annotations.services.rules import ServiceError
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
+from annotations.services.submissions import annotate, expect_kind, handed_in, write_text
 
 Decision = Review.Decision
 
@@ -26,7 +26,7 @@ def submit_review(
 
     A second submit changes nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.REVIEW)
     subject = _subject(assignment.item)

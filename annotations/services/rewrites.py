@@ -8,7 +8,7 @@ from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assignment, Completion, Kind, Rewrite
 from annotations.services.review_items import ask_for_review
 from annotations.services.rules import ServiceError, check
-from annotations.services.submissions import annotate, annotation_in_force, expect_kind, write_text
+from annotations.services.submissions import annotate, expect_kind, handed_in, write_text
 from annotations.services.tickets import rewritten
 
 
@@ -20,7 +20,7 @@ def submit_rewrite(
 
     A second submit changes nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.REWRITE)
     original = Completion.objects.get(id=assignment.shown_order[0])

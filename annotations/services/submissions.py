@@ -23,6 +23,7 @@ from annotations.models import (
     Ranking,
     in_force,
 )
+from annotations.prepared import Prepared
 from annotations.services.pay import pay, pay_correction
 from annotations.services.ratings import Answers, write_rating
 from annotations.services.review_items import ask_for_review, withdraw_review
@@ -40,7 +41,7 @@ def submit_demonstration(
     assignment: Assignment, text: str, *, reason: str = "", correcting: int | None = None
 ) -> Annotation:
     """Keep an ideal answer. A second submit changes nothing and answers as the first did."""
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.DEMONSTRATION)
     text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
@@ -66,7 +67,7 @@ def submit_comparison(
 
     A second submit changes nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.COMPARISON)
     check_judgement(outcome, strength)
@@ -93,7 +94,7 @@ def submit_ranking(
     Where the item asks questions first, their answers are kept beside it. A second submit changes
     nothing and answers as the first did.
     """
-    if correcting is None and (existing := annotation_in_force(assignment)):
+    if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.RANKING)
     ranked = [completion for tier in tiers for completion in tier]
@@ -140,6 +141,15 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
 def annotation_in_force(assignment: Assignment) -> Annotation | None:
     """Return what an assignment says now: neither superseded nor taken back."""
     return assignment.annotations.filter(in_force()).order_by("id").last()
+
+
+def handed_in(assignment: Assignment) -> Annotation | None:
+    """Return what an assignment says if it was handed in when it was read.
+
+    What is handed in since then `annotate` finds.
+    """
+    is_open = assignment.state != Assignment.State.SUBMITTED
+    return None if is_open else annotation_in_force(assignment)
 
 
 def expect_kind(assignment: Assignment, kind: Kind) -> None:
@@ -194,14 +204,26 @@ def annotate(
                 "if you just did it, or start the next."
             )
         surplus = not queue.take_place(assignment.item_id)
-    assignment.refresh_from_db(fields=["state", "closed_at", "leased_at", "active_ms"])
+    (closed,) = _CLOSED(assignment=assignment.pk)
+    vars(assignment).update(zip(CLOSING, closed, strict=True))
     queue.record(assignment.pk, Event.SUBMITTED)
-    # What was taken back before stays, and is followed by what is said now.
-    taken_back = assignment.annotations.order_by("id").last()
+    # What was taken back before stays, and is followed by what is said now. Its text became the
+    # draft, so without a draft there was none.
+    is_first = assignment.draft_revision == 0
+    taken_back = None if is_first else assignment.annotations.order_by("id").last()
     wall_ms = _milliseconds(assignment)
     annotation = _create(assignment, reason, taken_back, surplus=surplus, wall_ms=wall_ms)
     pay(annotation)
     return annotation, True
+
+
+CLOSING = ("state", "closed_at", "leased_at", "active_ms", "draft_revision")
+"""What is read anew of an assignment when it is handed in."""
+
+_CLOSED = Prepared(
+    lambda *, assignment: Assignment.objects.filter(id=assignment).values_list(*CLOSING),
+    "assignment",
+)
 
 
 def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annotation:
