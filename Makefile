@@ -35,7 +35,7 @@ test: test-sqlite test-postgresql
 
 test-sqlite: $(DEVELOPMENT)
 	@# The migrations are gone through by test_start and on PostgreSQL.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) $(LEFT_OUT)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) $(LEFT_OUT)$(AGAIN)
 
 # The promises that a database keeps, on the other one, too: laws, queue, leases, runs, money;
 # `make test` adds exports, decisions, leaderboard, recalls and backups.
@@ -57,6 +57,9 @@ lint: $(DEVELOPMENT)
 	DJANGO_SETTINGS_MODULE=labelstudio_llm.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: LEFT_OUT := -m "not long"
+# What failed is asked once more, alone: a slow machine may have kept a browser or a worker waiting
+# too long. The first failure stays in the output, and what fails twice fails.
+check: AGAIN = || { echo "Once more, alone:"; $(BIN)/pytest -q --nomigrations --lf --lfnf=none --maxfail=3; }
 check: MORE_ON_BOTH :=
 check: lint test
 
