@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.urls import register_converter
 
 
 class AnnotationsConfig(AppConfig):
@@ -12,8 +13,10 @@ class AnnotationsConfig(AppConfig):
     verbose_name = "Collecting feedback"
 
     def ready(self) -> None:
-        """Hear of imports that wait."""
+        """Know addresses that end in anything, and hear of imports that wait."""
         from annotations import tasks
+        from annotations.converters import Anything
         from annotations.signals import import_waits
 
+        register_converter(Anything, "anything")
         import_waits.connect(tasks.hint_import, dispatch_uid="annotations.hint_import")

@@ -73,5 +73,5 @@ urlpatterns: list[URLPattern] = [
         path(address, guard.view_of(operations, ABOUT), name=next(iter(operations.values())).name)
         for address, operations in guard.by_path(OPERATIONS).items()
     ),
-    path("<path:rest>", guard.nothing_here(ABOUT), name="nothing_here"),
+    path("<anything:rest>", guard.nothing_here(ABOUT), name="nothing_here"),
 ]

@@ -196,5 +196,5 @@ urlpatterns = [
     path("v1/models", serving.models, name="v1_models"),
     path("v1/models/<path:name>", serving.model, name="v1_model"),
     path("v1/chat/completions", serving.chat_completions, name="v1_chat_completions"),
-    path("v1/<path:rest>", serving.nothing_here, name="v1_nothing_here"),
+    path("v1/<anything:rest>", serving.nothing_here, name="v1_nothing_here"),
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -18,6 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from annotations import access, services
 from annotations.api import limits, repetitions
@@ -30,6 +31,19 @@ RETRY_S = 5
 NUL = re.compile(rb"\x00|(?<!\\)(?:\\\\)*\\u0000")
 JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 MOST_ERRORS = 20
+WORDS = {
+    "missing": "It is needed, and was not sent.",
+    "extra_forbidden": "There is no such field here.",
+    "int_type": "Write a whole number.",
+    "union_tag_not_found": "Say of which kind it is, in its field {discriminator}.",
+    "union_tag_invalid": "{tag!r} is no {discriminator} here; there are {expected_tags}.",
+    "too_short": "Send at least {min_length}; there are {actual_length}.",
+    "too_long": "Send at most {max_length}; there are {actual_length}.",
+    "string_too_short": "Send at least {min_length} characters.",
+    "string_too_long": "Send at most {max_length} characters.",
+}
+"""What is wrong, by Pydantic's names, where its own words speak of its insides."""
+NO_SUCH_ROW = re.compile(r"No (\w+) matches the given query\.")
 
 View = Callable[..., HttpResponse]
 
@@ -68,8 +82,7 @@ def answered(
     except Problem as problem:
         response = answer_problem(problem, about)
     except Http404 as error:
-        detail = str(error) or "There is no such thing."
-        response = answer_problem(Problem("not-found", detail), about)
+        response = answer_problem(Problem("not-found", _not_found(error)), about)
     except (OperationalError, InterfaceError) as error:
         logger.error("%s %s had no database", request.method, request.path, exc_info=error)
         detail = "The database does not answer. Nothing was changed; send it again in a moment."
@@ -84,6 +97,15 @@ def answered(
     for name, value in headers.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _not_found(error: Http404) -> str:
+    """Return what is not there; where Django says it, without the name of its class."""
+    words = str(error) or "There is no such thing."
+    if match := NO_SUCH_ROW.fullmatch(words):
+        noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", match[1]).lower()
+        return f"There is no such {noun} that this token reaches."
+    return words
 
 
 def _run(
@@ -150,10 +172,10 @@ def _read_query(request: HttpRequest, wanted: type[Query] | None) -> Query | Non
         try:
             query = wanted.model_validate(request.GET.dict())
         except ValidationError as error:
-            errors = _errors(error)
+            errors = _errors(error, request.GET.dict())
     if errors:
         names = ", ".join(known) or "none"
-        what = "; ".join(f"{field}: {message}" for field, message in errors[:MOST_ERRORS])
+        what = _in_words(errors)
         detail = f"{what} The filters of this address: {names}."
         raise Problem("wrong-filter", detail, errors=errors, allowed=known)
     return query
@@ -177,21 +199,44 @@ def _read_body(request: HttpRequest, raw: bytes, wanted: type[Body]) -> Body:
     try:
         return wanted.model_validate_json(raw)
     except ValidationError as error:
-        errors = _errors(error)
-        if error.errors()[0]["type"] == "json_invalid":
-            raise Problem("malformed", f"This is not JSON: {errors[0][1]}") from None
-        what = "; ".join(f"{field}: {message}" for field, message in errors[:MOST_ERRORS])
-        raise Problem("wrong-body", what, errors=errors[:MOST_ERRORS]) from None
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise Problem("malformed", f"This is not JSON: {first['ctx']['error']}.") from None
+        errors = _errors(error, from_json(raw))[:MOST_ERRORS]
+        raise Problem("wrong-body", _in_words(errors), errors=errors) from None
 
 
-def _errors(error: ValidationError) -> list[tuple[str, str]]:
-    """Return where something is wrong, and what, in sentences."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [(".".join(map(str, one["loc"])), _sentence(one["msg"])) for one in found]
+def _errors(error: ValidationError, sent: Any) -> list[tuple[str, str]]:
+    """Return where something is wrong, and what, in sentences, each once."""
+    found = [(_place(one, sent), _sentence(one)) for one in error.errors(include_url=False)]
+    return list(dict.fromkeys(found))
 
 
-def _sentence(message: str) -> str:
-    text = message.removeprefix("Value error, ")
+def _place(error: ErrorDetails, sent: Any) -> str:
+    """Return where that is in what was sent. Pydantic names the types of a choice, too."""
+    place = []
+    *above, last = error["loc"] or ("",)
+    for part in above:
+        if part in _parts(sent):
+            place.append(part)
+            sent = sent[part]
+    if last in _parts(sent) or error["type"] == "missing":
+        place.append(last)
+    return ".".join(map(str, place)) or "body"
+
+
+def _parts(sent: Any) -> Collection[str | int]:
+    return range(len(sent)) if isinstance(sent, list) else sent if isinstance(sent, dict) else ()
+
+
+def _in_words(errors: Sequence[tuple[str, str]]) -> str:
+    return " ".join(f"{field}: {message}" for field, message in errors[:MOST_ERRORS])
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if words := WORDS.get(error["type"]):
+        return words.format(**error.get("ctx", {}))
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "This should be")
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 

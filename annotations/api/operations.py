@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import core_schema
 
 from annotations.models import ApiToken, Scope, User
 from annotations.services import ServiceError
@@ -42,6 +50,26 @@ Search = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=
 """A text that is looked for."""
 
 
+def _from_whole_float(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _with_whole_numbers(schema: Any) -> Any:
+    """Return a schema in which a whole number may be written with a fraction of nothing."""
+    if isinstance(schema, list):
+        return [_with_whole_numbers(one) for one in schema]
+    if isinstance(schema, tuple):
+        return tuple(_with_whole_numbers(one) for one in schema)
+    if not isinstance(schema, dict) or schema.get("function") is TAKES_WHOLE_FLOATS:
+        return schema
+    if schema.get("type") == "int" or type(schema.get("expected", [""])[0]) is int:
+        return {"type": "function-before", "function": TAKES_WHOLE_FLOATS, "schema": schema}
+    return {name: _with_whole_numbers(part) for name, part in schema.items()}
+
+
+TAKES_WHOLE_FLOATS = {"type": "no-info", "function": _from_whole_float}
+
+
 class Query(BaseModel):
     """What may stand behind the question mark of an address."""
 
@@ -52,6 +80,14 @@ class Body(BaseModel):
     """What a program sends. Nothing is guessed: what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Let 65.0 be a whole number, as JSON Schema does: some languages write every one so."""
+        found: core_schema.CoreSchema = _with_whole_numbers(handler(source))
+        return found
 
 
 class Answer(BaseModel):

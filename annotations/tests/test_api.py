@@ -173,8 +173,42 @@ def test_a_wrong_body_is_told_field_by_field(owner: Program, project: Project) -
     response = owner.ask("PUT", path)
     problem_of(response, 405, "wrong-method")
     assert response["Allow"] == "GET, POST"
-    problem_of(owner.get("nowhere"), 404, "not-found")
+    for nowhere in ("nowhere", "no%0Awhere", "projects/%0A"):
+        problem_of(owner.get(nowhere), 404, "not-found")
     assert owner.ask("HEAD", path).status_code == 200
+
+
+def test_a_whole_number_may_be_written_as_json_schema_lets_it(
+    owner: Program, project: Project
+) -> None:
+    path = f"projects/{project.pk}"
+    changes = {"lease_minutes": 65.0, "line_syllables": [5.0, 7]}
+    settings = owner.ask("PATCH", path, changes).json()["settings"]
+    assert (settings["lease_minutes"], settings["line_syllables"]) == (65, [5, 7])
+    for wrong in (65.5, "65", True):
+        found = owner.ask("PATCH", path, {"lease_minutes": wrong})
+        [error] = problem_of(found, 422, "wrong-body")["errors"]
+        assert error == {"field": "lease_minutes", "message": "Write a whole number."}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"answer": {"kind": "comparison", "choice": "A"}}, "answer.choice", "'left-better'"),
+        ({"answer": {"kind": "comparison"}}, "answer.choice", "needed"),
+        ({"answer": {"choice": "tie"}}, "answer", "'kind'"),
+        ({"choice": "tie"}, "choice", "no such field"),
+        ({"answer": {"kind": "guess"}}, "answer", "'guess'"),
+        ([1], "body", "an object"),
+    ],
+)
+def test_a_wrong_answer_is_told_where_it_was_written(
+    labeller: Program, body: object, field: str, words: str
+) -> None:
+    found = problem_of(labeller.post("assignments/1/submit", body), 422, "wrong-body")
+    said = {error["field"]: error["message"] for error in found["errors"]}
+    assert words in said[field]
+    assert ".;" not in found["detail"]
 
 
 def test_pages_of_a_list_are_stable_while_it_grows(owner: Program, project: Project) -> None:
