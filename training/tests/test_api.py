@@ -72,7 +72,7 @@ def test_a_program_starts_a_run_and_stops_it(engineer: Program, project: Project
         "stage": "sft",
         "parent": of_known_size(project).pk,
         "snapshot": make_snapshot(project).pk,
-        "config": {"epochs": 2.0},
+        "config": {"epochs": 2.0, "batch_size": 8.0},
     }
     path = f"projects/{project.pk}/runs"
     for wrong in ({"epochs": "many"}, {"epoch": 2.0}, {"epochs": -1}):
@@ -82,6 +82,7 @@ def test_a_program_starts_a_run_and_stops_it(engineer: Program, project: Project
     assert started.status_code == 201, started.content
     assert started.json() == again.json()
     assert (started.json()["state"], started.json()["config"]["epochs"]) == ("queued", 2.0)
+    assert isinstance(started.json()["config"]["batch_size"], int)
     run = started.json()["id"]
     assert engineer.ask("PUT", f"runs/{run}/priority", {"priority": 1}).json()["priority"] == 1
     problem_of(engineer.post(f"runs/{run}/resume"), 409, "not-possible")

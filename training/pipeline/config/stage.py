@@ -34,6 +34,21 @@ def between(config: object, name: str, low: float, high: float) -> None:
         raise PipelineError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
 
 
+def _as(kind: object, name: str, value: Any) -> Any:
+    """Return a value as its field has it; 8.0 is a whole number, as JSON Schema has it.
+
+    >>> _as("int", "batch_size", 8.0)
+    8
+    """
+    if kind == "int" and isinstance(value, float) and math.isfinite(value):
+        if not value.is_integer():
+            raise PipelineError(f"{name} must be a whole number, not {value!r}.")
+        return int(value)
+    if kind == "bool" and not isinstance(value, bool):
+        raise PipelineError(f"{name} must be true or false, not {value!r}.")
+    return value
+
+
 def _check_targets(names: object) -> None:
     if not isinstance(names, str) or not names.split():
         raise PipelineError(
@@ -65,13 +80,13 @@ class StageConfig:
 
         Raise PipelineError for an unknown name or a value out of range.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
+        known = {f.name: f.type for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known))
         if unknown:
             raise PipelineError(
                 f"Unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}."
             )
-        return cls(**values)
+        return cls(**{name: _as(known[name], name, value) for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

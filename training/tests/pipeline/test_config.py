@@ -29,6 +29,8 @@ def test_it_takes_every_stages_own_defaults_back_from_json(stage: str) -> None:
         ("reward", {"batch_size": 0}, "batch_size is 0"),
         ("sample", {"batch_size": 10**400}, "batch_size has 401 digits; choose a value from 1"),
         ("ppo", {"batch_size": 10, "minibatch_size": 4}, "not a multiple"),
+        ("sft", {"batch_size": 2.5}, "batch_size must be a whole number, not 2.5"),
+        ("sft", {"packing": "false"}, "packing must be true or false, not 'false'"),
         ("ppo", {"sped": 1}, "Unknown setting sped"),
         ("dance", {}, "Unknown stage"),
     ],
