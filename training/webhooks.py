@@ -24,7 +24,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 
 from training import secrecy
 from training.models import AuditEntry, Webhook, WebhookAttempt, WebhookMessage
@@ -268,10 +267,7 @@ def _claim_one(message_id: int) -> int | None:
 
 
 def _secrets_of(webhook: Webhook) -> tuple[str, ...]:
-    kept = [webhook.encrypted_secret]
-    until = webhook.old_secret_until
-    if webhook.encrypted_old_secret and until is not None and until > timezone.now():
-        kept.append(webhook.encrypted_old_secret)
+    kept = [webhook.encrypted_secret, *webhook.old_secrets]
     try:
         return tuple(secrecy.decrypt(one) for one in kept)
     except secrecy.SecretLost:

@@ -85,3 +85,19 @@ export async function renewTokens() {
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && trouble.querySelector("a")) renewTokens();
 });
+
+// A secret that is shown once came as the answer to a form. Loading it again asks for the page and
+// makes no second one; neither does a second click on the button.
+
+const shownOnce = document.querySelector("[data-shown-once]");
+if (shownOnce) history.replaceState(history.state, "", shownOnce.dataset.shownOnce);
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]")) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 
 class Webhook(models.Model):
@@ -40,7 +41,7 @@ class Webhook(models.Model):
     """What it is told of."""
     encrypted_secret = models.TextField()
     encrypted_old_secret = models.TextField(blank=True)
-    """The secret before; messages bear its signature, too, until `old_secret_until`."""
+    """The secrets before, a line each, the newest first; they sign until `old_secret_until`."""
     old_secret_until = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     stopped_because = models.TextField(blank=True)
@@ -65,6 +66,13 @@ class Webhook(models.Model):
     def __str__(self) -> str:
         """Return its address without what may be a token in it."""
         return self.url.partition("?")[0]
+
+    @property
+    def old_secrets(self) -> list[str]:
+        """Return the encrypted secrets before that still sign, the newest first."""
+        until = self.old_secret_until
+        is_over = until is None or until <= timezone.now()
+        return [] if is_over else self.encrypted_old_secret.splitlines()
 
 
 class WebhookMessage(models.Model):

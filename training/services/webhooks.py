@@ -30,7 +30,8 @@ LONGEST_URL = 500
 MOST_WEBHOOKS = 20
 """Of a project; each costs a row for everything that it is told of."""
 OVERLAP_HOURS = 24
-"""How long messages bear the signature of the secret before, too."""
+"""How long messages bear the signatures of the secrets before, too."""
+MOST_OLD_SECRETS = 5
 
 State = WebhookMessage.State
 
@@ -71,13 +72,17 @@ def change_webhook(webhook: Webhook, url: str, kinds: Sequence[str], *, changed_
 
 @transaction.atomic
 def rotate_secret(webhook: Webhook, *, rotated_by: User) -> str:
-    """Give a webhook another secret and return it; the one before is used beside it for a day."""
+    """Give a webhook another secret and return it; those before are used beside it for a day.
+
+    All that were in force are: whoever presses twice, or reloads, must not silence the receiver.
+    """
     row = Webhook.objects.select_for_update().get(id=webhook.pk)
     secret = _new_secret()
-    row.encrypted_old_secret, row.encrypted_secret = row.encrypted_secret, secrecy.encrypt(secret)
+    before = [row.encrypted_secret, *row.old_secrets][:MOST_OLD_SECRETS]
+    row.encrypted_old_secret, row.encrypted_secret = "\n".join(before), secrecy.encrypt(secret)
     row.old_secret_until = timezone.now() + timedelta(hours=OVERLAP_HOURS)
     row.save(update_fields=["encrypted_old_secret", "encrypted_secret", "old_secret_until"])
-    reason = f"It has another secret. The one before signs beside it for {OVERLAP_HOURS} hours."
+    reason = f"It has another secret. Those before sign beside it for {OVERLAP_HOURS} hours."
     record(row.project, rotated_by, "changed", row, reason)
     return secret
 

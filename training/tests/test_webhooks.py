@@ -237,7 +237,8 @@ def test_two_secrets_sign_until_the_overlap_is_over(
     made: tuple[Webhook, str], server: ScriptedServer, eve: User
 ) -> None:
     webhook, old = made
-    new = services.rotate_secret(webhook, rotated_by=eve)
+    services.rotate_secret(webhook, rotated_by=eve)
+    new = services.rotate_secret(webhook, rotated_by=eve)  # pressed twice
     for ends in (False, True):
         if ends:
             Webhook.objects.update(old_secret_until=Now())
@@ -489,7 +490,8 @@ def test_an_engineer_adds_a_webhook_and_sees_its_secret_once(
         assert "whsec_" not in engineer.get(shown).content.decode()
     rotated = engineer.post(address("rotate_secret", webhook.pk)).content.decode()
     assert "whsec_" in rotated
-    assert "the one before" in rotated
+    assert "those of the day before" in rotated
+    assert f'data-shown-once="{address("webhook", webhook.pk)}"' in rotated
 
 
 def test_an_engineer_reads_the_log_and_sends_again(
