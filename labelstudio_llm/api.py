@@ -19,7 +19,7 @@ from annotations.api import (
     prompts,
 )
 from annotations.api import annotations as said
-from annotations.api.openapi import document_of, on_page
+from annotations.api.openapi import document_of, on_page, types_on_page
 from annotations.api.problems import KINDS
 from training.api import checkpoints, rounds, runs, snapshots
 
@@ -58,7 +58,12 @@ def openapi(request: HttpRequest) -> JsonResponse:
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Show the document to people."""
-    context = {"groups": on_page(OPERATIONS), "problems": KINDS, "base": _base(request)}
+    context = {
+        "groups": on_page(OPERATIONS),
+        "types": types_on_page(OPERATIONS),
+        "problems": KINDS,
+        "base": _base(request),
+    }
     return render(request, "api.html", context)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
 from annotations.api import repetitions
@@ -215,7 +216,8 @@ class Line:
     """A field or a filter, as the page lists it."""
 
     name: str
-    form: str
+    form: tuple[str, ...]
+    """What it may be: words, and between them names of types that the page explains."""
     is_required: bool
     note: str
 
@@ -230,10 +232,33 @@ class OnPage:
     answers: list[Line]
 
 
+@dataclass(frozen=True)
+class TypeOnPage:
+    """A part of what is sent or answered, as the page shows it."""
+
+    name: str
+    about: str
+    fields: list[Line]
+
+
 def on_page(operations: Sequence[Operation]) -> list[tuple[str, list[OnPage]]]:
     """Return the operations by their noun."""
     groups = groupby(operations, key=lambda one: one.tag)
     return [(tag, [_on_page(one) for one in found]) for tag, found in groups]
+
+
+def types_on_page(operations: Sequence[Operation]) -> list[TypeOnPage]:
+    """Return the types that the lines of the page name, by name."""
+    _, schemas = _schemas(operations)
+    named = set(REFERENCE.findall(json.dumps(schemas)))
+    return [
+        TypeOnPage(name, schemas[name].get("description", ""), _lines_of(schemas[name], schemas))
+        for name in sorted(named)
+        if "properties" in schemas[name] and not name.startswith(("Page_", "ProblemDetails"))
+    ]
+
+
+REFERENCE = re.compile(r'"#/components/schemas/(\w+)"')
 
 
 def _on_page(operation: Operation) -> OnPage:
@@ -249,26 +274,38 @@ def _lines(model: type[BaseModel] | None, mode: Mode) -> list[Line]:
     if model is None:
         return []
     schema = model.model_json_schema(mode=mode, ref_template="{model}")
+    return _lines_of(schema, schema.get("$defs", {}))
+
+
+def _lines_of(schema: Json, definitions: Json) -> list[Line]:
     required = schema.get("required", [])
     return [
         Line(
             name,
-            _words(schema["properties"][name], schema.get("$defs", {})),
+            tuple(_words(part, definitions).split(AROUND_TYPES)),
             name in required,
-            _note(field),
+            " ".join(filter(None, [part.get("description"), _default(part)])),
         )
-        for name, field in model.model_fields.items()
+        for name, part in schema["properties"].items()
     ]
 
 
-def _note(field: FieldInfo) -> str:
-    return field.description or ""
+def _default(schema: Json) -> str:
+    default = schema.get("default")
+    return "" if default in (None, "", [], {}) else f"By default {json.dumps(default)}."
+
+
+AROUND_TYPES = "\0"
+"""Stands around names of types in the words about a value."""
 
 
 def _words(schema: Json, definitions: Json) -> str:
     """Return what a value may be, in few words."""
     if "$ref" in schema:
-        return _words(definitions[schema["$ref"]], definitions)
+        name = schema["$ref"].rpartition("/")[2]
+        if "properties" in definitions[name]:
+            return f"{AROUND_TYPES}{name}{AROUND_TYPES}"
+        return _words(definitions[name], definitions)
     for several in ("anyOf", "oneOf"):
         if several in schema:
             return " or ".join(_words(one, definitions) for one in schema[several])
@@ -278,6 +315,13 @@ def _words(schema: Json, definitions: Json) -> str:
         return f"list of {_words(schema.get('items', {}), definitions)}"
     if "const" in schema:
         return str(schema["const"])
-    if schema.get("type") == "object":
-        return str(schema.get("title", "object"))
-    return str(schema.get("type", "anything"))
+    if schema.get("format") == "date-time":
+        return "date and time"
+    return f"{schema.get('type', 'anything')}{_bounds(schema)}"
+
+
+def _bounds(schema: Json) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum", LARGEST_ID)
+    if low is not None and high < 2**31 - 1:
+        return f", {low} to {high}"
+    return f", at most {schema['maxLength']} characters" if "maxLength" in schema else ""

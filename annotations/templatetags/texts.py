@@ -24,3 +24,9 @@ def shown_text(project: Project, text: str, what: str = "completion") -> dict[st
         "is_blank": not text.strip(),
         "hidden": hidden_characters(text),
     }
+
+
+@register.filter
+def between_ticks(text: str) -> list[str]:
+    """Return a text cut at its backticks: every second part is code."""
+    return text.split("`")

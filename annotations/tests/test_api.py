@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -450,4 +451,9 @@ def test_the_page_and_the_document_name_every_operation(client: Client, db: None
     assert len(names) == len(set(names))
     page = client.get("/api/v1/").content.decode()
     assert all(f'id="{name}"' in page for name in names)
+    links = set(re.findall(r'href="#(type-\w+)"', page))
+    assert {"type-NewPrompt", "type-ComparisonIn", "type-ItemOut"} <= links
+    assert all(f'id="{link}"' in page for link in links)
+    assert "integer, 1 to 200" in page
+    assert "`" not in page
     assert "<script>" not in page
