@@ -44,6 +44,8 @@ def _turns(text: Any, side: str) -> list[dict[str, str]]:
     if not isinstance(text, str):
         raise BadLine(f"{quoted(side)} has to be a text.")
     parts = _TURN.split(text.lstrip("\n"))
+    if parts[0].strip():
+        raise BadLine(f"{quoted(side)} begins with {quoted(parts[0])}, which nobody says.")
     turns: list[dict[str, str]] = []
     for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
         role = _ROLES[speaker]

@@ -9,6 +9,8 @@ from annotations.importers import table
 from annotations.importers.reading import Reading
 from annotations.importers.records import Record
 
+COMPLETIONS = {"prompt": "messages", "annotator": "annotator"}
+"""The second is in this platform's own export."""
 PREFERENCES = {
     "prompt": "input.messages",
     "chosen": "preferred_output",
@@ -32,5 +34,5 @@ def is_of(row: Mapping[str, Any]) -> bool:
 
 def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     """Yield the conversation of a row with its last message as an ideal answer, or its pair."""
-    columns = PREFERENCES if "preferred_output" in row else {"prompt": "messages"}
+    columns = PREFERENCES if "preferred_output" in row else COMPLETIONS
     return table.records(row, Reading(reading.format, columns, reading.annotator))

@@ -11,6 +11,7 @@ import csv
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +32,21 @@ CONTAINERS = {
 MAX_ROW_BYTES = 8 * 1024 * 1024
 MAX_ARROW_BYTES = 4 * 1024**3
 """An Arrow file inside a ZIP: it is read as a stream, and no more of it than this is unpacked."""
+ENCRYPTED = 1
+"""Of the flags of a file in a ZIP."""
 CHUNK_BYTES = 256 * 1024
 BATCH_ROWS = 256
 SPLIT_ORDER = ("train", "validation", "test")
 DELIMITERS = ",;\t|"
+
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf": "7-Zip",
+}
+"""How packed files begin."""
 
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
@@ -75,9 +87,25 @@ def recognise_container(path: Path) -> str:
         return "arrow"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return "arrow"
+    if packed := next((name for begin, name in PACKED.items() if head.startswith(begin)), None):
+        raise UnreadableFile(
+            f"This file is packed by {packed}. Unpack it and choose what is in it."
+        )
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableFile("This file is UTF-16. Save it as UTF-8 and choose it again.")
+    if b"\x00" in head:
+        raise UnreadableFile(
+            "This is none of the files that are read here: JSONL, JSON, CSV, Parquet, or a data "
+            "set saved by Hugging Face datasets."
+        )
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"["):
         return "json"
+    if start.split(b"\n", 1)[0].rstrip() == b"{":
+        raise UnreadableFile(
+            "This is one JSON object over many lines. Write each row on a line of its own, or all "
+            "of them into one array: [ … ]."
+        )
     return "jsonl" if start.startswith(b"{") else "csv"
 
 
@@ -228,13 +256,22 @@ def _read_csv(path: Path, start: Place) -> Iterator[Row]:
             except StopIteration:
                 return
             except (csv.Error, BadLine) as error:
-                value = BadLine(f"Not CSV: {error}.") if isinstance(error, csv.Error) else error
+                value = _not_csv(error, lines.line) if isinstance(error, csv.Error) else error
                 # What it had begun to read is gone; the next record begins on the next line.
                 reader = csv.reader(lines, delimiter=delimiter, strict=True)
             else:
                 value = _named(header, record)
             rows += 1
             yield Row(line, value, Place(rows, lines.line, lines.offset))
+
+
+def _not_csv(error: csv.Error, line: int) -> BadLine:
+    if "field limit" in str(error) or "unexpected end" in str(error):
+        return BadLine(
+            f"A quote is opened and not closed. All up to line {line - 1:,} was taken for one "
+            "field and is lost. Close the quote, or write it twice."
+        )
+    return BadLine(f"Not CSV: {error}.")
 
 
 class _CountedLines:
@@ -288,14 +325,9 @@ def _named(header: list[str], record: list[str]) -> dict[str, Any] | BadLine:
 
 def _read_parquet(path: Path, start: Place) -> Iterator[Row]:
     # Only who imports such a file pays for the library.
-    import pyarrow
     from pyarrow import parquet
 
-    try:
-        file = parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UnreadableFile(f"This is no whole Parquet file: {_first_line(error)}") from None
-    with file:
+    with _whole("Parquet file"), parquet.ParquetFile(path) as file:
         before = 0
         for group in range(file.metadata.num_row_groups):
             size = file.metadata.row_group(group).num_rows
@@ -306,20 +338,35 @@ def _read_parquet(path: Path, start: Place) -> Iterator[Row]:
 
 
 def _read_arrow(path: Path, start: Place) -> Iterator[Row]:
-    import pyarrow
-
     before = 0
-    try:
+    with _whole("data set of Hugging Face datasets"):
         for stream in _arrow_streams(path):
             with stream as opened:
                 for batch in _batches(opened):
                     if before + batch.num_rows > start.rows:
                         yield from _read_batches([batch], before, start.rows)
                     before += batch.num_rows
-    except (pyarrow.ArrowException, OSError, zipfile.BadZipFile) as error:
-        raise UnreadableFile(
-            f"This is no whole data set of Hugging Face datasets: {_first_line(error)}"
-        ) from None
+
+
+@contextmanager
+def _whole(kind: str) -> Iterator[None]:
+    """Say in words what is wrong with a damaged file, wherever in it that is found."""
+    import pyarrow
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (
+        pyarrow.ArrowException,
+        OSError,
+        EOFError,
+        UnicodeDecodeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise UnreadableFile(f"This is no whole {kind}: {_first_line(error)}") from None
 
 
 def _batches(opened: IO[bytes]) -> Iterator[Any]:
@@ -356,7 +403,8 @@ def _zipped(path: Path) -> Iterator[Any]:
         inside = [info for info in archive.infolist() if info.filename.endswith(".arrow")]
         if not inside:
             raise UnreadableFile(
-                "There is no .arrow file in this ZIP. Pack the folder that save_to_disk wrote."
+                "There is no .arrow file in this ZIP. Unpack it and choose the file in it, or pack "
+                "the folder that save_to_disk wrote."
             )
         for info in sorted(inside, key=lambda info: _order(info.filename)):
             if info.file_size > MAX_ARROW_BYTES:
@@ -364,6 +412,8 @@ def _zipped(path: Path) -> Iterator[Any]:
                     f"{PurePosixPath(info.filename).name} is larger than "
                     f"{MAX_ARROW_BYTES // 1024**3} GB unpacked. Import the folder on the server."
                 )
+            if info.flag_bits & ENCRYPTED:
+                raise UnreadableFile("This ZIP has a password. Pack the folder without one.")
             yield _unzipped(archive, info)
 
 

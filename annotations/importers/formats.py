@@ -21,13 +21,20 @@ from annotations.importers import (
     open_assistant,
     table,
 )
-from annotations.importers.containers import Place, read_rows, recognise_container
+from annotations.importers.containers import (
+    Place,
+    UnreadableFile,
+    read_rows,
+    recognise_container,
+)
 from annotations.importers.reading import TARGETS, Reading, columns_of, guess_columns
 from annotations.importers.records import Record
 from annotations.importers.rows import BadLine, LineError
 
 Records = Callable[[Mapping[str, Any], Reading], Iterator[Record]]
 SAMPLE_ROWS = 50
+OF_EVERYTHING = {"annotation_id", "said", "shown_order", "superseded_by"}
+"""As a table its completions would come in as judged by nobody."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,11 @@ def look_at(path: Path, reading: Reading | None = None) -> Sample:
     container = recognise_container(path)
     first = islice(read_rows(path, container), SAMPLE_ROWS)
     rows = [row.value for row in first if not isinstance(row.value, BadLine)]
+    if rows and rows[0].keys() >= OF_EVERYTHING:
+        raise UnreadableFile(
+            "This is the export “Everything” of a project, which is not read. Take its export for "
+            "Label Studio: that brings back prompts, completions and what people said."
+        )
     if reading is None:
         reading = guess(rows)
     return Sample(container, reading, columns_in(reading.format, rows), rows)
@@ -132,11 +144,16 @@ def _without_excess(columns: dict[str, str]) -> dict[str, str]:
         if not all(side in columns for side in pair):
             for side in pair:
                 columns.pop(side, None)
+    if columns.get("winner", "").lower() == "label" and "left" not in columns:
+        columns["label"] = columns.pop("winner")
+    if "completion" not in columns:
+        columns.pop("label", None)
     if "left" in columns or "chosen" in columns:
-        for name in ("completion", "completions", "ranks"):
+        for name in ("completion", "completions", "ranks", "label"):
             columns.pop(name, None)
     elif "completions" in columns:
-        columns.pop("completion", None)
+        for name in ("completion", "label"):
+            columns.pop(name, None)
     if "left" not in columns:
         for name in ("winner", "votes", "left_model", "right_model"):
             columns.pop(name, None)

@@ -29,6 +29,7 @@ TARGETS = {
     "completions": "Completions (a list)",
     "ranks": "Ranks (a list, 1 is best)",
     "winner": "Which is better",
+    "label": "Whether it is good",
     "strength": "How much better",
     "annotator": "Who said so",
     "votes": "Votes (a list)",
@@ -92,6 +93,7 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "completions": ("completions", "responses", "answers", "items", "outputs"),
     "ranks": ("ranks", "ranking", "rank"),
     "winner": ("winner", "choice", "preference", "label", "verdict", "annotator1"),
+    "label": ("label",),
     "strength": ("strength",),
     "annotator": ("annotator", "worker", "judge", "user_id", "annotator_id", "rater"),
     "votes": ("votes",),
@@ -112,6 +114,7 @@ _WINNERS = {
     "both_bad": ("both_bad", "both bad", "tie (bothbad)", "bothbad", "neither"),
 }
 _WINNER_OF = {name: outcome for outcome, names in _WINNERS.items() for name in names}
+_GOOD = {"true": 1, "1": 1, "false": 0, "0": 0}
 _WRITTEN_BELOW = re.compile(r"[\s_-]+")
 
 
@@ -208,12 +211,20 @@ def conversation(value: Any) -> Any:
     return [_message(turn) for turn in value]
 
 
-_ROLES = {"human": "user", "gpt": "assistant", "prompter": "user", "bot": "assistant"}
+_ROLES = {
+    "human": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+}
 
 
 def _message(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
+    if turn.get("tool_calls") or turn.get("function_call"):
+        raise BadLine("A message calls a tool, and tools are not kept here. Leave this line out.")
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if isinstance(content, list) and all(
         isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
@@ -309,3 +320,11 @@ def expect_outcome(value: Any, models: Sequence[str] = ()) -> str:
             f"{quoted(value)} does not say which is better. Write left, right, tie or both_bad."
         )
     return outcome
+
+
+def expect_good(value: Any) -> int:
+    """Return 1 if something is said to be good, and 0 if it is said not to be."""
+    good = _GOOD.get(str(value).strip().lower())
+    if good is None:
+        raise BadLine(f"{quoted(value)} does not say whether it is good. Write true or false.")
+    return good

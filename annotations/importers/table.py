@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +14,7 @@ from annotations.importers.reading import (
     candidates_in,
     completion_in,
     conversation,
+    expect_good,
     expect_outcome,
     prompt_in,
     reason_in,
@@ -20,7 +22,15 @@ from annotations.importers.reading import (
     text_in,
     value_at,
 )
-from annotations.importers.records import AnySaid, Candidate, Chosen, Ordered, Record, Written
+from annotations.importers.records import (
+    AnySaid,
+    Candidate,
+    Chosen,
+    Ordered,
+    Rated,
+    Record,
+    Written,
+)
 from annotations.importers.rows import BadLine, Messages
 
 
@@ -29,6 +39,9 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     columns = reading.columns
     messages = _prompt(row, columns)
     candidates = candidates_in(row, columns)
+    if not candidates and (candidates := _no_ideal_answer(row, columns)):
+        columns = {target: name for target, name in columns.items() if target != "completion"}
+        reading = replace(reading, columns=columns)
     if len({(one.text, one.model) for one in candidates}) < len(candidates):
         raise BadLine("Two of the completions are the same, so there is nothing to compare.")
     yield Record(
@@ -38,6 +51,14 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
         external_id=text_in(row, columns, "id"),
         tags=tags_in(row, columns),
     )
+
+
+def _no_ideal_answer(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[Candidate]:
+    """Return the completion of a row if a model wrote it, or if it is said whether it is good."""
+    model = text_in(row, columns, "model")
+    if "completion" not in columns or not (model or "label" in columns):
+        return []
+    return [Candidate(_filled(row, columns["completion"]), model)]
 
 
 def _prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Messages:
@@ -85,24 +106,31 @@ def _said(
         yield Chosen(
             annotator=annotator, reason=reason, left=0, right=1, outcome="left", strength=strength
         )
-    elif candidates and (found := value_at(row, columns.get("winner"))) not in (None, ""):
+    elif len(candidates) == 2 and (found := value_at(row, columns.get("winner"))) not in (None, ""):
         outcome = expect_outcome(found, models)
         strength = _strength(value_at(row, columns.get("strength")), outcome)
         yield Chosen(
             annotator=annotator, reason=reason, left=0, right=1, outcome=outcome, strength=strength
         )
+    elif candidates and "label" in columns:
+        good = expect_good(value_at(row, columns["label"]))
+        yield Rated(annotator=annotator, reason=reason, flags={0: {"good": good}})
     if text := _written(row, columns):
         yield Written(annotator=annotator, reason=reason, text=text)
 
 
 def _written(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     if "completion" in columns:
-        text = completion_in(value_at(row, columns["completion"]), columns["completion"])
-        if not text.strip():
-            raise BadLine(f"{quoted(columns['completion'])} is empty. Leave the row out.")
-        return text
+        return _filled(row, columns["completion"])
     turns = conversation(value_at(row, columns.get("prompt")))
-    return completion_in(turns, columns["prompt"]) if _is_answered(turns) else ""
+    return _filled(row, columns["prompt"]) if _is_answered(turns) else ""
+
+
+def _filled(row: Mapping[str, Any], column: str) -> str:
+    text = completion_in(value_at(row, column), column)
+    if not text.strip():
+        raise BadLine(f"{quoted(column)} is empty. Leave the row out.")
+    return text
 
 
 def _votes(

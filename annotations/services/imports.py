@@ -54,6 +54,8 @@ CHECKED_AT_ONCE = 5000
 MOST_BAD_KEPT = 200
 HELD_FOR = timedelta(seconds=90)
 MAX_NAME_CHARS = 200
+HELD_BY_OTHERS_S = 0.2
+"""Between two looks at whether another one still goes on with an import."""
 POINTS = (5, 7, 10)
 """How many points a scale of a file is taken to have: the fewest that hold its highest."""
 
@@ -278,11 +280,13 @@ def continue_import(import_id: int, *, seconds: float) -> bool:
 
 
 def run_import(brought: Import) -> Import:
-    """Carry an import through to its end, in this process."""
-    while continue_import(brought.pk, seconds=60):
-        pass
-    brought.refresh_from_db()
-    return brought
+    """Carry an import through to its end; where a worker has taken it up, wait for that one."""
+    while True:
+        continue_import(brought.pk, seconds=60)
+        brought.refresh_from_db()
+        if not brought.is_active:
+            return brought
+        time.sleep(HELD_BY_OTHERS_S)
 
 
 def _in_words(error: Exception) -> str:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -344,6 +346,14 @@ JUNK = [
     b'{"chosen": "\\n\\nHuman: a", "rejected": "\\n\\nHuman: b"}',
     b'{"prompt": "a", "completion": "b\\u0000"}',
     b'{"prompt": "a", "completions": [{"a": 1}, [2]], "ranks": [1, "2"]}',
+    b'{"prompt": "a", "completion": "b", "label": "perhaps"}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]}',
+    b'{"messages": [{"role": "user", "content": "a"}, '
+    b'{"role": "assistant", "content": "b", "tool_calls": [{"id": "c"}]}]}',
+    b'{"chosen": "Human: a\\n\\nAssistant: b", "rejected": "Preamble\\n\\nHuman: a'
+    b'\\n\\nAssistant: c"}',
+    b'{"annotation_id": 1, "said": {}, "shown_order": [], "superseded_by": null, "prompt": "a", '
+    b'"completions": [{"text": "b"}]}',
 ]
 
 
@@ -355,6 +365,66 @@ def test_junk_is_refused_in_words_and_leaves_nothing(project, content):
         assert brought.bad or brought.problem
         assert "should not have" not in brought.problem
     assert state_of() == [0, 0, 0, 0]
+
+
+def packed(content: bytes, flags: int = 0) -> bytes:
+    """Return a ZIP with one Arrow file; with the flag 1 it has a password."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train/data.arrow", content)
+    whole = bytearray(file.getvalue())
+    whole[6] |= flags
+    whole[whole.rfind(b"PK\x01\x02") + 8] |= flags
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda parquet, arrow: parquet.replace(b"a frog", b"\xff frog"),
+        lambda parquet, arrow: arrow.replace(b"a frog", b"\xff frog"),
+        lambda parquet, arrow: packed(arrow, flags=1),
+        lambda parquet, arrow: packed(arrow).replace(b"PK\x03\x04\x14", b"PK\x03\x04\x99"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_words(project, break_it):
+    table = pyarrow.Table.from_pylist([{"prompt": "a frog", "completion": "b"}])
+    parquet, arrow = io.BytesIO(), io.BytesIO()
+    pyarrow.parquet.write_table(table, parquet, compression="none", use_dictionary=False)
+    with pyarrow.ipc.new_stream(arrow, table.schema) as stream:
+        stream.write_table(table)
+    with pytest.raises(services.ServiceError):
+        bring(project, break_it(parquet.getvalue(), arrow.getvalue()))
+
+
+def test_what_was_judged_or_is_of_a_model_is_no_ideal_answer(project):
+    row = {"prompt": "A haiku", "completion": "a frog"}
+    bring(project, lines(row | {"label": True}, row | {"completion": "a pond", "label": False}))
+    bring(project, lines(row | {"model": "m", "completion": "a toad"}))
+    assert not list(exports.demonstrations(project.pk))
+    answers = RatingAnswer.objects.order_by("id").values_list("completion__text", "value")
+    assert list(answers) == [("a frog", 1), ("a pond", 0)]
+    assert Completion.objects.get(source_name="m").text == "a toad"
+
+
+def test_a_command_waits_for_the_worker_that_took_the_import(project, monkeypatch):
+    brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
+    services.start_import(brought)
+    Import.objects.update(held_until=timezone.now() + writing.HELD_FOR)
+    monkeypatch.setattr(writing.time, "sleep", lambda _: Import.objects.update(held_until=None))
+    assert services.run_import(brought).state == Import.State.DONE
+
+
+def test_a_command_that_is_interrupted_stops_the_import(project, tmp_path, monkeypatch):
+    def interrupt(_: Import) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(services, "run_import", interrupt)
+    path = tmp_path / "votes.jsonl"
+    path.write_bytes(lines(PAIR))
+    with pytest.raises(CommandError, match="Stopped"):
+        call_command("import_file", "Haiku", str(path))
+    assert Import.objects.get().state == Import.State.CANCELLED
 
 
 def test_a_command_imports_a_file_of_the_server(project, tmp_path):

@@ -249,7 +249,11 @@ def _in_words(said: AnySaid) -> str:
             points = (
                 f"{name} {point}" for one in said.scales.values() for name, point in one.items()
             )
-            flags = (name for one in said.flags.values() for name in one)
+            flags = (
+                name if raised else f"not {name}"
+                for one in said.flags.values()
+                for name, raised in one.items()
+            )
             return ", ".join([*points, *flags])
         case Written():
             return f"{'rewrote A' if said.of is not None else 'wrote'}: {said.text}"

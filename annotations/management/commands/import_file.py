@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from annotations import services
 from annotations.importers import FORMATS, TARGETS
 from annotations.management.commands.import_preferences import importer_of, project_of
-from annotations.models import Import
+from annotations.models import Import, Project, User
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -49,18 +49,28 @@ class Command(BaseCommand):
         project = project_of(options["project"])
         user = importer_of(project, options["as_user"])
         path: Path = options["file"]
+        brought = self._bring(project, path, user)
         try:
-            if path.is_dir():
-                brought = services.bring_folder(project, path, user)
-            else:
-                brought = services.bring_file(project, path.name, _chunks(path), user)
             brought = self._change(brought, options)
             services.start_import(brought, leave_out_bad=options["leave_out_bad"])
+            brought = services.run_import(brought)
+        except services.ServiceError as error:
+            services.cancel_import(brought)
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            services.cancel_import(brought)
+            raise CommandError("Stopped. What was imported until now stays.") from None
+        self._tell(brought)
+
+    def _bring(self, project: Project, path: Path, user: User) -> Import:
+        try:
+            if path.is_dir():
+                return services.bring_folder(project, path, user)
+            return services.bring_file(project, path.name, _chunks(path), user)
         except OSError as error:
             raise CommandError(f"{path} can't be read: {error.strerror}.") from None
         except services.ServiceError as error:
             raise CommandError(str(error)) from None
-        self._tell(services.run_import(brought))
 
     def _change(self, brought: Import, options: dict[str, Any]) -> Import:
         """Correct what the file was taken for, as the options say."""
@@ -88,13 +98,19 @@ class Command(BaseCommand):
                 "already."
             )
             return
+        if brought.state == Import.State.CANCELLED:
+            raise CommandError("Somebody stopped it. What was imported until then stays.")
         for bad in brought.bad:
             self.stderr.write(f"Line {bad['line']:,}: {bad['message']}")
-        services.cancel_import(brought)
-        if brought.bad_count:
+        if brought.state == Import.State.REFUSED:
+            columns = ", ".join(services.sample_of(brought).columns)
+            services.cancel_import(brought)
             raise CommandError(
-                f"Nothing was imported: {brought.bad_count:,} bad lines, the first of them above."
+                f"Nothing was imported: {brought.bad_count:,} bad "
+                f"line{'s' if brought.bad_count > 1 else ''}, the first above. "
+                + (f"Its columns are {columns}; --column says which is what." if columns else "")
             )
+        services.cancel_import(brought)
         raise CommandError(brought.problem)
 
 
