@@ -21,10 +21,9 @@ from annotations.importers.rows import (
     LineError,
     Messages,
     PromptRow,
-    VoteRow,
     user_turn,
 )
-from annotations.importers.uploads import read_demonstrations, read_preferences, read_prompts
+from annotations.importers.uploads import read_demonstrations, read_prompts
 
 __all__ = [
     "CONTAINERS",
@@ -45,12 +44,10 @@ __all__ = [
     "Record",
     "Sample",
     "UnreadableFile",
-    "VoteRow",
     "Written",
     "guess",
     "look_at",
     "read_demonstrations",
-    "read_preferences",
     "read_prompts",
     "read_records",
     "user_turn",

@@ -46,20 +46,6 @@ class DemonstrationRow:
         return cls(messages=user_turn(prompt), completion=completion)
 
 
-@dataclass(frozen=True)
-class VoteRow:
-    """What one person said about two completions of a prompt."""
-
-    messages: Messages
-    left: str
-    right: str
-    annotator: str
-    outcome: str
-    strength: str = ""
-    left_model: str = ""
-    right_model: str = ""
-
-
 class BadLine(Exception):
     """A line cannot be used; the message says why."""
 

@@ -144,8 +144,11 @@ def _votes(
         if not isinstance(vote, dict):
             raise BadLine("A vote has to be an object with an annotator and a winner.")
         outcome = expect_outcome(vote.get("winner", vote.get("choice")), models)
+        annotator = name_of(vote, "annotator", "worker", "judge")
+        if not annotator and len(votes) > 1:
+            raise BadLine("Of several votes each has to name its annotator: one has one vote.")
         yield Chosen(
-            annotator=name_of(vote, "annotator", "worker", "judge") or reading.annotator,
+            annotator=annotator or reading.annotator,
             left=0,
             right=1,
             outcome=outcome,

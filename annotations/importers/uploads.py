@@ -1,4 +1,4 @@
-"""Pastes and files of one known form: prompts, demonstrations, votes."""
+"""Pastes and files of one known form: prompts, demonstrations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from annotations.importers.parsing import (
     name_of,
     parse_object,
     prompt_text,
-    quoted,
     tags_of,
 )
 from annotations.importers.rows import (
@@ -24,15 +23,12 @@ from annotations.importers.rows import (
     DemonstrationRow,
     LineError,
     PromptRow,
-    VoteRow,
     user_turn,
 )
 
 Row = TypeVar("Row")
 
 PROMPT_FORMATS = ("lines", "jsonl", "csv")
-STRENGTHS = ("significantly", "better", "slightly", "negligibly")
-OUTCOMES = ("left", "right", "tie", "both_bad")
 
 
 def read_prompts(source: Source, format: str = "lines") -> tuple[list[PromptRow], list[LineError]]:
@@ -58,28 +54,6 @@ def read_demonstrations(
     if format != "jsonl":
         raise ValueError(f"Demonstrations are read from jsonl, not from {format!r}.")
     return _read(lines_of(source), lambda line: _demonstration_from_object(parse_object(line)))
-
-
-def read_preferences(
-    source: Source, format: str = "jsonl"
-) -> tuple[list[VoteRow], list[LineError]]:
-    """Return the votes of a file, and what is wrong with every line that has none.
-
-    A line of JSONL is one vote: `prompt`, `left`, `right`, `annotator` (or `worker`), `winner` (or
-    `choice`: left, right, tie, both_bad), perhaps `strength`, `left_model`, `right_model`. Or it
-    is a pair with its `votes`, a list of objects that have an annotator and a winner. CSV has
-    one vote a record, in columns of the same names.
-    """
-    match format:
-        case "jsonl":
-            groups, errors = _read(
-                lines_of(source), lambda line: _votes_from_object(parse_object(line))
-            )
-        case "csv":
-            groups, errors = _read_csv(source, _votes_from_object, column="prompt")
-        case _:
-            raise ValueError(f"Preferences are read from jsonl or csv, not from {format!r}.")
-    return [vote for votes in groups for vote in votes], errors
 
 
 def _read(
@@ -174,38 +148,3 @@ def _demonstration_from_object(value: Mapping[str, Any]) -> DemonstrationRow:
     if not completion.strip():
         raise BadLine('"completion" is empty. A demonstration has to say something.')
     return DemonstrationRow(messages=messages_of(value), completion=completion)
-
-
-def _votes_from_line(line: str) -> list[VoteRow]:
-    return _votes_from_object(parse_object(line))
-
-
-def _votes_from_object(value: Mapping[str, Any]) -> list[VoteRow]:
-    votes = value.get("votes", [value])
-    if not isinstance(votes, list) or not votes:
-        raise BadLine('"votes" has to be a list with at least one vote.')
-    messages = messages_of(value)
-    left, right = completion_of(value, "left"), completion_of(value, "right")
-    left_model, right_model = name_of(value, "left_model"), name_of(value, "right_model")
-    if (left, left_model) == (right, right_model):
-        raise BadLine("The two completions are the same, so there is nothing to compare.")
-    return [VoteRow(messages, left, right, *_vote(vote), left_model, right_model) for vote in votes]
-
-
-def _vote(value: Any) -> tuple[str, str, str]:
-    """Return the annotator, the outcome and the strength of a vote."""
-    if not isinstance(value, dict):
-        raise BadLine("A vote has to be an object with an annotator and a winner.")
-    annotator = name_of(value, "annotator", "worker")
-    if not annotator.strip():
-        raise BadLine('There is no "annotator". Give every vote the name or number of its author.')
-    outcome = value.get("winner", value.get("choice"))
-    if outcome not in OUTCOMES:
-        raise BadLine(f'"winner" has to be one of {", ".join(OUTCOMES)}, not {quoted(outcome)}.')
-    strength = value.get("strength") or ""
-    if strength and (strength not in STRENGTHS or outcome not in ("left", "right")):
-        raise BadLine(
-            f'"strength" has to be one of {", ".join(STRENGTHS)}, and only with a winner; '
-            f"not {quoted(strength)}."
-        )
-    return annotator, outcome, strength

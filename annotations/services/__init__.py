@@ -99,7 +99,6 @@ from annotations.services.members import (
 )
 from annotations.services.pay import adjust_pay, set_rate
 from annotations.services.people import change_keys, reset_keys
-from annotations.services.preferences import ImportedVotes, import_preferences
 from annotations.services.projects import (
     add_member,
     create_project,
@@ -195,7 +194,6 @@ __all__ = [
     "GuidelineConflict",
     "ImportedPrompts",
     "ImportedScores",
-    "ImportedVotes",
     "ItemWorth",
     "QuestionRow",
     "Reply",
@@ -261,7 +259,6 @@ __all__ = [
     "has_reader",
     "has_waiting_turns",
     "hold_out",
-    "import_preferences",
     "import_prompts",
     "import_scores",
     "invite",

@@ -38,8 +38,8 @@ from annotations.models import (
     Rewrite,
     User,
 )
+from annotations.services.imported_people import ImportedPeople
 from annotations.services.origins import annotations_named
-from annotations.services.preferences import ImportedPeople
 from annotations.services.prompts import new_prompt, prompts_by_hash
 from annotations.services.rating_schemes import FLAG, scheme_in_force
 from annotations.services.rules import CHUNK, ServiceError, chunks, lock

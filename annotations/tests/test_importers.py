@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotations.importers import read_demonstrations, read_preferences, read_prompts
-
-VOTE = {"prompt": "A haiku.", "left": "a", "right": "b", "annotator": "58", "winner": "left"}
+from annotations.importers import read_demonstrations, read_prompts
 
 
 def as_jsonl(*objects: object) -> str:
@@ -67,54 +65,6 @@ def test_it_says_what_is_wrong_and_reads_on(line, sentence):
     assert [row.messages[0]["content"] for row in rows] == ["first", "last"]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"winner": "both"},
-        {"winner": None},
-        {"winner": ["left"]},
-        {"winner": {}},
-        {"annotator": ""},
-        {"annotator": True},
-        {"annotator": None},
-        {"left": 1},
-        {"left": "b"},
-        {"strength": "hugely"},
-        {"strength": ["better"]},
-        {"strength": "better", "winner": "tie"},
-        {"votes": []},
-        {"votes": "left"},
-        {"votes": ["left"]},
-        {"left_model": []},
-    ],
-)
-def test_it_lists_a_vote_that_cannot_be_used(changes):
-    rows, errors = read_preferences(as_jsonl(VOTE, VOTE | changes))
-    assert [error.line for error in errors] == [2]
-    assert len(rows) == 1
-
-
-def test_it_reads_votes_in_both_forms():
-    pair = {"prompt": "A haiku.", "left": "a", "right": "b", "left_model": "one"}
-    votes = [{"worker": 58, "winner": "tie"}, {"annotator": "x", "choice": "both_bad"}]
-    rows, errors = read_preferences(
-        as_jsonl(VOTE | {"strength": "slightly"}, pair | {"votes": votes})
-    )
-    assert errors == []
-    assert [(row.annotator, row.outcome, row.strength, row.left_model) for row in rows] == [
-        ("58", "left", "slightly", ""),
-        ("58", "tie", "", "one"),
-        ("x", "both_bad", "", "one"),
-    ]
-
-
-def test_it_reads_votes_from_csv():
-    text = 'prompt,left,right,annotator,winner\n"A, b","x\ny",z,58,right\nA,x,z,58,maybe\n'
-    rows, errors = read_preferences(text, "csv")
-    assert [(row.left, row.outcome) for row in rows] == [("x\ny", "right")]
-    assert [error.line for error in errors] == [4]
-
-
 def test_it_takes_a_byte_order_mark_carriage_returns_and_blank_lines():
     source = b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n{"prompt": "b\xe2\x80\xa8c"}'
     rows, errors = read_prompts(source, "jsonl")
@@ -163,7 +113,7 @@ def test_it_reads_demonstrations():
 
 
 def test_it_does_not_know_other_formats():
-    for read in (read_prompts, read_demonstrations, read_preferences):
+    for read in (read_prompts, read_demonstrations):
         with pytest.raises(ValueError, match="xml"):
             read("", "xml")
 
@@ -173,20 +123,17 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = ["prompt", "left", "right", "annotator", "winner", "votes", "strength", "tags", "id"]
+KEYS = ["prompt", "tags", "id"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), anything))
 def test_it_either_reads_or_lists_any_object(value):
     source = json.dumps(value)
-    for read in (lambda: read_prompts(source, "jsonl"), lambda: read_preferences(source)):
-        rows, errors = read()
-        assert bool(rows) != bool(errors)
+    rows, errors = read_prompts(source, "jsonl")
+    assert bool(rows) != bool(errors)
 
 
 @given(st.binary(max_size=200))
 def test_it_survives_any_bytes(source):
     for format in ("lines", "jsonl", "csv"):
         read_prompts(source, format)
-    read_preferences(source)
-    read_preferences(source, "csv")

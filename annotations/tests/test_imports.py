@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotations import exports, services
+from annotations import exports, queue, services
 from annotations.importers import Place, look_at, read_records
 from annotations.models import (
     Annotation,
@@ -29,7 +29,9 @@ from annotations.models import (
     RankedCompletion,
     RatingAnswer,
     Rewrite,
+    User,
 )
+from annotations.selectors import agreement_overview
 from annotations.services import imports as writing
 from annotations.tests.algorithms.test_agreement import shared_data
 
@@ -93,6 +95,34 @@ def test_it_imports_hh_dialogues_once(project, tmp_path):
     assert state_of() == before
     row = next(iter(exports.preferences(project.pk)))
     assert row["prompt"][-1]["role"] == "user"
+
+
+def test_690_real_votes_come_in_once(project):
+    content = shared_data("haiku/llmfao_haiku_pairs.jsonl").read_bytes()
+    assert bring(project, content).written["annotations"] == 690
+    assert bring(project, content).written["duplicates"] == 690
+    assert state_of((Prompt, Annotation)) == [1, 690]
+    counts = exports.preference_counts(project.pk)
+    assert counts.pairs == sum(1 for _ in exports.preferences(project.pk)) == 690 - counts.ties
+    (line,) = agreement_overview(project).lines
+    assert line.labels == 690
+    assert line.alpha.low < line.alpha.value < line.alpha.high
+
+
+def test_later_votes_on_a_pair_join_it_whichever_side_was_left(project):
+    models = {"left_model": "one", "right_model": "two"}
+    swapped = {"left": "b", "right": "a\nfrog", "left_model": "two", "right_model": "one"}
+    bring(project, lines(PAIR | models))
+    bring(project, lines(PAIR | models, PAIR | swapped | {"annotator": "odd name \u202e"}))
+    item = Item.objects.get()
+    assert (item.overlap, item.open_slots, item.annotations.count()) == (2, 0, 2)
+    first, second = Comparison.objects.order_by("pk")
+    assert (first.left, first.right) == (second.right, second.left)
+    bring(project, lines(PAIR | models | {"left_model": "three"}))
+    assert Item.objects.count() == 2
+    people = User.objects.filter(username__startswith=f"imported-{project.pk}-")
+    assert [one.is_active or one.has_usable_password() for one in people] == [False, False]
+    assert queue.lease_next(people[0], project) is None
 
 
 def test_a_conversation_stays_in_the_split_of_its_beginning(project):
@@ -347,6 +377,7 @@ JUNK = [
     b'{"prompt": "a", "completion": "b\\u0000"}',
     b'{"prompt": "a", "completions": [{"a": 1}, [2]], "ranks": [1, "2"]}',
     b'{"prompt": "a", "completion": "b", "label": "perhaps"}',
+    b'{"prompt": "a", "left": "b", "right": "c", "votes": [{"winner": "tie"}, {"winner": "tie"}]}',
     b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]}',
     b'{"messages": [{"role": "user", "content": "a"}, '
     b'{"role": "assistant", "content": "b", "tool_calls": [{"id": "c"}]}]}',
@@ -384,7 +415,6 @@ def packed(content: bytes, flags: int = 0) -> bytes:
         lambda parquet, arrow: parquet.replace(b"a frog", b"\xff frog"),
         lambda parquet, arrow: arrow.replace(b"a frog", b"\xff frog"),
         lambda parquet, arrow: packed(arrow, flags=1),
-        lambda parquet, arrow: packed(arrow).replace(b"PK\x03\x04\x14", b"PK\x03\x04\x99"),
     ],
 )
 def test_a_damaged_file_is_refused_in_words(project, break_it):
@@ -427,6 +457,19 @@ def test_a_command_that_is_interrupted_stops_the_import(project, tmp_path, monke
     assert Import.objects.get().state == Import.State.CANCELLED
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["Nothing", "file"], "There is no project Nothing. There are: "),
+        (["Haiku", "/no/such/file"], "can't be read"),
+        (["Haiku", "/no/such/file", "--as-user=nobody"], "There is no user nobody"),
+    ],
+)
+def test_a_command_says_what_is_wrong_with_its_arguments(project, arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        call_command("import_file", *arguments)
+
+
 def test_a_command_imports_a_file_of_the_server(project, tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text('q,one,two,best\n"A, haiku",a,b,2\n', encoding="utf-8")
@@ -435,6 +478,8 @@ def test_a_command_imports_a_file_of_the_server(project, tmp_path):
     call_command("import_file", "Haiku", str(path), *columns, "--annotator=w9", stdout=out)
     assert "1 annotations" in out.getvalue()
     assert Annotation.objects.get().annotator.username.endswith("-w9")
+    with pytest.raises(CommandError, match="Its columns are q, one, two, best"):
+        call_command("import_file", "Haiku", str(path))
     path.write_text("q\n", encoding="utf-8")
     with pytest.raises(CommandError, match=r"column is the prompt|nothing to import"):
         call_command("import_file", "Haiku", str(path), "--column=prompt=nothing")

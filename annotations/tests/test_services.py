@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotations import queue, services
-from annotations.importers import DemonstrationRow, PromptRow, VoteRow, user_turn
+from annotations.importers import DemonstrationRow, PromptRow
 from annotations.models import (
     Annotation,
     Assignment,
@@ -14,11 +14,9 @@ from annotations.models import (
     Demonstration,
     Item,
     Kind,
-    Membership,
     Prompt,
     RankedCompletion,
     Role,
-    User,
 )
 from annotations.services import Answer, ServiceError
 from annotations.tests.factories import (
@@ -320,55 +318,6 @@ def test_it_refuses_prompts_of_another_project(project, alice):
         services.add_completions(
             project, answers(make_prompt(other), "a", "b"), kind="comparison", batch="run-1"
         )
-
-
-# Votes from elsewhere
-
-
-def vote(annotator="58", outcome="left", left="a", right="b", **changes):
-    values = {"left_model": "one", "right_model": "two", **changes}
-    return VoteRow(user_turn("A haiku."), left, right, annotator, outcome, **values)
-
-
-def test_it_imports_votes_once(project, alice):
-    rows = [vote("58"), vote("59", "tie"), vote("58", left="c")]
-    imported = services.import_preferences(project, rows, alice, batch="import-1")
-    assert imported == services.ImportedVotes(pairs=2, votes=3, annotators=2, ties=1, duplicates=0)
-    again = services.import_preferences(project, rows, alice, batch="import-2")
-    assert again == services.ImportedVotes(pairs=0, votes=0, annotators=0, ties=0, duplicates=3)
-    assert set(Item.objects.values_list("overlap", "open_slots")) == {(2, 0), (1, 0)}
-    assert Completion.objects.count() == 3
-
-
-def test_it_recognises_a_pair_whose_sides_were_swapped(project, alice):
-    swapped = vote("59", "right", left="b", right="a", left_model="two", right_model="one")
-    services.import_preferences(project, [vote("58", "left"), swapped], alice, batch="import-1")
-    assert Item.objects.count() == 1
-    first, second = Comparison.objects.order_by("pk")
-    assert (first.left, first.right) == (second.right, second.left)
-
-
-def test_it_adds_later_votes_to_the_same_pair(project, alice):
-    services.import_preferences(project, [vote("58")], alice, batch="import-1")
-    services.import_preferences(project, [vote("58"), vote("59")], alice, batch="import-2")
-    item = Item.objects.get()
-    assert (item.overlap, item.annotations.count()) == (2, 2)
-
-
-def test_it_keeps_equal_texts_of_different_models_apart(project, alice):
-    rows = [vote("58", left="", right_model="two"), vote("58", left="", left_model="three")]
-    assert services.import_preferences(project, rows, alice, batch="i").pairs == 2
-
-
-def test_it_turns_imported_people_into_users_who_cannot_sign_in(project, alice, client):
-    services.import_preferences(
-        project, [vote("58"), vote("odd name \u202e")], alice, batch="import-1"
-    )
-    people = User.objects.filter(username__startswith=f"imported-{project.pk}-")
-    assert people.count() == 2
-    assert not any(person.is_active or person.has_usable_password() for person in people)
-    assert Membership.objects.filter(user__in=people, role=Role.ANNOTATOR).count() == 2
-    assert queue.lease_next(people[0], project) is None
 
 
 # Projects, members, guidelines

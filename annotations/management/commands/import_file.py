@@ -11,8 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotations import services
 from annotations.importers import FORMATS, TARGETS
-from annotations.management.commands.import_preferences import importer_of, project_of
-from annotations.models import Import, Project, User
+from annotations.models import Import, Membership, Project, Role, User
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -107,8 +106,8 @@ class Command(BaseCommand):
             services.cancel_import(brought)
             raise CommandError(
                 f"Nothing was imported: {brought.bad_count:,} bad "
-                f"line{'s' if brought.bad_count > 1 else ''}, the first above. "
-                + (f"Its columns are {columns}; --column says which is what." if columns else "")
+                f"line{'s' if brought.bad_count > 1 else ''}, the first above."
+                + (f" Its columns are {columns}; --column says which is what." if columns else "")
             )
         services.cancel_import(brought)
         raise CommandError(brought.problem)
@@ -118,3 +117,26 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def project_of(name: str) -> Project:
+    project = Project.objects.filter(name=name).first()
+    if project is None and name.isdecimal():
+        project = Project.objects.filter(id=int(name)).first()
+    if project is None:
+        known = ", ".join(f"{one.pk} ({one.name})" for one in Project.objects.order_by("id")[:20])
+        raise CommandError(f"There is no project {name}. There are: {known or 'none yet'}.")
+    return project
+
+
+def importer_of(project: Project, username: str | None) -> User:
+    if username is not None:
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise CommandError(f"There is no user {username}.")
+        return user
+    owners = project.memberships.filter(role=Role.OWNER, state=Membership.State.ACTIVE)
+    owner = owners.select_related("user").order_by("id").first()
+    if owner is None:
+        raise CommandError("The project has no owner. Say who imports with --as-user.")
+    return owner.user
