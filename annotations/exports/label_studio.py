@@ -2,7 +2,8 @@
 
 A result's id is the annotation's name elsewhere: what comes back into this project is known by it.
 Who said what stands under that name in the task's `meta`, as a pseudonym, because Label Studio
-refuses annotations of people whom it does not know. Reviews and conversations have no such form.
+refuses annotations of people whom it does not know. Which model wrote which text stands there, too:
+what is in `data` may be shown to labellers. Reviews and conversations have no such form.
 """
 
 from __future__ import annotations
@@ -90,21 +91,31 @@ def _task(
 ) -> dict[str, Any]:
     shown = parts.shown[item.pk]
     names = {one.pk: f"answer{place}" for place, one in enumerate(shown, start=1)}
+    if item.kind == Kind.REWRITE:
+        names = {one.pk: "answer" for one in shown}
     return {
         "id": item.pk,
         "data": {
             "id": item.prompt.external_id or f"prompt-{item.prompt_id}",
             PROMPT: _prompt(item.prompt.messages),
+            **({"tags": item.prompt.tags} if item.prompt.tags else {}),
             **_texts(item.kind, shown, names),
         },
         "meta": {
             "kind": item.kind,
             "split": item.prompt.split,
             "annotators": {f"{prefix}{one.pk}": pseudonym(one.annotator_id) for one in annotations},
+            "models": {names[one.pk]: model for one in shown if (model := _model(one))},
         },
         "annotations": [_annotation(one, names, parts, prefix) for one in annotations],
         "predictions": [],
     }
+
+
+def _model(completion: Completion) -> str:
+    if completion.checkpoint_id:
+        return f"checkpoint {completion.checkpoint_id}"
+    return completion.source_name
 
 
 def _prompt(messages: Sequence[Message]) -> str | list[Message]:

@@ -43,6 +43,7 @@ USUAL = {
     "completions": "items",
     "completion": "answer",
     "id": "id",
+    "tags": "tags",
 }
 """As Label Studio's own templates call them, and the export of a project."""
 UNSORTED = "_"
@@ -65,9 +66,9 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     present = {
         what: name for what, name in reading.columns.items() if value_at(data, name) is not None
     }
-    signed = _signed(row.get("meta"))
+    signed, models = (_named(row.get("meta"), what) for what in ("annotators", "models"))
     reading = replace(reading, columns=present)
-    task = _Task(data, reading)
+    task = _Task(data, reading, models)
     said: list[AnySaid] = []
     # What models wrote is among the completions before people's answers are about one of them.
     for prediction in _listed(row, "predictions"):
@@ -83,12 +84,12 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     )
 
 
-def _signed(meta: Any) -> dict[str, str]:
-    """Return who said what, by its name, where a task tells beside its annotations."""
-    annotators = meta.get("annotators") if isinstance(meta, dict) else None
-    if not isinstance(annotators, dict):
+def _named(meta: Any, what: str) -> dict[str, str]:
+    """Return who said or wrote what, by its name, where a task tells beside its annotations."""
+    named = meta.get(what) if isinstance(meta, dict) else None
+    if not isinstance(named, dict):
         return {}
-    return {name: name_of({"who": who}, "who") for name, who in annotators.items()}
+    return {name: name_of({"who": who}, "who") for name, who in named.items()}
 
 
 def _listed(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -102,7 +103,9 @@ def _listed(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 class _Task:
     """The completions of a task, and how answers point at them."""
 
-    def __init__(self, data: Mapping[str, Any], reading: Reading) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], reading: Reading, models: Mapping[str, str]
+    ) -> None:
         self.data, self.reading = data, reading
         columns = reading.columns
         self.candidates = candidates_in(data, columns)
@@ -119,6 +122,9 @@ class _Task:
             model = value_at(data, columns.get("model"))
             self.candidates = [Candidate(text, name_of({"model": model}, "model"))]
             self.places = {columns["completion"]: 0}
+        for name, place in self.places.items():
+            if model := models.get(name):
+                self.candidates[place] = replace(self.candidates[place], model=model)
 
     def of_person(self, annotation: Mapping[str, Any], signed: Mapping[str, str]) -> list[AnySaid]:
         if annotation.get("was_cancelled"):

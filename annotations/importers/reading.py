@@ -242,9 +242,9 @@ def completion_in(value: Any, name: str) -> str:
             raise BadLine(f"The last message of {quoted(name)} has to be the assistant's.")
         value = turns[-1].get("content")
     if isinstance(value, dict):
-        value = next(
-            (value[key] for key in ("text", "content", "body", "html") if value.get(key)), value
-        )
+        texts = [value[key] for key in ("text", "content", "body", "html") if key in value]
+        # A model may have written nothing.
+        value = next(filter(None, texts), "" if "" in texts else value)
     if not isinstance(value, str):
         raise BadLine(f"{quoted(name)} has to be a text, not {quoted(value)}.")
     return check_text(value, field=quoted(name), max_chars=MAX_COMPLETION_CHARS)

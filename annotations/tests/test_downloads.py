@@ -39,6 +39,7 @@ from annotations.tests.factories import (
     make_completion,
     make_demonstration,
     make_item,
+    make_prompt,
     make_ranking,
 )
 
@@ -107,6 +108,14 @@ def test_label_studio_tasks_come_back_without_a_trace(project, bob, bea):
 
 def test_label_studio_tasks_say_the_same_in_another_project(project, bob, bea, alice):
     make_one_of_each(project, bob, bea)
+    prompt = make_prompt(project, "Nothing", tags=["spring"])
+    same = [
+        Completion.objects.create(prompt=prompt, text="", origin="imported", source_name=name)
+        for name in ("one", "two")
+    ]
+    make_comparison(make_item(project, prompt=prompt, completions=same), bob, "left")
+    ranked = make_item(project, Kind.RANKING, prompt=prompt, completions=same)
+    make_ranking(ranked, bob, [[one.pk] for one in same])
     other = services.create_project(name="Other", description="", created_by=alice)
     brought = bring(other, written(project, "label-studio", "json"))
     assert brought.state == Import.State.DONE, brought.bad or brought.problem
@@ -122,7 +131,10 @@ def test_label_studio_tasks_say_the_same_in_another_project(project, bob, bea, a
             for row in exports.ratings(one.pk)
         )
         counted = exports.preference_counts(one.pk)
-        return [pairs, texts, rated, counted.ties, counted.both_bad, counted.ranking_ties]
+        tagged = one.prompts.filter(tags=["spring"], completions__text="")
+        models = sorted(tagged.values_list("completions__source_name", flat=True))
+        sums = [counted.ties, counted.both_bad, counted.ranking_ties]
+        return [pairs, texts, rated, models, sums]
 
     assert said(other) == said(project)
     assert set(other.items.values_list("annotations__annotator__username", flat=True)) == {
@@ -170,6 +182,7 @@ def test_parquet_holds_the_rows_of_jsonl(project, bob, bea, name):
     make_one_of_each(project, bob, bea)
     table = parquet.read_table(io.BytesIO(written(project, name, "parquet")))
     assert table.to_pylist() == rows_of(project, name)
+    assert not any(None in row.values() for row in table.to_pylist()), "stops datasets"
     assert table.num_rows > empty.num_rows == 0
     assert table.schema == empty.schema
 
