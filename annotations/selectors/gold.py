@@ -20,6 +20,7 @@ from annotations.models import (
     Kind,
     Project,
     RankedCompletion,
+    counted,
     in_force,
 )
 
@@ -68,9 +69,13 @@ def gold_answers(
 
 
 def failing_gold(project: Project) -> list[FailingGold]:
-    """Return the gold items that are asked and that nearly everybody fails: fewest right first."""
+    """Return the gold items that are asked and that nearly everybody fails: fewest right first.
+
+    What was recalled says nothing about them.
+    """
     given: dict[int, list[bool]] = defaultdict(list)
-    for answer in gold_answers(project):
+    said = Annotation.objects.filter(counted("", project.pk), item__project=project)
+    for answer in gold_answers(project, said):
         given[answer.item_id].append(answer.is_right)
     suspected = [
         item
