@@ -230,8 +230,10 @@ def test_those_who_decide_see_cases_and_owners_make_gold(
     page = client.get(url("guideline_cases", project))
     assert page.status_code == (200 if username in ("alice", "eve", "carol") else 404)
     gold = url("make_gold_of_cases", project)
-    made = client.post(gold, {"clause": "be-short"}).status_code
-    assert made == (303 if username == "alice" else 404)
+    made = client.post(gold, {"clause": "be-short"})
+    assert made.status_code == (303 if username == "alice" else 404)
+    if username == "alice":
+        assert "1 gold item made." in client.get(made["Location"]).text
     assert Item.objects.filter(purpose="gold").exists() == (username == "alice")
     assert client.get(gold).status_code == 405
     assert client.post(url("guideline_cases", project)).status_code == 405

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -49,9 +50,9 @@ def make_gold_of_cases(request: AuthenticatedRequest, project_id: int, kind: str
 
 
 def _in_words(gold: services.GoldOfCases) -> str:
-    parts = [f"{gold.made} gold items made."]
+    parts = [f"{gold.made} gold item{pluralize(gold.made)} made."]
     if gold.there:
-        parts.append(f"{gold.there} cases are asked already.")
+        parts.append(f"{gold.there} case{pluralize(gold.there, ' is,s are')} asked already.")
     if gold.contradicted:
         parts.append(
             f"{gold.contradicted} left out, because a gold item knows another answer: decide which "
