@@ -256,8 +256,15 @@ _FIRST_LEASES = Prepared(
 )
 
 
+def submitted_by(person: User | Slot, project: Project | Slot) -> QuerySet[Assignment]:
+    """Return what a person has handed in; votes of the arena are no work."""
+    return Assignment.objects.filter(
+        annotator=person, state=Assignment.State.SUBMITTED, item__project=project
+    ).exclude(item__purpose=Item.Purpose.ARENA)
+
+
 def submitted_since_midnight(user: User, project: Project) -> QuerySet[Assignment]:
-    """Return what a person has handed in today; votes of the arena are no work."""
+    """Return what a person has handed in today."""
     return _submitted_since(user, project, midnight())
 
 
@@ -270,12 +277,7 @@ def number_submitted_today(user: User, project: Project) -> int:
 def _submitted_since(
     person: User | Slot, project: Project | Slot, since: datetime | Slot
 ) -> QuerySet[Assignment]:
-    return Assignment.objects.filter(
-        annotator=person,
-        closed_at__gte=since,
-        state=Assignment.State.SUBMITTED,
-        item__project=project,
-    ).exclude(item__purpose=Item.Purpose.ARENA)
+    return submitted_by(person, project).filter(closed_at__gte=since)
 
 
 def _count_submitted(
@@ -304,10 +306,8 @@ def limit_reached(user: User, project: Project) -> str:
         if today + held >= project.daily_limit:
             return "daily"
     if project.total_limit is not None:
-        submitted = Assignment.objects.filter(
-            annotator=user, item__project=project, state=Assignment.State.SUBMITTED
-        ).exclude(item__purpose=Item.Purpose.ARENA)
-        if submitted[: project.total_limit].count() + held >= project.total_limit:
+        submitted = submitted_by(user, project)[: project.total_limit].count()
+        if submitted + held >= project.total_limit:
             return "total"
     return ""
 
@@ -346,8 +346,10 @@ def _open_to(
     same_question = Assignment.objects.filter(
         annotator=user, fingerprint=OuterRef("fingerprint")
     ).exclude(Q(item=OuterRef("pk")) | Q(fingerprint=""))
+    # The first of a chain of corrections says it, too, and of those an index knows item and person
+    # together. Without that SQLite reads, for each item, everything that the person ever said.
     elsewhere = Annotation.objects.filter(
-        item=OuterRef("pk"), annotator=user, assignment__isnull=True
+        item=OuterRef("pk"), annotator=user, assignment__isnull=True, supersedes__isnull=True
     )
     own_text = Item.completions.through.objects.filter(item=OuterRef("pk"), completion__author=user)
     items = Item.objects.filter(

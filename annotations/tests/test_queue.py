@@ -25,6 +25,7 @@ from annotations.models import (
     Role,
     User,
 )
+from annotations.selectors import items_open_to
 from annotations.tests.factories import (
     make_assignment,
     make_comparison,
@@ -180,6 +181,17 @@ def test_it_begins_with_the_leases_that_ran_out_and_not_with_all_items(project):
             cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
             plan = [row[-1] for row in cursor.fetchall()]
         assert "assignment_expiry" in plan[0], plan
+
+
+def test_it_does_not_read_all_that_a_person_ever_said_for_each_item(project, bob):
+    items = items_open_to(bob, project, Kind.COMPARISON)
+    statement, values = items.query.sql_with_params()
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plan = " ".join(row[-1] for row in cursor.fetchall())
+        assert "annotation_once_per_person" in plan
+        assert "annotation_by_day" not in plan
 
 
 def test_it_frees_no_place_of_another_project(project, bob):
