@@ -167,7 +167,7 @@ def _values(member: Membership) -> dict[str, Any]:
 def _with_settings(call: Call, member: Membership) -> ProjectWithSettings:
     project = member.project
     settings = {name: getattr(project, name) for name in Settings.model_fields}
-    waiting = selectors.progress_for(call.user, project).waiting
+    waiting = selectors.work_waiting_for(call.user, project)
     return ProjectWithSettings(
         **_values(member),
         settings=Settings(**settings) if member.role == Role.OWNER else None,

@@ -69,11 +69,9 @@ from annotations.selectors.people import (
 from annotations.selectors.progress import (
     HomeCard,
     Progress,
-    QueueCount,
     home_cards,
     progress_at_work,
     progress_for,
-    queue_counts,
     work_waiting_for,
 )
 from annotations.selectors.qualification import (
@@ -88,9 +86,15 @@ from annotations.selectors.qualification import (
     qualification_of,
     question_about,
 )
-from annotations.selectors.queue import items_open_to, limit_reached, shown_completions
+from annotations.selectors.queue import (
+    items_open_to,
+    kinds_with_open_items,
+    limit_reached,
+    shown_completions,
+)
 from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_results
 from annotations.selectors.scores import Scorer, score_rows, scorers
+from annotations.selectors.standing import Counted, QueueCount, queue_counts, work_counted
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
@@ -111,6 +115,7 @@ __all__ = [
     "CheckedGuideline",
     "ClosedKind",
     "Correction",
+    "Counted",
     "Dashboard",
     "FailingGold",
     "GoldAnswer",
@@ -164,6 +169,7 @@ __all__ = [
     "is_batch",
     "is_held_out",
     "items_open_to",
+    "kinds_with_open_items",
     "known_answer",
     "known_guideline",
     "limit_reached",
@@ -207,5 +213,6 @@ __all__ = [
     "tickets_of",
     "turns_of",
     "unread_notes",
+    "work_counted",
     "work_waiting_for",
 ]

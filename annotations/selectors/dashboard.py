@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,11 +14,8 @@ from django.utils import timezone
 from annotations.algorithms.finish import Finish, finish
 from annotations.algorithms.pay import to_cents
 from annotations.algorithms.shares import Share, wilson
-from annotations.kept import keep, recall
 from annotations.models import DailyNews, DailyState, DailyWork, Kind, PayRate, Project, User
-from annotations.selectors.gold import failing_gold
-from annotations.selectors.progress import QueueCount, queue_counts
-from annotations.selectors.sizes import is_small
+from annotations.selectors.standing import QueueCount, Stand, standing
 
 SPANS = (30, 90, 365)
 """Days that the page can look back."""
@@ -30,10 +26,6 @@ PACE_DAYS = 28
 MOST_PEOPLE = 100
 MOST_TAGS = 20
 MS_AN_HOUR = 3_600_000
-STANDING = "standing"
-REST = 60
-"""How many times longer counts are shown than they took to make, and half a minute at least."""
-LEAST_REST_S = 25
 SUMS = ("answers", "imported", "gold", "gold_right", "timed", "active_ms")
 
 
@@ -80,25 +72,6 @@ class Bin:
     """Answers."""
     spent: dict[tuple[str, str], int]
     """By currency and kind, in micros."""
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A gold item that nearly everybody fails."""
-
-    item: int
-    right: int
-    answers: int
-
-
-@dataclass(frozen=True)
-class Stand:
-    """How far the work is, counted at one moment."""
-
-    counts: dict[str, QueueCount]
-    doubts: tuple[Doubt, ...]
-    made_at: datetime
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -198,37 +171,6 @@ def dashboard(project: Project, span: int) -> Dashboard:
         outlooks=_outlooks(project, stand, by_day, costs, today) if stand else [],
         spent=_spent(costs),
         rates=rates,
-    )
-
-
-def standing(project: Project) -> Stand | None:
-    """Return how far the work is; None where that is not counted yet and would take long."""
-    if is_small(project):
-        return _counted(project)
-    kept: Stand | None = recall(project, STANDING)
-    return kept
-
-
-def keep_standing(project: Project) -> None:
-    """Count how far the work of a large project is, unless that was done a while ago only."""
-    if is_small(project):
-        return
-    kept: Stand | None = recall(project, STANDING)
-    if kept is not None:
-        age = (timezone.now() - kept.made_at).total_seconds()
-        if age < max(LEAST_REST_S, REST * kept.seconds):
-            return
-    keep(project, STANDING, _counted(project))
-
-
-def _counted(project: Project) -> Stand:
-    started = time.monotonic()
-    doubts = [Doubt(one.item.pk, one.right, one.answers) for one in failing_gold(project)]
-    return Stand(
-        counts=queue_counts(project),
-        doubts=tuple(doubts),
-        made_at=timezone.now(),
-        seconds=time.monotonic() - started,
     )
 
 

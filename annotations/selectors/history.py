@@ -25,7 +25,7 @@ from annotations.models import (
 )
 from annotations.selectors.answers import correction_of, words_of
 from annotations.selectors.pay import earned_by
-from annotations.selectors.queue import recently_closed, submitted_since_midnight
+from annotations.selectors.queue import recently_closed, submitted_by, submitted_since_midnight
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -174,9 +174,7 @@ def begun_corrections(user: User, project: Project) -> list[Assignment]:
 
 def own_statistics(user: User, project: Project) -> OwnStatistics:
     """Return what a person has done, how long it took, and what they earned by it."""
-    submitted = Assignment.objects.filter(
-        annotator=user, item__project=project, state=Assignment.State.SUBMITTED
-    ).exclude(item__purpose=Item.Purpose.ARENA)
+    submitted = submitted_by(user, project)
     today = submitted_since_midnight(user, project)
     counts = dict(submitted.values_list("item__kind").annotate(Count("id")))
     total = _times(submitted)

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Count
 
 from annotations.models import (
-    Annotation,
-    Assignment,
     AutomaticPause,
-    Item,
     Kind,
     Membership,
     Project,
     Role,
     User,
-    counted,
-    in_force,
 )
 from annotations.selectors.flags import told_why
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
-    LEASED,
     WORK_LIMIT,
     Reading,
     items_open_to,
@@ -32,11 +26,16 @@ from annotations.selectors.queue import (
     leases_of,
     number_submitted_today,
     stages,
+    submitted_by,
     submitted_since_midnight,
 )
+from annotations.selectors.standing import Counted, work_counted
 
 COUNT_LIMIT = 1000
 """Waiting work is counted up to here; a page then says "1,000 or more"."""
+
+DONE_LIMIT = 10_000
+"""What a person has done is counted up to here; "My work" has the whole of it."""
 
 COUNTING = (Role.OWNER, Role.ENGINEER)
 """Who sees how far a whole project is, which takes a look at all of it."""
@@ -56,11 +55,16 @@ class Progress:
     """What one person has done in a project."""
 
     done: int
+    """Counted up to DONE_LIMIT."""
     done_today: int
-    by_kind: dict[str, int]
     waiting: dict[str, int]
     limit: int = COUNT_LIMIT
     """Each kind's waiting are counted up to here."""
+
+    @property
+    def done_shown(self) -> str:
+        """Return what was done in all, and whether it is more than was counted."""
+        return f"{self.done:,} or more" if self.done >= DONE_LIMIT else f"{self.done:,}"
 
     @property
     def waiting_total(self) -> int:
@@ -74,34 +78,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class QueueCount:
-    """The items of one kind in a project. Places are what overlap asks for, item by item."""
-
-    kind: str
-    items: int
-    finished: int
-    places: int
-    open_places: int
-    leased: int
-    annotations: int
-
-    @property
-    def label(self) -> str:
-        return Kind(self.kind).label
-
-    @property
-    def filled_places(self) -> int:
-        return self.places - self.open_places - self.leased
-
-
-@dataclass(frozen=True)
 class HomeCard:
     """One project on the home page of one person."""
 
     membership: Membership
     project: Project
     progress: Progress
-    counts: dict[str, QueueCount] = field(default_factory=dict)
+    counted: Counted | None = None
+    """How far all work is, for those who lead; None also where it is still to be counted."""
     paused_because: str = ""
     """Why a flag has paused the person, where an owner is still to decide."""
 
@@ -134,13 +118,9 @@ def work_waiting_for(user: User, project: Project) -> dict[str, int]:
 
 def progress_for(user: User, project: Project) -> Progress:
     """Return what a person has done in a project and what waits for them."""
-    own = Annotation.objects.filter(in_force(), annotator=user, item__project=project)
-    own = own.exclude(item__purpose=Item.Purpose.ARENA)
-    by_kind = dict(own.values_list("kind").annotate(Count("id")))
     return Progress(
-        done=sum(by_kind.values()),
+        done=submitted_by(user, project).values("id")[:DONE_LIMIT].count(),
         done_today=submitted_since_midnight(user, project).count(),
-        by_kind={kind: by_kind.get(kind, 0) for kind in Kind.values},
         waiting=work_waiting_for(user, project),
     )
 
@@ -155,7 +135,6 @@ def progress_at_work(user: User, project: Project, kind: str) -> Progress:
     return Progress(
         done=done,
         done_today=done,
-        by_kind={},
         waiting={kind: _waiting_at_work(user, project, kind)},
         limit=WORK_LIMIT,
     )
@@ -180,54 +159,6 @@ def _waiting_at_work(user: User, project: Project, kind: str) -> int:
     return WORK_LIMIT
 
 
-def queue_counts(project: Project) -> dict[str, QueueCount]:
-    """Return how far the work of each kind is, gold items and battles apart: they never end."""
-    items = {
-        row["kind"]: row
-        for row in project.items.exclude(purpose__in=Item.ASIDE)
-        .values("kind")
-        .annotate(
-            items=Count("id"),
-            places=Sum("overlap"),
-            open_places=Sum("open_slots"),
-        )
-    }
-    leased = dict(
-        Assignment.objects.filter(LEASED, item__project=project)
-        .exclude(item__purpose__in=Item.ASIDE)
-        .values_list("item__kind")
-        .annotate(Count("id"))
-    )
-    unfinished = dict(
-        project.items.exclude(purpose__in=Item.ASIDE)
-        .filter(
-            Q(open_slots__gt=0)
-            | Exists(Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED))
-        )
-        .values_list("kind")
-        .annotate(Count("id"))
-    )
-    annotations = dict(
-        Annotation.objects.filter(counted("", project.pk), item__project=project)
-        .exclude(item__purpose__in=Item.ASIDE)
-        .values_list("kind")
-        .annotate(Count("id"))
-    )
-    empty = {"items": 0, "places": 0, "open_places": 0}
-    return {
-        kind: QueueCount(
-            kind=kind,
-            items=items.get(kind, empty)["items"],
-            finished=items.get(kind, empty)["items"] - unfinished.get(kind, 0),
-            places=items.get(kind, empty)["places"],
-            open_places=items.get(kind, empty)["open_places"],
-            leased=leased.get(kind, 0),
-            annotations=annotations.get(kind, 0),
-        )
-        for kind in Kind.values
-    }
-
-
 def home_cards(user: User) -> list[HomeCard]:
     """Return a card for every project that a person is a member of, paused ones included."""
     memberships = (
@@ -240,7 +171,7 @@ def home_cards(user: User) -> list[HomeCard]:
             membership=membership,
             project=membership.project,
             progress=progress_for(user, membership.project),
-            counts=queue_counts(membership.project) if membership.role in COUNTING else {},
+            counted=work_counted(membership.project) if membership.role in COUNTING else None,
             paused_because=why.get(membership.project_id, ""),
         )
         for membership in memberships

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annotations.models import Project
 from annotations.selectors.agreement import keep_agreement
-from annotations.selectors.dashboard import keep_standing
+from annotations.selectors.standing import keep_standing
 
 
 def keep_up_counts() -> None:

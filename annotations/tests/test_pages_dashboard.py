@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from annotations import selectors, services
 from annotations.algorithms.finish import finish
-from annotations.models import Project, User
+from annotations.models import Project, Recall, User
 from annotations.services.daily import keep_up_daily_figures
 from annotations.tests.factories import make_assignment, make_comparison, make_item, make_prompt
 from annotations.tests.test_daily import answer, move
@@ -179,6 +179,10 @@ def test_a_gold_item_that_everybody_fails_is_offered_for_review(
     html = page(client, project)
     assert "0 of 6 gave the known answer" in html
     assert reverse("annotations:item", args=[gold.pk]) in html
+    recall = {"project": project, "since": gold.created_at, "reason": "-"}
+    recalled = Recall.objects.create(created_by=alice, **recall)
+    assert "gave the known answer" not in page(client, project)
+    recalled.delete()
     client.post(reverse("annotations:retire_gold", args=[gold.pk]))
     assert "gave the known answer" not in page(client, project)
 
@@ -211,9 +215,29 @@ def test_a_large_project_shows_what_is_kept_ready(
     for _ in range(3):
         make_item(project)
     client.force_login(alice)
+    overviews = (reverse("annotations:home"), reverse("annotations:project", args=[project.pk]))
     assert "The items are being counted" in page(client, project)
+    for address in overviews:
+        assert "The items are being counted" in client.get(address).text
     services.keep_up_counts()
+    make_item(project)
     assert "nobody has answered in four weeks" in page(client, project)
+    for address in overviews:  # they show what was counted and say when, and do not count
+        html = client.get(address).text
+        assert '<td class="num">3</td>' in html
+        assert "counted in the background: these are of" in html
+
+
+def test_what_a_person_has_done_is_counted_so_far_and_says_so(
+    client: Client, project: Project, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        answer(make_item(project), bob)
+    client.force_login(bob)
+    address = reverse("annotations:project", args=[project.pk])
+    assert "2 in all" in client.get(address).text
+    monkeypatch.setattr("annotations.selectors.progress.DONE_LIMIT", 1)
+    assert "1 or more in all" in client.get(address).text
 
 
 def test_its_queries_do_not_grow(client: Client, project: Project, alice: User, bob: User) -> None:

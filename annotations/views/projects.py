@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
@@ -33,7 +31,6 @@ def home(request: AuthenticatedRequest) -> HttpResponse:
         {
             "card": card,
             "work": work_cards(card.progress.waiting),
-            "has_items": any(count.items for count in card.counts.values()),
         }
         for card in selectors.home_cards(request.user)
     ]
@@ -64,7 +61,7 @@ def create_project(request: AuthenticatedRequest) -> HttpResponse:
 def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
     progress = selectors.progress_for(request.user, project)
-    counts = selectors.queue_counts(project)
+    counted = selectors.work_counted(project)
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
@@ -73,9 +70,8 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "begun": selectors.begun_corrections(request.user, project),
         "closed_kinds": selectors.closed_kinds(request.user, project),
         "unread_notes": selectors.unread_notes(request.user, project),
-        "kinds": _kinds(project, counts),
-        "counts": counts,
-        "has_items": any(count.items for count in counts.values()),
+        "kinds": _kinds(project, counted),
+        "counted": counted,
     }
     return render(request, "annotations/project.html", context)
 
@@ -197,14 +193,18 @@ def _members_page(
     return render(request, "annotations/members.html", context, status=status)
 
 
-def _kinds(project: Project, counts: Mapping[str, selectors.QueueCount]) -> list[dict[str, object]]:
+def _kinds(project: Project, counted: selectors.Counted | None) -> list[dict[str, object]]:
     """Return the kinds of work that have items or guidelines, with those in force."""
+    if counted is None:
+        there = set(selectors.kinds_with_open_items(project))
+    else:
+        there = {kind for kind, count in counted.counts.items() if count.items}
     kinds: list[dict[str, object]] = [
         {
             "kind": kind.value,
             "label": kind.label,
             "guideline": selectors.guideline_in_force(project, kind),
-            "has_items": kind.value in counts and counts[kind.value].items > 0,
+            "has_items": kind.value in there,
         }
         for kind in Kind
     ]

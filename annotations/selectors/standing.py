@@ -1,0 +1,161 @@
+"""How far the work of a project is: counted now, or of a large one in the background."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.utils import timezone
+
+from annotations.kept import keep, recall
+from annotations.models import Annotation, Assignment, Item, Kind, Project, counted
+from annotations.selectors.gold import failing_gold
+from annotations.selectors.queue import LEASED
+from annotations.selectors.sizes import is_small
+
+STANDING = "standing"
+REST = 60
+"""How many times longer counts are shown than they took to make, and half a minute at least."""
+LEAST_REST_S = 25
+
+
+@dataclass(frozen=True)
+class QueueCount:
+    """The items of one kind in a project. Places are what overlap asks for, item by item."""
+
+    kind: str
+    items: int
+    finished: int
+    places: int
+    open_places: int
+    leased: int
+    annotations: int
+
+    @property
+    def label(self) -> str:
+        return Kind(self.kind).label
+
+    @property
+    def filled_places(self) -> int:
+        return self.places - self.open_places - self.leased
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How far the work of each kind is, and since when that is known."""
+
+    counts: dict[str, QueueCount]
+    as_of: datetime | None
+    """None: they are of this moment."""
+
+    @property
+    def has_items(self) -> bool:
+        return any(count.items for count in self.counts.values())
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A gold item that nearly everybody fails."""
+
+    item: int
+    right: int
+    answers: int
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How far the work is, counted at one moment."""
+
+    counts: dict[str, QueueCount]
+    doubts: tuple[Doubt, ...]
+    made_at: datetime
+    seconds: float
+
+
+def standing(project: Project) -> Stand | None:
+    """Return how far the work is; None where that is not counted yet and would take long."""
+    if is_small(project):
+        return _counted(project)
+    kept: Stand | None = recall(project, STANDING)
+    return kept
+
+
+def work_counted(project: Project) -> Counted | None:
+    """Return how far the work is without gold items; None where it is still to be counted."""
+    if is_small(project):
+        return Counted(queue_counts(project), as_of=None)
+    kept: Stand | None = recall(project, STANDING)
+    return None if kept is None else Counted(kept.counts, as_of=kept.made_at)
+
+
+def keep_standing(project: Project) -> None:
+    """Count how far the work of a large project is, unless that was done a while ago only."""
+    if is_small(project):
+        return
+    kept: Stand | None = recall(project, STANDING)
+    if kept is not None:
+        age = (timezone.now() - kept.made_at).total_seconds()
+        if age < max(LEAST_REST_S, REST * kept.seconds):
+            return
+    keep(project, STANDING, _counted(project))
+
+
+def _counted(project: Project) -> Stand:
+    started = time.monotonic()
+    doubts = [Doubt(one.item.pk, one.right, one.answers) for one in failing_gold(project)]
+    return Stand(
+        counts=queue_counts(project),
+        doubts=tuple(doubts),
+        made_at=timezone.now(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def queue_counts(project: Project) -> dict[str, QueueCount]:
+    """Return how far the work of each kind is, gold items and battles apart: they never end."""
+    items = {
+        row["kind"]: row
+        for row in project.items.exclude(purpose__in=Item.ASIDE)
+        .values("kind")
+        .annotate(
+            items=Count("id"),
+            places=Sum("overlap"),
+            open_places=Sum("open_slots"),
+        )
+    }
+    leased = dict(
+        Assignment.objects.filter(LEASED, item__project=project)
+        .exclude(item__purpose__in=Item.ASIDE)
+        .values_list("item__kind")
+        .annotate(Count("id"))
+    )
+    unfinished = dict(
+        project.items.exclude(purpose__in=Item.ASIDE)
+        .filter(
+            Q(open_slots__gt=0)
+            | Exists(Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED))
+        )
+        .values_list("kind")
+        .annotate(Count("id"))
+    )
+    annotations = dict(
+        Annotation.objects.filter(counted("", project.pk), item__project=project)
+        .exclude(item__purpose__in=Item.ASIDE)
+        .values_list("kind")
+        .annotate(Count("id"))
+    )
+    empty = {"items": 0, "places": 0, "open_places": 0}
+    return {
+        kind: QueueCount(
+            kind=kind,
+            items=items.get(kind, empty)["items"],
+            finished=items.get(kind, empty)["items"] - unfinished.get(kind, 0),
+            places=items.get(kind, empty)["places"],
+            open_places=items.get(kind, empty)["open_places"],
+            leased=leased.get(kind, 0),
+            annotations=annotations.get(kind, 0),
+        )
+        for kind in Kind.values
+    }
