@@ -29,7 +29,7 @@ SPREAD := -n 4 --dist worksteal
 
 run: export DEMO ?= 1
 run: $(RUNTIME) $(MODEL) $(STATIC)
-	@$(BIN)/python -m labelstudio_llm.start; status=$$?; [ $$status -eq 130 ] || exit $$status
+	@exec $(BIN)/python -m labelstudio_llm.start --end-with-parent
 
 test: test-sqlite test-postgresql
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
 from typing import Any
 
+from billiard.process import current_process
 from celery import Celery
-from celery.signals import beat_embedded_init
+from celery.signals import beat_embedded_init, worker_process_init
 
 from labelstudio_llm import logs  # noqa: F401  # it hears what the worker does
+from training.pipeline import orphans
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
@@ -21,14 +20,14 @@ app.autodiscover_tasks()
 # Above the services, which it calls as a person does; `tasks` lies below them.
 app.autodiscover_tasks(["training"], related_name="driver")
 
-_PR_SET_PDEATHSIG = 1
-
 
 @beat_embedded_init.connect
+@worker_process_init.connect
 def end_with_the_worker(**_: Any) -> None:
-    """Ask that the scheduler is ended when its worker is killed.
+    """Ask that the scheduler and those that carry out are ended when their worker is killed.
 
-    Celery leaves it alone then: it would go on for ever, beside that of the next worker.
+    Celery leaves them alone then: the scheduler would go on for ever, beside that of the next
+    worker, and a run to its end, with nobody who could stop it.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent := current_process()._parent_pid:  # a worker without a pool is nobody's child
+        orphans.end_with(parent)

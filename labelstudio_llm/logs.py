@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +41,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class Console(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to standard error as long as somebody reads it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
+        """Drop a line that nobody reads. A complaint about it would go the same way.
+
+        In a worker it would become a line of the log again, which fails again.
+        """
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 class HideSecrets(logging.Filter):
     """Takes the secret of an invitation out of the address in a line about a refused request."""
 
@@ -71,7 +84,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         "filters": {"secrets": {"()": "labelstudio_llm.logs.HideSecrets"}},
         "handlers": {
             "console": {
-                "class": "logging.StreamHandler",
+                "class": "labelstudio_llm.logs.Console",
                 "formatter": "json" if as_json else "text",
             }
         },

@@ -1,30 +1,36 @@
 """What `make run` ends in: prepare the database, say where the site is, start its processes.
 
-`python -m labelstudio_llm.start` runs the Procfile until Ctrl-C, and leaves nothing behind.
+`python -m labelstudio_llm.start` runs the Procfile until Ctrl-C, and leaves nothing behind, not
+even when it is killed with -9. With `--end-with-parent` it stops when whoever started it is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import django
 import honcho.manager
+import honcho.process
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from honcho.environ import expand_processes, parse_procfile
-from honcho.printer import Printer
+from honcho.printer import Message, Printer
 
 from labelstudio_llm import broker
+from training.pipeline import orphans
 
 STOP_SECONDS = 10
 """How long a stopping process may take before it is killed: a run saves where it is."""
@@ -32,6 +38,42 @@ STOP_SECONDS = 10
 
 BROKER = "broker.1"
 """What the others talk to while they end, so it ends last."""
+
+
+END_WITH_PARENT = "--end-with-parent"
+ENDED_BY_CTRL_C = 130
+
+
+class Process(honcho.process.Process):
+    """Reads what one program prints, in a process of its own between the launcher and the program.
+
+    It is killed when the launcher is, and the program when it is.
+    """
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        """Start the program and hand on what it prints until it ends."""
+        launcher = multiprocessing.parent_process()
+        assert launcher is not None
+        assert launcher.pid is not None
+        orphans.end_with(launcher.pid, before=self._kill_program)
+        ask_to_end = orphans.ending_with(os.getpid())
+        self._child_ctor = partial(honcho.process.Popen, preexec_fn=ask_to_end)
+        super().run(events, ignore_signals)
+
+    def _kill_program(self) -> None:
+        if self._child is not None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+
+class TerminalPrinter(Printer):
+    """Stops everything when nobody reads the output any more, as in `make run | head`."""
+
+    def write(self, message: Message) -> None:
+        """Print one line."""
+        try:
+            super().write(message)
+        except OSError:
+            stop_silently()
 
 
 class ProcessManager(honcho.manager.Manager):
@@ -42,6 +84,17 @@ class ProcessManager(honcho.manager.Manager):
     """
 
     _terminating: bool
+
+    def __init__(self, printer: Printer) -> None:
+        super().__init__(printer)
+        self._process_ctor = Process
+
+    def _any_stopped(self) -> bool:
+        """Return whether a program has ended; one whose reader was killed can't tell it."""
+        for process in self._processes.values():
+            if not process["process"].is_alive() and "pid" in process:
+                process.setdefault("returncode", -signal.SIGKILL)
+        return bool(super()._any_stopped())
 
     def terminate(self) -> None:
         """Ask everything to end, in order. Return at once; the loop waits and prints."""
@@ -84,7 +137,12 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 def stop_with_the_terminal(_signal: int, _frame: FrameType | None) -> None:
     """End as Ctrl-C does when the terminal is closed."""
-    # Nobody reads the output any more, and writing to it would fail half-way through the stop.
+    stop_silently()
+
+
+def stop_silently() -> None:
+    """End as Ctrl-C does, when nobody reads the output any more."""
+    # Writing to it would fail half-way through the stop.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -92,17 +150,19 @@ def stop_with_the_terminal(_signal: int, _frame: FrameType | None) -> None:
 
 
 def run_processes(port: int) -> None:
-    """Run the Procfile until something ends it; exit as that did."""
+    """Run the Procfile until something ends it; exit as that did. Ctrl-C is no failure."""
     procfile = parse_procfile(Path("Procfile").read_text(encoding="utf-8"))
-    manager = ProcessManager(Printer(sys.stdout))
+    manager = ProcessManager(TerminalPrinter(sys.stdout))
     for process in expand_processes(procfile.processes, port=port):
         manager.add_process(process.name, process.cmd, env={**os.environ, **process.env})
     manager.loop()
-    sys.exit(manager.returncode)
+    sys.exit(0 if manager.returncode == ENDED_BY_CTRL_C else manager.returncode)
 
 
 def main() -> None:
     """Prepare and start everything; return when it has stopped."""
+    if END_WITH_PARENT in sys.argv[1:]:
+        orphans.end_with(os.getppid(), signal.SIGTERM)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
     host, port = os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
     refuse_taken_port(host, port)

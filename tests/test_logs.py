@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,3 +123,17 @@ def test_it_says_what_to_install_where_sentry_is_wanted(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
     with pytest.raises(Exception, match=r"pip install -r requirements-production\.txt"):
         sentry.start("https://key@sentry.example/1", "1")
+
+
+def test_a_line_that_nobody_reads_is_dropped_without_a_word_about_it(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    complaints = []
+    with suppress(BrokenPipeError), os.fdopen(writing, "w") as broken:
+        console = logs.Console(broken)
+        # As in a worker: what is printed there is logged.
+        monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=complaints.append))
+        console.handle(logging.LogRecord("some.name", logging.ERROR, "", 0, "lost", (), None))
+        assert complaints == []
+        console.handle(logging.LogRecord("some.name", logging.ERROR, "", 0, "%d", ("x",), None))
+        assert "TypeError" in "".join(complaints)

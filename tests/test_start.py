@@ -11,11 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from honcho.printer import Message
+
+from labelstudio_llm import start
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +42,7 @@ def environment_of(folder: Path, **more: str) -> dict[str, str]:
     return environment | {"VAR_DIR": str(folder), "DEMO": "1", "DEBUG": "1", **more}
 
 
-def start(folder: Path, port: int, **more: str) -> subprocess.Popen[str]:
+def start_platform(folder: Path, port: int, **more: str) -> subprocess.Popen[str]:
     """Start the platform in `folder`, as a terminal would: in a session of its own."""
     environment = environment_of(folder, PORT=str(port), **more)
     with (folder / "log").open("w") as log:
@@ -76,7 +81,7 @@ def wait_for_processes(folder: Path, *parts: str) -> None:
     raise AssertionError(f"{missing} did not start. {(folder / 'log').read_text()}")
 
 
-def wait_until_it_serves(port: int, platform: subprocess.Popen[str], log: Path) -> None:
+def wait_until_it_serves(port: int, platform: subprocess.Popen[Any], log: Path) -> None:
     for _ in range(480):
         assert platform.poll() is None, log.read_text()
         try:
@@ -116,11 +121,78 @@ def test_a_closed_terminal_leaves_no_process_behind(folder: Path) -> None:
         end(platform, signal.SIGHUP)
 
 
+@pytest.mark.long
+def test_a_launcher_that_is_killed_takes_everything_along(folder: Path) -> None:
+    scripted = {
+        "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+        "SCRIPTED_STEPS": "1000",
+        "SCRIPTED_STEP_S": "0.2",
+    }
+    with started(folder, **scripted) as platform:
+        in_shell(folder, START_A_RUN, **scripted)
+        wait_for_steps(folder)
+        platform.kill()
+        platform.wait()
+        wait_for_end(folder)
+
+
+@pytest.mark.long
+def test_one_killed_process_of_the_launcher_ends_everything(folder: Path) -> None:
+    with started(folder) as platform:
+        wait_for_processes(folder, "-Q default", "-Q sampling", "-Q training")
+        readers = Path(f"/proc/{platform.pid}/task/{platform.pid}/children").read_text().split()
+        os.kill(int(readers[-1]), signal.SIGKILL)
+        platform.wait(timeout=20)
+
+
+@pytest.mark.long
+def test_it_ends_with_its_parent_where_it_is_told_to(folder: Path) -> None:
+    port, shell = free_port(), '"$0" "$@" & wait'
+    command = [sys.executable, "-m", "labelstudio_llm.start", start.END_WITH_PARENT]
+    with (folder / "log").open("w") as log:
+        parent = subprocess.Popen(
+            ["sh", "-c", shell, *command],
+            cwd=settings.BASE_DIR,
+            env=environment_of(folder, PORT=str(port)),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until_it_serves(port, parent, folder / "log")
+        parent.kill()
+        parent.wait()
+        wait_for_end(folder)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_it_stops_when_nobody_reads_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stopped: list[bool] = []
+    monkeypatch.setattr(start, "stop_silently", lambda: stopped.append(True))
+    with suppress(BrokenPipeError), os.fdopen(writing, "w") as nobody:
+        line = Message(type="line", data="x", time=datetime.now(), name="web", colour=None)
+        start.TerminalPrinter(nobody).write(line)
+    assert stopped
+
+
+def wait_for_end(folder: Path) -> None:
+    """Wait until no process works in `folder` any more."""
+    for _ in range(100):
+        if not processes_of(folder):
+            return
+        time.sleep(0.1)
+    raise AssertionError(processes_of(folder))
+
+
 @contextmanager
 def started(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """Start the platform and wait until it serves; it ends with the block whatever happens."""
     port = free_port()
-    platform = start(folder, port, **more)
+    platform = start_platform(folder, port, **more)
     try:
         wait_until_it_serves(port, platform, folder / "log")
         yield platform
@@ -184,7 +256,7 @@ def test_it_names_the_way_out_when_the_port_is_taken(folder: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        platform = start(folder, port)
+        platform = start_platform(folder, port)
         assert platform.wait(timeout=30) == 1
     assert f"Port {port} is taken by another program" in (folder / "log").read_text()
     assert f"make run PORT={port + 1}" in (folder / "log").read_text()

@@ -11,7 +11,6 @@ attempt.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import mmap
 import os
@@ -29,6 +28,7 @@ from types import FrameType
 from typing import IO, Any, Literal
 
 from training import tracing
+from training.pipeline import orphans
 
 Event = dict[str, Any]
 StopReason = Literal["cancel", "superseded", "shutdown", "limit"]
@@ -45,8 +45,6 @@ LONGEST_LINE = 8 * 2**20
 KEPT_FROM_CHILD = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN", "SENTRY_DSN")
 """Settings of the platform that a training process has no use for."""
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 _worker_ends = mmap.mmap(-1, 1)
 """Shared with the pool processes forked from this one: the worker's main process sets it."""
 _terminated = threading.Event()
@@ -175,7 +173,7 @@ class Child:
             cwd=Path(__file__).resolve().parent.parent,
             env={**_environment(), **(secrets or {})},
             start_new_session=True,
-            preexec_fn=_dying_with(os.getpid()),
+            preexec_fn=_ending_with(os.getpid()),
         )
         if self.process.stdin is not None:
             os.set_blocking(self.process.stdin.fileno(), False)
@@ -358,15 +356,13 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
+def _ending_with(parent: int) -> Callable[[], None]:
     """Return what the child does between fork and exec: ask to be killed when `parent` dies."""
+    ask_to_end = orphans.ending_with(parent)
 
     def prepare() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if sys.platform == "linux":
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it died before prctl
-                os._exit(1)
+        ask_to_end()
 
     return prepare
 

@@ -6,20 +6,18 @@ that it knows) and starts one process a GPU. The first of them speaks; all of th
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from training.pipeline import orphans
 from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
 from training.pipeline.jobs import Job
 
-_PR_SET_PDEATHSIG = 1
 ACCELERATE: dict[str, dict[str, Any]] = {
     "": {"distributed_type": "MULTI_GPU"},
     "fsdp": {
@@ -108,5 +106,5 @@ def speaking(report: Report) -> Report:
 
 def die_with_launcher() -> None:
     """Have this process killed when its launcher is: it lives in a session of its own."""
-    if "LOCAL_RANK" in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if "LOCAL_RANK" in os.environ:
+        orphans.end_with(os.getppid())

@@ -20,6 +20,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from training.pipeline import orphans
+
 START_SECONDS = 120
 
 
@@ -76,10 +78,11 @@ class Command(BaseCommand):
 
         # Ended from outside, it still ends the platform that it started.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        orphans.end_with(os.getppid(), signal.SIGTERM)
         base_url = f"http://127.0.0.1:{os.environ['PORT']}"
         with (settings.VAR_DIR / "platform.log").open("w") as log:
             platform = subprocess.Popen(
-                [sys.executable, "-m", "labelstudio_llm.start"],
+                [sys.executable, "-m", "labelstudio_llm.start", "--end-with-parent"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
