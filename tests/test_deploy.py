@@ -117,6 +117,9 @@ def test_a_unit_starts_a_process_and_lets_it_end(path: Path) -> None:
     names = {name.replace("%i", queue) for queue in ("default", "sampling", "training")}
     assert names <= set(process.commands())
     assert service["KillMode"] == "mixed"
+    assert f"VAR_DIR={service['ReadWritePaths']}" in path.read_text()
+    target = unit["Install"]["WantedBy"]  # nothing starts it with the machine but being enabled
+    assert f"systemctl enable {target}" in (ROOT / "docs" / "operations.md").read_text()
     if "worker" in path.name:
         assert int(service["TimeoutStopSec"]) >= ENDS_RUNS
 
