@@ -48,6 +48,8 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
     """Let in who has shown their password before, and shows a code now."""
     user = _who_waits(request)
     if user is None:
+        if request.method == "POST":
+            messages.info(request, "That took too long. Begin again with your password.")
         return redirect("annotations:sign_in")
     form = CodeForm(request.POST or None)
     if form.is_valid():
@@ -124,8 +126,9 @@ def password(request: AuthenticatedRequest) -> HttpResponse:
             form = PasswordChangeForm(request.user)
             context = {"form": form, "problem": str(refusal)}
             return render(request, "annotations/password.html", context, status=429)
-        if form.is_valid():
+        if "old_password" not in form.errors:  # a new one that is refused is no guess
             services.succeed(attempt)
+        if form.is_valid():
             form.save()
             update_session_auth_hash(request, request.user)
             messages.success(request, "Your password is changed. You are signed out elsewhere.")

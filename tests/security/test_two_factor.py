@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from annotations import services
 from annotations.models import RecoveryCode, TwoFactor, User
+from annotations.models.sign_in import SignInAttempt
 from annotations.services import sign_in
 from conftest import PASSWORD
 
@@ -91,6 +92,7 @@ def test_codes_are_not_guessed(client: Client, app: pyotp.TOTP, alice: User) -> 
 def test_nobody_is_asked_for_a_code_who_showed_no_password(client: Client, app: Any) -> None:
     assert client.get(reverse("annotations:sign_in_code"))["Location"] == "/sign-in/"
     assert show_code(client, app.now())["Location"] == "/sign-in/"
+    assert "That took too long" in client.get(reverse("annotations:sign_in")).text
 
 
 def test_a_changed_password_asks_again(client: Client, app: Any, alice: User) -> None:
@@ -125,6 +127,10 @@ def test_a_new_password_ends_every_other_session(client: Client, bob: User) -> N
     page = reverse("annotations:password")
     new = {"new_password1": "pond-frog-seven", "new_password2": "pond-frog-seven"}
     assert client.post(page, {"old_password": "no", **new}).status_code == 422
+    assert len(SignInAttempt.objects.filter(succeeded=False)) == 1
+    weak = {"old_password": PASSWORD, "new_password1": "12345678", "new_password2": "12345678"}
+    assert client.post(page, weak).status_code == 422
+    assert not SignInAttempt.objects.filter(succeeded=False)  # it is no guess
     assert client.post(page, {"old_password": PASSWORD, **new}).status_code == 303
     assert client.get("/").status_code == 200
     assert elsewhere.get("/").status_code == 302
