@@ -87,17 +87,21 @@ document.addEventListener("visibilitychange", () => {
 });
 
 // A secret that is shown once came as the answer to a form. Loading it again asks for the page and
-// makes no second one; neither does a second click on the button.
+// makes no second one.
 
 const shownOnce = document.querySelector("[data-shown-once]");
 if (shownOnce) history.replaceState(history.state, "", shownOnce.dataset.shownOnce);
 
+// A double click on the button of a plain form would send it twice, and only the second answer is
+// seen: of two tokens or sets of recovery codes the first would be shown to nobody.
+
+const TWICE_MS = 2000;
+const sentAt = new WeakMap();
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!form.matches("[data-once]")) return;
-  if (form.dataset.sent) event.preventDefault();
-  form.dataset.sent = "yes";
-});
-window.addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+  const own = event.submitter?.formTarget || form.target;
+  if (event.defaultPrevented || form.method !== "post" || own) return;
+  if (performance.now() - (sentAt.get(form) ?? -TWICE_MS) < TWICE_MS) event.preventDefault();
+  else sentAt.set(form, performance.now());
 });
