@@ -41,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class Console(logging.StreamHandler):  # type: ignore[type-arg]
+class Console(logging.StreamHandler):
     """Writes to standard error as long as somebody reads it."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
