@@ -22,6 +22,9 @@ from training.tests.tiny import build_tiny_model
 # Playwright keeps an event loop in the thread of its tests; Django would refuse the ORM there.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
+# What is compared to the last bits is computed alike on every processor.
+os.environ["TRAINING_DTYPE"] = "float32"
+
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -28,6 +28,7 @@ from training.pipeline.config import TrainConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.launch import is_sharded
+from training.pipeline.machine import chosen_dtype
 
 CENTRE = "centre.json"
 """In a reward model's folder: what is taken off every score, so that demonstrations average 0."""
@@ -41,11 +42,13 @@ def pick_device() -> torch.device:
 
 
 def pick_dtype() -> torch.dtype:
-    """Return bfloat16 where the hardware computes in it, else float32.
+    """Return what was chosen, else bfloat16 where the hardware computes in it, else float32.
 
     A CPU without AVX-512 emulates bfloat16: sampling is three times and training seventeen
     times slower than in float32 (docs/log.md).
     """
+    if chosen := chosen_dtype():
+        return torch.bfloat16 if chosen == "bfloat16" else torch.float32
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()

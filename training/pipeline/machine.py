@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.pipeline.errors import PipelineError
 
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
 NVIDIA_SMI_USE = (
@@ -65,8 +68,21 @@ def disk_free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def chosen_dtype() -> str:
+    """Return in what the operator lets runs compute, or nothing where the hardware decides."""
+    chosen = os.environ.get("TRAINING_DTYPE", "")
+    if chosen not in ("", "float32", "bfloat16"):
+        raise PipelineError(
+            f"The setting TRAINING_DTYPE is {chosen!r}. Choose float32 or bfloat16, or leave it "
+            "out: then the hardware decides."
+        )
+    return chosen
+
+
 def computes_in_bfloat16() -> bool:
     """Return whether runs use bfloat16 here (`loading.pick_dtype` decides, with torch's help)."""
+    if chosen := chosen_dtype():
+        return chosen == "bfloat16"
     if _gpu_memory() is not None:
         return True
     try:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from training.pipeline.__main__ import _fail
+from training.pipeline.__main__ import _failed
 from training.pipeline.config import (
     CONFIGS,
     AnyConfig,
@@ -20,6 +21,8 @@ from training.pipeline.config import (
 from training.pipeline.errors import PipelineError
 from training.pipeline.failures import explain, for_memory
 from training.pipeline.jobs import Job
+from training.pipeline.loading import pick_dtype
+from training.pipeline.machine import computes_in_bfloat16
 from training.pipeline.reporting import check_finite
 
 
@@ -54,15 +57,24 @@ def test_a_full_disk_is_told_whoever_found_it(tmp_path: Path, error: Exception) 
 def test_why_it_failed_is_told_though_the_log_lies_on_the_full_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[dict[str, Any]] = []
     full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115  # closing it fails as well
     monkeypatch.setattr(sys, "stderr", full)
     known = PipelineError("The disk is full. Free some space.")
-    assert _fail(told.append, OSError(28, "x"), known) == 1
+    told = _failed(OSError(28, "x"), known)
     monkeypatch.undo()
     with pytest.raises(OSError, match="No space"):
         full.close()
-    assert told[0]["message"] == str(known)
+    assert told["message"] == str(known)
+
+
+def test_the_operator_may_choose_what_runs_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINING_DTYPE", "bfloat16")
+    assert (pick_dtype(), computes_in_bfloat16()) == (torch.bfloat16, True)
+    monkeypatch.setenv("TRAINING_DTYPE", "float32")
+    assert (pick_dtype(), computes_in_bfloat16()) == (torch.float32, False)
+    monkeypatch.setenv("TRAINING_DTYPE", "fp8")
+    with pytest.raises(PipelineError, match="Choose float32 or bfloat16"):
+        pick_dtype()
 
 
 def test_what_nobody_foresaw_has_no_remedy(tmp_path: Path) -> None:
