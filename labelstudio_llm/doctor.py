@@ -43,8 +43,8 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 OURS = re.compile(
     r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks)\("([A-Z_]+)"'
 )
-ALSO_OURS = frozenset({"BIND", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
-"""Read by the Procfile, the start and the manifests, not by the settings."""
+ALSO_OURS = frozenset({"TRAINING_DTYPE", "BIND", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
+"""Read by the Procfile, the start, the manifests and the runs, not by the settings."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ class Finger:
             self.tell("touchMove")
 
     def take(self, handle: Locator) -> None:
-        handle.scroll_into_view_if_needed()
+        # In one step: the board may draw the handle anew between two.
+        handle.evaluate("handle => handle.scrollIntoViewIfNeeded()")
         self.down(*point_in(handle))
         self.move(*MIDDLE)
 
