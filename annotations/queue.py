@@ -42,7 +42,7 @@ from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     MOST_HELD,
     Marks,
-    Reading,
+    Wanted,
     drawn_items,
     expired_leases,
     first_leases_of,
@@ -286,8 +286,8 @@ def _draws(
     is_random = rng.random() * 100 < project.random_percent
     for at_random in (is_random, not is_random):
         items = drawn_items(membership.user, project, first.kind, at_random=at_random)
-        reading = Reading.UNTOUCHED if skip_locked else Reading.SOME
-        yield Arm.RANDOM if at_random else Arm.CHOSEN, list(read(items, reading))
+        wanted = Wanted.UNTOUCHED if skip_locked else Wanted.SOME
+        yield Arm.RANDOM if at_random else Arm.CHOSEN, list(read(items, wanted))
 
 
 def _gold_candidates(membership: Member, kinds: list[str]) -> list[Item]:
@@ -306,18 +306,18 @@ def _candidates(membership: Member, kinds: list[str], skip_locked: bool) -> list
 
 def _of_kind(membership: Member, kind: str, skip_locked: bool) -> list[Item]:
     """Return the first items of a kind for a person: ahead of their marks, or else behind."""
-    reading = Reading.UNTOUCHED if skip_locked else Reading.SOME
-    return next((found for found in _looks(membership, kind, reading) if found), [])
+    wanted = Wanted.UNTOUCHED if skip_locked else Wanted.SOME
+    return next((found for found in _looks(membership, kind, wanted) if found), [])
 
 
-def _looks(membership: Member, kind: str, reading: Reading) -> Iterator[list[Item]]:
+def _looks(membership: Member, kind: str, wanted: Wanted) -> Iterator[list[Item]]:
     user, project = membership.user, membership.project
     marks = membership.queue_marks.get(kind, {})
-    yield from stages(user, project, kind, marks, reading)
+    yield from stages(user, project, kind, marks, wanted)
     if marks:
-        yield list(read(items_open_to(user, project, kind), reading))
+        yield list(read(items_open_to(user, project, kind), wanted))
     if project.skip_policy == Project.SkipPolicy.LATER:
-        yield list(read(items_skipped_by(user, project, kind), reading))
+        yield list(read(items_skipped_by(user, project, kind), wanted))
 
 
 def _try_lease(

@@ -19,7 +19,7 @@ from annotations.selectors.flags import told_why
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     WORK_LIMIT,
-    Reading,
+    Wanted,
     items_open_to,
     items_skipped_by,
     kinds_with_open_items,
@@ -146,7 +146,7 @@ def _waiting_at_work(user: User, project: Project, kind: str) -> int:
         return WORK_LIMIT
     marks = project.memberships.filter(user=user).values_list("queue_marks", flat=True).first()
     waiting = leases_of(user, project).filter(item__kind=kind).count()
-    ahead = stages(user, project, kind, (marks or {}).get(kind, {}), Reading.TO_COUNT)
+    ahead = stages(user, project, kind, (marks or {}).get(kind, {}), Wanted.TO_COUNT)
     for items in ahead:
         waiting += len(items)
         if waiting >= WORK_LIMIT:

@@ -130,7 +130,7 @@ def gold_items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item
     return _open_to(user, project, kind).filter(gold, ~Exists(screened)).order_by("id")
 
 
-class Reading(Enum):
+class Wanted(Enum):
     """How many of the items that one looks at are read, and what for."""
 
     SOME = CANDIDATES
@@ -141,13 +141,13 @@ class Reading(Enum):
 
 
 def stages(
-    user: User, project: Project, kind: str, marks: Marks, reading: Reading
+    user: User, project: Project, kind: str, marks: Marks, wanted: Wanted
 ) -> Iterator[list[Item]]:
     """Yield the items of a kind ahead of a person's marks, in parts that the index answers.
 
     First what came in above the lowest mark, then what follows that mark, then what lies below.
     """
-    form = (project.pk, project.max_skips, project.review_percent, kind, reading)
+    form = (project.pk, project.max_skips, project.review_percent, kind, wanted)
     if not marks:
         yield _IN_LINE("all", *form, person=user.pk)
         return
@@ -158,19 +158,19 @@ def stages(
         for priority, item_id in marks.items():
             passed |= Q(priority=int(priority), id__lte=item_id)
         urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
-        yield list(read(urgent, reading))
+        yield list(read(urgent, wanted))
     yield _IN_LINE("behind", *form, person=user.pk, priority=lowest, mark=marks[str(lowest)])
     yield _IN_LINE("below", *form, person=user.pk, priority=lowest)
 
 
-def read(items: QuerySet[Item], reading: Reading) -> QuerySet[Item]:
-    """Return as many items as a reading wants, those to be handed out with their prompts."""
-    if reading == Reading.TO_COUNT:
-        return items.only("id")[: reading.value]
+def read(items: QuerySet[Item], wanted: Wanted) -> QuerySet[Item]:
+    """Return as many items as are wanted, those to be handed out with their prompts."""
+    if wanted == Wanted.TO_COUNT:
+        return items.only("id")[: wanted.value]
     items = items.select_related("prompt")
-    if reading == Reading.UNTOUCHED and connection.features.has_select_for_update_skip_locked:
+    if wanted == Wanted.UNTOUCHED and connection.features.has_select_for_update_skip_locked:
         return items.select_for_update(skip_locked=True, of=("self",), no_key=True)[:1]
-    return items[: Reading.SOME.value]
+    return items[: Wanted.SOME.value]
 
 
 def _in_line(
@@ -179,7 +179,7 @@ def _in_line(
     max_skips: int,
     review_percent: int,
     kind: str,
-    reading: Reading,
+    wanted: Wanted,
     *,
     person: Slot,
     priority: Slot,
@@ -191,7 +191,7 @@ def _in_line(
         items = items.filter(priority=priority, id__gt=mark)
     elif part == "below":
         items = items.filter(priority__lt=priority)
-    return read(items, reading)
+    return read(items, wanted)
 
 
 _IN_LINE = Prepared(_in_line, "person", "priority", "mark")

@@ -27,7 +27,7 @@ WRONG = (
     "That is not the code of this moment. Wait for the next one in your app, and check that the "
     "clock of your phone is right."
 )
-NOT_YOUR_PASSWORD = "That is not your password. Nothing was changed; try again."  # noqa: S105
+NOT_YOUR_PASSWORD = "That is not your password. Nothing was changed; try again."  # noqa: S105  # a sentence
 
 
 def asks_for_code(user: User) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotations import exports
-from annotations.management.commands.import_file import project_of
+from annotations.management.named import project_of
 
 
 class Command(BaseCommand):

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotations import services
 from annotations.importers import FORMATS, TARGETS
-from annotations.models import Import, Membership, Project, Role, User
+from annotations.management.named import importer_of, project_of
+from annotations.models import Import, Project, User
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -117,26 +118,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
-
-
-def project_of(name: str) -> Project:
-    project = Project.objects.filter(name=name).first()
-    if project is None and name.isdecimal():
-        project = Project.objects.filter(id=int(name)).first()
-    if project is None:
-        known = ", ".join(f"{one.pk} ({one.name})" for one in Project.objects.order_by("id")[:20])
-        raise CommandError(f"There is no project {name}. There are: {known or 'none yet'}.")
-    return project
-
-
-def importer_of(project: Project, username: str | None) -> User:
-    if username is not None:
-        user = User.objects.filter(username=username).first()
-        if user is None:
-            raise CommandError(f"There is no user {username}.")
-        return user
-    owners = project.memberships.filter(role=Role.OWNER, state=Membership.State.ACTIVE)
-    owner = owners.select_related("user").order_by("id").first()
-    if owner is None:
-        raise CommandError("The project has no owner. Say who imports with --as-user.")
-    return owner.user
