@@ -41,7 +41,7 @@ test-sqlite: $(DEVELOPMENT)
 # `make test` adds exports, decisions, leaderboard, recalls and backups.
 # The migrations are gone through once, not once in each process.
 ON_BOTH := $(foreach part,laws queue pay,annotations/tests/test_$(part).py) \
-	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py)
+	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py) tests/test_connections.py
 MORE_ON_BOTH := $(foreach part,exports adjudication asking,annotations/tests/test_$(part).py) \
 	$(foreach part,leaderboard recalls,training/tests/test_$(part).py) tests/test_backup.py
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test

@@ -1,14 +1,15 @@
-"""Queries that are put together once and asked many times.
+"""Statements that are put together once and sent many times.
 
-Putting a query together takes Django longer than the database takes to answer it, and the path
-from one item to the next asks some twenty. These are written as any other query, with a `Slot`
-where a value will stand; what the compiler has made of one is kept, and only its values change.
+Putting a statement together takes Django longer than the database takes to answer it, and the path
+from one item to the next sends some twenty. Queries and updates are written as any other, with a
+`Slot` where a value will stand; what the compiler has made of one is kept, and only its values
+change. `insert` writes one row, as `save` would.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -16,11 +17,13 @@ from typing import Any, Generic, TypeVar
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet, Value
+from django.db.models import AutoField, Field, Model, QuerySet, Value
+from django.db.models.expressions import Col
+from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
 Row = TypeVar("Row")
-Given = int | str | datetime
+Given = int | str | datetime | Mapping[str, Any]
 
 KEPT = 1024
 """How many forms of one query are kept: those used last."""
@@ -74,6 +77,84 @@ class Prepared(Generic[Row]):
             return None
 
 
+class PreparedUpdate:
+    """A change of rows: `PreparedUpdate(build, "item")(*form, item=3)`.
+
+    `build` gets the form and a slot by each name, and says which rows become what. Answered are
+    the changed rows, each with the values of `returning` after the change.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., tuple[QuerySet[Any], Mapping[str, Any]]],
+        *names: str,
+        returning: tuple[str, ...] = ("pk",),
+    ) -> None:
+        self._build = build
+        self._slots = {name: Slot(name) for name in names}
+        self._returning = returning
+        self._form = lru_cache(maxsize=KEPT)(self._compile)
+
+    def __call__(self, *form: Hashable, **values: Given) -> list[tuple[Any, ...]]:
+        """Change the rows, and return them."""
+        statement, parameters, compiler, converters = self._form(*form)
+        connection = connections[DEFAULT_DB_ALIAS]
+        with connection.cursor() as cursor:
+            cursor.execute(statement, _filled(parameters, values, connection))
+            rows = cursor.fetchall()
+        if not converters:
+            return rows
+        return [tuple(row) for row in compiler.apply_converters(rows, converters)]
+
+    def _compile(self, *form: Hashable) -> tuple[str, tuple[Any, ...], SQLCompiler, dict[int, Any]]:
+        rows, changes = self._build(*form, **self._slots)
+        query = rows.query.chain(UpdateQuery)
+        assert isinstance(query, UpdateQuery)
+        query.add_update_values(dict(changes))
+        compiler = query.get_compiler(DEFAULT_DB_ALIAS)
+        statement, parameters = compiler.as_sql()
+        meta = rows.model._meta
+        fields = [meta.pk if name == "pk" else meta.get_field(name) for name in self._returning]
+        statement += f" RETURNING {', '.join(map(_column, fields))}"
+        converters = compiler.get_converters([Col(meta.db_table, field) for field in fields])
+        return statement, parameters, compiler, converters
+
+
+def insert(row: Model, *, unless_there: bool = False) -> bool:
+    """Write a new row, as `save` does; return False where `unless_there` and it is there already.
+
+    There already is what a unique constraint does not let in a second time.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    statement, fields = _insertion(type(row), unless_there)
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        written = cursor.fetchone()
+    if written is None:
+        return False
+    row.pk = written[0]
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    return True
+
+
+@lru_cache(maxsize=KEPT)
+def _insertion(model: type[Model], unless_there: bool) -> tuple[str, list[Field[Any, Any]]]:
+    meta = model._meta
+    fields = [field for field in meta.concrete_fields if not isinstance(field, AutoField)]
+    table = connections[DEFAULT_DB_ALIAS].ops.quote_name(meta.db_table)
+    places = ", ".join(["%s"] * len(fields))
+    ignoring = " ON CONFLICT DO NOTHING" if unless_there else ""
+    into = f"INSERT INTO {table} ({', '.join(map(_column, fields))})"
+    return f"{into} VALUES ({places}){ignoring} RETURNING {_column(meta.pk)}", fields
+
+
+def _column(field: Field[Any, Any]) -> str:
+    name = field.column
+    assert name is not None
+    return connections[DEFAULT_DB_ALIAS].ops.quote_name(name)
+
+
 class _Compiled(Generic[Row]):
     """A query with the statement that the compiler has made of it."""
 
@@ -87,10 +168,7 @@ class _Compiled(Generic[Row]):
 
     def rows(self, values: dict[str, Given]) -> list[Row]:
         connection = connections[DEFAULT_DB_ALIAS]
-        parameters = tuple(
-            _written(values[one.name], connection) if isinstance(one, _Place) else one
-            for one in self._parameters
-        )
+        parameters = _filled(self._parameters, values, connection)
         # A compiler belongs to the connection of a thread, so each call has its own.
         compiler = copy.copy(self._compiler)
         compiler.connection = connection
@@ -103,9 +181,20 @@ class _Compiled(Generic[Row]):
         return list(asked)
 
 
+def _filled(
+    parameters: tuple[Any, ...], values: Mapping[str, Given], connection: BaseDatabaseWrapper
+) -> tuple[Any, ...]:
+    return tuple(
+        _written(values[one.name], connection) if isinstance(one, _Place) else one
+        for one in parameters
+    )
+
+
 def _written(value: Given, connection: BaseDatabaseWrapper) -> Any:
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, Mapping):
+        return connection.ops.adapt_json_value(value, None)
     return value
 
 

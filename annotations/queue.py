@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -28,15 +28,17 @@ from annotations.models import (
     Arm,
     Assignment,
     AssignmentEvent,
+    Completion,
     Draw,
     Item,
     Kind,
+    KindRule,
     Membership,
     Project,
     Turn,
     User,
 )
-from annotations.prepared import Prepared, Slot
+from annotations.prepared import Prepared, PreparedUpdate, Slot, insert
 from annotations.selectors.guidelines import guideline_in_force
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
@@ -51,8 +53,10 @@ from annotations.selectors.queue import (
     items_skipped_by,
     kinds_with_open_items,
     leases_of,
+    leases_over,
     limit_reached,
     read,
+    remember_completions,
     stages,
     whole,
 )
@@ -61,9 +65,9 @@ from annotations.signals import replies_wanted
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
-    from annotations.selectors.queue import Asked
+    from annotations.selectors.queue import Turned
 
-    Member = WithAnnotations[Membership, Asked]
+    Member = WithAnnotations[Membership, Turned]
 
 GOLD_CANDIDATES = 50
 """Among how many gold items one is drawn."""
@@ -89,20 +93,31 @@ def lease_next(
     Return None where nothing waits for them, where they are not an active member, and where the
     project is paused or they have reached its limits.
     """
-    release_expired(project)
     with transaction.atomic():
         membership = _lock_active_member(user, project)
         if membership is None:
             return None
-        held = first_leases_of(user, project)
-        wanted = [one for one in held if kind in (None, one.item.kind)]
-        if wanted:
-            return wanted[0]
-        if len(held) == MOST_HELD:
-            return held[0]
-        if membership.project.is_paused or limit_reached(user, membership.project):
-            return None
-        return _lease_new(membership, kind, rng)
+        if not membership.is_anything_over:
+            return _lease_to(membership, kind, rng)
+    # Without a lock of one's own: the leases are those of others.
+    release_expired()
+    with transaction.atomic():
+        membership = _lock_active_member(user, project)
+        return None if membership is None else _lease_to(membership, kind, rng)
+
+
+def _lease_to(membership: Member, kind: str | None, rng: random.Random) -> Assignment | None:
+    user, project = membership.user, membership.project
+    # Not in the statement that locked: one that waits for its row sees all others as they were.
+    held = first_leases_of(user, project)
+    wanted = [one for one in held if kind in (None, one.item.kind)]
+    if wanted:
+        return wanted[0]
+    if len(held) == MOST_HELD:
+        return held[0]
+    if project.is_paused or limit_reached(user, project):
+        return None
+    return _lease_new(membership, kind, rng)
 
 
 @transaction.atomic
@@ -112,10 +127,9 @@ def lease_item(user: User, item: Item, *, rng: random.Random = _SYSTEM_RANDOM) -
     return None if membership is None else _try_lease(membership, item, rng)
 
 
-def release_expired(project: Project) -> int:
+def release_expired() -> int:
     """Give back the places of leases that ran out. Return how many there were."""
-    expired = expired_leases(project)
-    return sum(_release(assignment_id, item_id) for assignment_id, item_id in expired)
+    return sum(_release(assignment_id, item_id) for assignment_id, item_id in expired_leases())
 
 
 @transaction.atomic
@@ -125,15 +139,27 @@ def release_leases_of(user: User, project: Project) -> int:
     return sum(_give_back(assignment_id, item_id) for assignment_id, item_id in held)
 
 
-def take_place(item_id: int, **changes: object) -> bool:
-    """Take one open place of an item, and change it. Return False if there was none left."""
-    free = Item.objects.filter(id=item_id, open_slots__gt=0)
-    return free.update(open_slots=F("open_slots") - 1, **changes) == 1
+def take_place(item_id: int, *, spend_worth: bool = False) -> bool:
+    """Take one open place of an item. Return False if there was none left.
+
+    Whose worth is spent is chosen again only once it is weighed again.
+    """
+    return len(_TAKE_PLACE(spend_worth, item=item_id)) == 1
 
 
-def return_place(item_id: int) -> None:
-    """Open one place of an item again."""
-    Item.objects.filter(id=item_id).update(open_slots=F("open_slots") + 1)
+def _take_place(spend_worth: bool, *, item: Slot) -> tuple[QuerySet[Item], dict[str, Any]]:
+    changes: dict[str, Any] = {"open_slots": F("open_slots") - 1}
+    if spend_worth:
+        changes["worth"] = None
+    return Item.objects.filter(id=item, open_slots__gt=0), changes
+
+
+_TAKE_PLACE = PreparedUpdate(_take_place, "item")
+
+
+def return_place(item_id: int, **changes: object) -> None:
+    """Open one place of an item again, and change the item."""
+    Item.objects.filter(id=item_id).update(open_slots=F("open_slots") + 1, **changes)
 
 
 def count_skip(item_id: int, change: int, *, places: int = 0) -> None:
@@ -145,7 +171,7 @@ def count_skip(item_id: int, change: int, *, places: int = 0) -> None:
 
 def record(assignment_id: int, name: str) -> None:
     """Write down what happened to an assignment."""
-    AssignmentEvent.objects.create(assignment_id=assignment_id, name=name)
+    insert(AssignmentEvent(assignment_id=assignment_id, name=name))
 
 
 def ask_for_replies(assignment_id: int, number: int, prompt_id: int) -> Turn:
@@ -230,7 +256,12 @@ def _active_member(*, person: Slot, project: Slot) -> QuerySet[Member]:
     members = Membership.objects.filter(
         user=person, project=project, state=Membership.State.ACTIVE
     ).select_related("project", "user")
-    return members.select_for_update(of=("self",)).annotate(asked_at=Now())
+    rules = KindRule.objects.filter(project=OuterRef("project"))
+    return members.select_for_update(of=("self",)).annotate(
+        asked_at=Now(),
+        is_anything_over=Exists(leases_over()),
+        has_rules=Exists(rules),
+    )
 
 
 _ACTIVE_MEMBER = Prepared(_active_member, "person", "project")
@@ -238,8 +269,9 @@ _ACTIVE_MEMBER = Prepared(_active_member, "person", "project")
 
 def _lease_new(membership: Member, kind: str | None, rng: random.Random) -> Assignment | None:
     kinds = kinds_with_open_items(membership.project) if kind is None else [kind]
-    closed = {one.kind for one in closed_kinds(membership.user, membership.project)}
-    kinds = [kind for kind in kinds if kind not in closed]
+    if membership.has_rules:
+        closed = {one.kind for one in closed_kinds(membership.user, membership.project)}
+        kinds = [kind for kind in kinds if kind not in closed]
     if membership.project.gold_percent and rng.random() * 100 < membership.project.gold_percent:
         gold = _gold_candidates(membership, kinds)
         rng.shuffle(gold)
@@ -323,19 +355,92 @@ def _looks(membership: Member, kind: str, wanted: Wanted) -> Iterator[list[Item]
 def _try_lease(
     membership: Member, item: Item, rng: random.Random, arm: str = ""
 ) -> Assignment | None:
+    item.project = membership.project
+    # By the clock of the database, which was asked when the person's turn came.
+    lease = {
+        "guideline_version": guideline_in_force(membership.project, item.kind),
+        "leased_at": membership.asked_at,
+        "lease_until": membership.asked_at + timedelta(minutes=membership.project.lease_minutes),
+    }
     # Asked again for training once everything was asked; an evaluation is to come to its end.
-    is_used = arm == Arm.CHOSEN and item.purpose == Item.Purpose.TRAINING
-    try:
-        with transaction.atomic():
-            assignment = _assign(membership, item, rng, arm)
-            if not take_place(item.pk, **({"worth": None} if is_used else {})):
-                raise _PlaceTaken
-            record(assignment.pk, Event.LEASED)
-            if item.kind == Kind.CONVERSATION:
-                _begin_conversation(assignment)
-    except (IntegrityError, _PlaceTaken):
+    spend_worth = arm == Arm.CHOSEN and item.purpose == Item.Purpose.TRAINING
+    own = _own(membership, item)
+    if own is not None:
+        assignment = _lease_again(own, lease, spend_worth=spend_worth)
+    else:
+        assignment = _lease_anew(membership, item, lease, rng, spend_worth=spend_worth)
+    if assignment is None:
         return None
+    if arm and own is None:
+        Draw.objects.create(
+            assignment=assignment,
+            project=membership.project,
+            arm=item.arm,
+            expected=item.expected or {},
+        )
+    record(assignment.pk, Event.LEASED)
+    if item.kind == Kind.CONVERSATION:
+        _begin_conversation(assignment)
     return assignment
+
+
+def _own(membership: Member, item: Item) -> Assignment | None:
+    """Return what a person had of an item before; most often its search has ruled that out."""
+    if not vars(item).get("was_had", True):
+        return None
+    return _OWN.first(item=item.pk, person=membership.user.pk)
+
+
+def _lease_anew(
+    membership: Member,
+    item: Item,
+    lease: dict[str, Any],
+    rng: random.Random,
+    *,
+    spend_worth: bool,
+) -> Assignment | None:
+    """Write down that a person holds an item, if it has a place."""
+    if not take_place(item.pk, spend_worth=spend_worth):
+        return None
+    shown = sorted(_COMPLETIONS(item=item.pk), key=lambda one: one.pk)
+    order = [one.pk for one in shown]
+    rng.shuffle(order)
+    new = Assignment(
+        item=item,
+        annotator=membership.user,
+        fingerprint=item.fingerprint,
+        shown_order=order,
+        **lease,
+    )
+    if not insert(new, unless_there=True):
+        return_place(item.pk, worth=item.worth)
+        return None
+    remember_completions(item, shown)
+    return new
+
+
+def _lease_again(own: Assignment, lease: dict[str, Any], *, spend_worth: bool) -> Assignment | None:
+    """Lease a person's own assignment again, in the order that they saw before, if it has a place.
+
+    One that ran out comes back with its draft; one that they skipped is as if they had not.
+    """
+    again = Assignment.objects.filter(id=own.pk, state=own.state)
+    if own.state not in (State.EXPIRED, State.SKIPPED):
+        return None
+    try:
+        # The assignment before the item, as whoever hands in a lease that is over takes them.
+        with transaction.atomic():
+            if not again.update(
+                state=State.LEASED, skip_reason="", skip_note="", closed_at=None, **lease
+            ):
+                raise _PlaceTaken
+            if own.state == State.SKIPPED:
+                count_skip(own.item_id, -1)
+            if not take_place(own.item_id, spend_worth=spend_worth):
+                raise _PlaceTaken
+    except _PlaceTaken:
+        return None
+    return whole(Assignment.objects.all()).get(id=own.pk)
 
 
 def _begin_conversation(assignment: Assignment) -> None:
@@ -346,7 +451,7 @@ def _begin_conversation(assignment: Assignment) -> None:
 
 
 class _PlaceTaken(Exception):
-    """The item has no place for this person any more: the assignment is rolled back."""
+    """The item has no place for this person any more: what was changed is rolled back."""
 
 
 def _pass(membership: Member, item: Item) -> None:
@@ -362,35 +467,17 @@ def _pass(membership: Member, item: Item) -> None:
     above = {p: passed for p, passed in marks.items() if int(p) > item.priority or not again}
     marks = above | {str(item.priority): item.pk}
     membership.queue_marks = membership.queue_marks | {item.kind: dict(marks)}
-    membership.save(update_fields=["queue_marks"])
+    _MOVE_MARKS(membership=membership.pk, marks=membership.queue_marks)
 
 
-def _assign(membership: Member, item: Item, rng: random.Random, arm: str = "") -> Assignment:
-    """Write down that a person holds an item, for the first time or again, and how it was drawn."""
-    item.project = membership.project
-    lease = {
-        "guideline_version": guideline_in_force(membership.project, item.kind),
-        # By the clock of the database, which was asked when the person's turn came.
-        "leased_at": membership.asked_at,
-        "lease_until": membership.asked_at + timedelta(minutes=membership.project.lease_minutes),
-    }
-    own = _OWN.first(item=item.pk, person=membership.user.pk)
-    if own is not None:
-        return _renew(own, lease)
-    order = sorted(completion for (completion,) in _COMPLETIONS(item=item.pk))
-    rng.shuffle(order)
-    new = Assignment.objects.create(
-        item=item,
-        annotator=membership.user,
-        fingerprint=item.fingerprint,
-        shown_order=order,
-        **lease,
-    )
-    if arm:
-        Draw.objects.create(
-            assignment=new, project=membership.project, arm=item.arm, expected=item.expected or {}
-        )
-    return new
+_MOVE_MARKS = PreparedUpdate(
+    lambda *, membership, marks: (
+        Membership.objects.filter(id=membership),
+        {"queue_marks": marks},
+    ),
+    "membership",
+    "marks",
+)
 
 
 _OWN = Prepared(
@@ -398,22 +485,4 @@ _OWN = Prepared(
     "item",
     "person",
 )
-_COMPLETIONS = Prepared(
-    lambda *, item: Item.completions.through.objects.filter(item=item).values_list("completion_id"),
-    "item",
-)
-
-
-def _renew(own: Assignment, lease: dict[str, Any]) -> Assignment:
-    """Lease a person's own assignment again, in the order that they saw before.
-
-    One that ran out comes back with its draft; one that they skipped is as if they had not.
-    """
-    again = Assignment.objects.filter(id=own.pk, state=own.state)
-    if own.state not in (State.EXPIRED, State.SKIPPED) or not again.update(
-        state=State.LEASED, skip_reason="", skip_note="", closed_at=None, **lease
-    ):
-        raise _PlaceTaken
-    if own.state == State.SKIPPED:
-        count_skip(own.item_id, -1)
-    return whole(Assignment.objects.all()).get(id=own.pk)
+_COMPLETIONS = Prepared(lambda *, item: Completion.objects.filter(items=item), "item")

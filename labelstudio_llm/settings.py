@@ -175,6 +175,9 @@ SQLITE_OPTIONS = {
 }
 POSTGRESQL_OPTIONS = {
     "connect_timeout": 3,
+    # The server plans a statement once for each connection, not each time that it is sent.
+    "server_side_binding": True,
+    "prepare_threshold": 2,
     "application_name": "labelstudio-llm",
     "options": (
         "-c statement_timeout=60000 -c lock_timeout=5000 "
@@ -199,7 +202,8 @@ def database() -> dict[str, Any]:
         parsed |= {"ENGINE": "labelstudio_llm.sqlite", "CONN_MAX_AGE": 60}
     elif engine == "django.db.backends.postgresql":
         options = POSTGRESQL_OPTIONS
-        parsed |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        # After each request a connection goes to whoever is next.
+        parsed |= {"ENGINE": "labelstudio_llm.postgresql", "CONN_MAX_AGE": 0}
     else:
         raise ImproperlyConfigured(
             f"DATABASE_URL names {engine.rpartition('.')[2]}; use PostgreSQL or SQLite."

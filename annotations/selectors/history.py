@@ -110,13 +110,23 @@ class AnnotationRecord:
 
 
 def previous_of(
-    user: User, project: Project, *, besides: Assignment | None = None
+    user: User,
+    project: Project,
+    *,
+    besides: Assignment | None = None,
+    closed: Assignment | None = None,
 ) -> Previous | None:
-    """Return what a person closed last, while it can be undone."""
-    closed = recently_closed(user, project)
-    if closed is None or closed == besides or closed.closed_at is None:
+    """Return what a person closed last, while it can be undone.
+
+    It need not be looked for where it is `closed`, handed in by this very request.
+    """
+    asked_at = vars(closed).get("asked_at") if closed else None
+    if asked_at is None or not project.grace_seconds:
+        closed = last = recently_closed(user, project)
+        asked_at = last.asked_at if last else None
+    if closed is None or closed == besides or closed.closed_at is None or asked_at is None:
         return None
-    passed = closed.asked_at - closed.closed_at
+    passed = asked_at - closed.closed_at
     seconds = max(1, round(project.grace_seconds - passed.total_seconds()))
     return Previous(closed, seconds, _note(closed))
 

@@ -61,6 +61,15 @@ class Asked(TypedDict):
     asked_at: datetime
 
 
+class Turned(Asked):
+    """What else is asked when a person's turn comes; as it was when they began to wait for it."""
+
+    is_anything_over: bool
+    """Some lease of anyone's ran out."""
+    has_rules: bool
+    """The project hands some kinds of work not to everyone."""
+
+
 class Literal(Value):
     """A constant written into the statement: SQLite sees only then that a partial index fits."""
 
@@ -79,9 +88,16 @@ WAITING = Q(state=Literal(Turn.State.WAITING.value))
 def shown_completions(assignment: Assignment) -> list[Completion]:
     """Return the completions of an assignment in the order that its annotator sees."""
     order = assignment.shown_order
+    if known := vars(assignment.item).get("known_completions"):
+        return [known[completion_id] for completion_id in order]
     names = {f"c{position}": completion_id for position, completion_id in enumerate(order)}
     by_id = {one.pk: one for one in _completions(len(names))(**names)}
     return [by_id[completion_id] for completion_id in order]
+
+
+def remember_completions(item: Item, completions: list[Completion]) -> None:
+    """Let an item that was just read know its completions, for the page that it is handed to."""
+    vars(item)["known_completions"] = {one.pk: one for one in completions}
 
 
 @lru_cache(maxsize=100)
@@ -191,6 +207,9 @@ def _in_line(
         items = items.filter(priority=priority, id__gt=mark)
     elif part == "below":
         items = items.filter(priority__lt=priority)
+    if wanted != Wanted.TO_COUNT:
+        had = Assignment.objects.filter(item=OuterRef("pk"), annotator=person)
+        items = items.annotate(was_had=Exists(had))
     return read(items, wanted)
 
 
@@ -228,20 +247,19 @@ def first_leases_of(user: User, project: Project) -> list[Assignment]:
     return _FIRST_LEASES(person=user.pk, project=project.pk)
 
 
-def expired_leases(project: Project) -> list[tuple[int, int]]:
+def expired_leases() -> list[tuple[int, int]]:
     """Return the ids of the leases that ran out, each with that of its item, the oldest first."""
-    # Told apart by project and sorted here: asked to do it, a database may begin with all items of
-    # the project or read all assignments, instead of the few that ran out.
-    return sorted((lease, item) for lease, item, owner in _EXPIRED() if owner == project.pk)
+    # Sorted here: asked to do it, a database may read all assignments, instead of the few.
+    return sorted(_EXPIRED())
 
 
-def _expired() -> QuerySet[Assignment, tuple[int, int, int]]:
+def leases_over() -> QuerySet[Assignment]:
+    """Return the leases that ran out, in any project, but for those that wait for replies."""
     waiting = Turn.objects.filter(WAITING, assignment=OuterRef("pk"))
-    expired = Assignment.objects.filter(LEASED, ~Exists(waiting), lease_until__lt=Now())
-    return expired.values_list("id", "item_id", "item__project_id")
+    return Assignment.objects.filter(LEASED, ~Exists(waiting), lease_until__lt=Now())
 
 
-_EXPIRED = Prepared(_expired)
+_EXPIRED = Prepared(lambda: leases_over().values_list("id", "item_id"))
 
 
 def whole(assignments: QuerySet[Assignment]) -> QuerySet[Assignment]:

@@ -23,7 +23,7 @@ from annotations.models import (
     Ranking,
     in_force,
 )
-from annotations.prepared import Prepared
+from annotations.prepared import PreparedUpdate, insert
 from annotations.services.pay import pay, pay_correction
 from annotations.services.ratings import Answers, write_rating
 from annotations.services.review_items import ask_for_review, withdraw_review
@@ -74,8 +74,14 @@ def submit_comparison(
     annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         left, right = annotation.shown_order
-        Comparison.objects.create(
-            annotation=annotation, left_id=left, right_id=right, outcome=outcome, strength=strength
+        insert(
+            Comparison(
+                annotation=annotation,
+                left_id=left,
+                right_id=right,
+                outcome=outcome,
+                strength=strength,
+            )
         )
     return annotation
 
@@ -194,9 +200,8 @@ def annotate(
                 return current, False
             return _correct(assignment, current, reason), True
     surplus = False
-    measured = assignment.active_ms
-    if not _close(assignment, Assignment.State.LEASED, measured):
-        if not _close(assignment, Assignment.State.EXPIRED, measured):
+    if not _close(assignment, Assignment.State.LEASED):
+        if not _close(assignment, Assignment.State.EXPIRED):
             if existing := annotation_in_force(assignment):
                 return existing, False
             raise ServiceError(
@@ -204,8 +209,6 @@ def annotate(
                 "if you just did it, or start the next."
             )
         surplus = not queue.take_place(assignment.item_id)
-    (closed,) = _CLOSED(assignment=assignment.pk)
-    vars(assignment).update(zip(CLOSING, closed, strict=True))
     queue.record(assignment.pk, Event.SUBMITTED)
     # What was taken back before stays, and is followed by what is said now. Its text became the
     # draft, so without a draft there was none.
@@ -215,15 +218,6 @@ def annotate(
     annotation = _create(assignment, reason, taken_back, surplus=surplus, wall_ms=wall_ms)
     pay(annotation)
     return annotation, True
-
-
-CLOSING = ("state", "closed_at", "leased_at", "active_ms", "draft_revision")
-"""What is read anew of an assignment when it is handed in."""
-
-_CLOSED = Prepared(
-    lambda *, assignment: Assignment.objects.filter(id=assignment).values_list(*CLOSING),
-    "assignment",
-)
 
 
 def _correct(assignment: Assignment, current: Annotation, reason: str) -> Annotation:
@@ -248,7 +242,7 @@ def _create(
     surplus: bool,
     wall_ms: int | None,
 ) -> Annotation:
-    annotation = Annotation.objects.create(
+    annotation = Annotation(
         item=assignment.item,
         annotator_id=assignment.annotator_id,
         assignment=assignment,
@@ -261,6 +255,7 @@ def _create(
         wall_ms=wall_ms,
         active_ms=assignment.active_ms or None,
     )
+    insert(annotation)
     tell(annotation, "annotation.created")
     return annotation
 
@@ -278,17 +273,33 @@ def tell(annotation: Annotation, what: str) -> None:
     )
 
 
-def _close(assignment: Assignment, state: str, measured: int) -> bool:
-    closed = (
-        _of(assignment)
-        .filter(state=state)
-        .update(
-            state=Assignment.State.SUBMITTED,
-            closed_at=Now(),
-            active_ms=Greatest("active_ms", Value(measured)),
-        )
-    )
-    return closed == 1
+def _close(assignment: Assignment, state: str) -> bool:
+    """Hand in an assignment that is in this state; it then knows what was read anew of it."""
+    closed = _CLOSE(assignment=assignment.pk, state=str(state), measured=assignment.active_ms)
+    for row in closed:
+        vars(assignment).update(zip(CLOSING, row, strict=True))
+        # The clock of the database, as `selectors.previous_of` needs it.
+        vars(assignment)["asked_at"] = assignment.closed_at
+    return bool(closed)
+
+
+CLOSING = ("state", "closed_at", "leased_at", "active_ms", "draft_revision")
+"""What is read anew of an assignment when it is handed in."""
+
+_CLOSE = PreparedUpdate(
+    lambda *, assignment, state, measured: (
+        Assignment.objects.filter(id=assignment, state=state),
+        {
+            "state": Assignment.State.SUBMITTED,
+            "closed_at": Now(),
+            "active_ms": Greatest("active_ms", measured),
+        },
+    ),
+    "assignment",
+    "state",
+    "measured",
+    returning=CLOSING,
+)
 
 
 def _of(assignment: Assignment) -> QuerySet[Assignment]:

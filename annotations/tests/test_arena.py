@@ -164,7 +164,7 @@ def test_a_vote_is_given_again_after_its_lease_ran_out(project: Project, bob: Us
     battle = services.vote(answered(project, bob), "left")
     services.take_back_vote(battle)
     Assignment.objects.update(lease_until=Now() - timedelta(seconds=1))
-    assert queue.release_expired(project) == 1
+    assert queue.release_expired() == 1
     services.vote(battle, "tie")
     assert votes(project) == [("tie", [Mark.AFTER_REVEAL])]
     item = Item.objects.get()

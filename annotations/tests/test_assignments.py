@@ -115,7 +115,7 @@ def test_a_closed_assignment_keeps_no_draft(comparing):
 
 def test_a_draft_takes_the_place_of_a_lease_that_ran_out_again(project, writing):
     run_out(writing)
-    queue.release_expired(project)
+    queue.release_expired()
     assert services.save_draft(writing, {"text": ["frog"]}, revision=0).state == "leased"
     assert place_count(writing.item) == writing.item.overlap == 1
     assert writing.item.open_slots == 0

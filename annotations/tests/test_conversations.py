@@ -533,12 +533,12 @@ def test_a_lease_does_not_run_out_while_replies_are_waited_for(
     project: Project, conversation: Assignment
 ) -> None:
     run_out(conversation)
-    assert queue.release_expired(project) == 0
+    assert queue.release_expired() == 0
     make_replies(conversation)
     conversation.refresh_from_db()
-    assert queue.release_expired(project) == 0  # it began anew with the replies
+    assert queue.release_expired() == 0  # it began anew with the replies
     run_out(conversation)
-    assert queue.release_expired(project) == 1
+    assert queue.release_expired() == 1
 
 
 def test_what_was_taken_away_while_waiting_is_kept(

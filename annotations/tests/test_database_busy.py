@@ -31,7 +31,10 @@ def held_by_another() -> Iterator[None]:
         finally:
             cursor.execute("ROLLBACK")
             other.close()
-            connection.close()  # the next one has its patience back
+            if not sqlite:  # whoever has the connection next has its patience back
+                with connection.cursor() as restored:
+                    restored.execute("RESET lock_timeout")
+            connection.close()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -257,7 +257,7 @@ class Laws(RuleBasedStateMachine):
                 lease_until=Now() - timedelta(seconds=1)
             )
             if noticed:
-                queue.release_expired(self.project)
+                queue.release_expired()
 
     @rule(person=people, state=st.sampled_from(["active", "active", "paused"]))
     def pause_or_resume(self, person: int, state: str) -> None:

@@ -493,7 +493,7 @@ def test_my_work_lists_what_is_open_with_a_way_to_go_on(
     go_on = f'href="{url("assignment", comparing)}"'
     assert go_on in bobs.get(page).text
     run_out(comparing)
-    queue.release_expired(project)
+    queue.release_expired()
     assert go_on not in bobs.get(page).text
     Assignment.objects.filter(id=comparing.pk).update(draft={"choice": ["tie"]})
     assert go_on in bobs.get(page).text
@@ -804,7 +804,7 @@ def test_it_says_surplus_to_who_typed_on_after_their_time(
     bobs: Client, project: Project, bea: User, comparing: Assignment
 ) -> None:
     run_out(comparing)
-    queue.release_expired(project)
+    queue.release_expired()
     assert queue.lease_next(bea, project) is not None
     saved = bobs.post(url("draft", comparing), {"choice": "tie", "draft_revision": "0"})
     assert saved.json()["state"] == "expired"

@@ -1,15 +1,17 @@
-"""A query that is put together once answers as one that is put together each time."""
+"""A statement that is put together once does what one does that is put together each time."""
 
 from __future__ import annotations
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from annotations import queue
-from annotations.models import Project, Prompt, User
-from annotations.prepared import Prepared, Slot
+from annotations.models import Membership, Project, Prompt, Role, User
+from annotations.prepared import Prepared, PreparedUpdate, Slot, insert
 from annotations.selectors import progress, progress_at_work
 from annotations.services import submit_comparison
 from annotations.tests.factories import make_item, make_prompt
@@ -77,3 +79,48 @@ def test_a_page_of_work_counts_up_to_its_limit_and_then_knows(
     assert waiting() == 1
     hand_in()
     assert (waiting(), progress_at_work(bob, project, "comparison").done_today) == (0, 4)
+
+
+def renamed(
+    upper: bool, *, project: Slot, name: Slot
+) -> tuple[QuerySet[Project], dict[str, object]]:
+    return Project.objects.filter(id=project), {"name": Upper(name) if upper else name}
+
+
+def test_an_update_changes_its_rows_alone_and_says_what_they_became(
+    project: Project, alice: User
+) -> None:
+    other = Project.objects.create(name="Other", created_by=alice)
+    update = PreparedUpdate(renamed, "project", "name", returning=("pk", "name", "created_at"))
+    assert update(False, project=project.pk, name="new") == [
+        (project.pk, "new", project.created_at)
+    ]
+    assert update(True, project=other.pk, name="new") == [(other.pk, "NEW", other.created_at)]
+    assert update(False, project=0, name="nobody's") == []
+    assert set(Project.objects.values_list("name", flat=True)) == {"new", "NEW"}
+
+
+def test_a_row_is_inserted_as_it_would_be_saved(project: Project, bob: User) -> None:
+    Membership.objects.filter(user=bob).delete()
+    marks = {"comparison": {"0": 7}}
+    before = timezone.now()
+    row = Membership(project=project, user=bob, role=Role.ANNOTATOR, queue_marks=marks)
+    with CaptureQueriesContext(connection) as asked:
+        assert insert(row)
+    assert len(asked) == 1
+    stored = Membership.objects.get(id=row.pk)
+    for field in Membership._meta.concrete_fields:
+        assert getattr(stored, field.attname) == getattr(row, field.attname)
+    assert stored.created_at >= before
+    row.state = Membership.State.PAUSED
+    row.save()  # it knows that it is stored
+    assert Membership.objects.filter(user=bob).count() == 1
+
+
+def test_what_is_there_already_is_not_inserted_again(project: Project, bob: User) -> None:
+    Membership.objects.filter(user=bob).delete()
+    assert insert(Membership(project=project, user=bob, role=Role.ANNOTATOR), unless_there=True)
+    assert not insert(Membership(project=project, user=bob, role=Role.ANNOTATOR), unless_there=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(Membership(project=project, user=bob, role=Role.ANNOTATOR))
+    assert Membership.objects.filter(user=bob).count() == 1

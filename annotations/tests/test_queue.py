@@ -148,7 +148,7 @@ def test_it_gives_the_place_of_a_run_out_lease_to_others(project, bob, bea):
 def test_it_leaves_live_leases_alone(project, bob, bea):
     make_item(project)
     lease(bob, project)
-    assert queue.release_expired(project) == 0
+    assert queue.release_expired() == 0
     assert queue.lease_next(bea, project) is None
 
 
@@ -167,15 +167,15 @@ def test_it_hands_a_run_out_item_to_the_same_person_again_in_the_same_order(proj
 def test_it_frees_each_run_out_place_once(project, bob):
     item = make_item(project, overlap=2)
     run_out(lease(bob, project))
-    assert queue.release_expired(project) == 1
-    assert queue.release_expired(project) == 0
+    assert queue.release_expired() == 1
+    assert queue.release_expired() == 0
     item.refresh_from_db()
     assert item.open_slots == 2
 
 
 def test_it_begins_with_the_leases_that_ran_out_and_not_with_all_items(project):
     with CaptureQueriesContext(connection) as captured:
-        queue.release_expired(project)
+        queue.release_expired()
     if connection.vendor == "sqlite":  # PostgreSQL plans by how many rows there are
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
@@ -194,11 +194,14 @@ def test_it_does_not_read_all_that_a_person_ever_said_for_each_item(project, bob
         assert "annotation_by_day" not in plan
 
 
-def test_it_frees_no_place_of_another_project(project, bob):
+def test_whoever_asks_next_frees_the_places_of_every_project(project, bob, bea):
     other = make_item(Project.objects.create(name="Other", created_by=bob))
     late = run_out(make_assignment(other, bob))
-    assert queue.release_expired(project) == 0
-    assert queue.release_expired(late.item.project) == 1
+    make_item(project)
+    assert queue.lease_next(bea, project).item.project == project
+    late.refresh_from_db()
+    other.refresh_from_db()
+    assert (late.state, other.open_slots) == ("expired", 1)
 
 
 def test_it_needs_the_same_number_of_queries_however_long_the_queue(project, bob, bea):
@@ -300,7 +303,7 @@ def test_it_keeps_one_annotation_of_two_submits_at_once(project, bob):
 def test_it_frees_a_place_once_when_many_notice_the_run_out_lease(project, bob):
     item = make_item(project, overlap=3)
     run_out(make_assignment(item, bob))
-    assert _at_once(lambda number: queue.release_expired(project) and None, 6) == []
+    assert _at_once(lambda number: queue.release_expired() and None, 6) == []
     item.refresh_from_db()
     assert item.open_slots == 3
 

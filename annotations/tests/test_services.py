@@ -154,7 +154,7 @@ def test_it_refuses_an_answer_of_another_kind(writing, comparing):
 
 def test_it_takes_a_late_answer_whose_place_is_still_there(project, comparing):
     run_out(comparing)
-    queue.release_expired(project)
+    queue.release_expired()
     annotation = services.submit_comparison(comparing, "left", "better")
     comparing.item.refresh_from_db()
     assert not annotation.surplus

@@ -15,7 +15,7 @@ from django.urls import reverse
 from annotations import access, queue, selectors
 from annotations.algorithms.counting import Counts, counts
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, letter_of, unix_newlines
-from annotations.forms.lifecycle import StateForm, entered_in, initial_of
+from annotations.forms.lifecycle import State, entered_in, initial_of
 from annotations.forms.work_forms import WorkForm, form_for, shown_texts
 from annotations.keys import bindings_for
 from annotations.models import Annotation, Assignment, GuidelineVersion, Kind, Project
@@ -53,7 +53,7 @@ class ShownCompletion:
 
 def correcting_of(request: AuthenticatedRequest) -> int | None:
     """Return the id of the annotation that a page corrects, or None where it answers anew."""
-    return StateForm(request.POST).number("correcting")
+    return State(request.POST).number("correcting")
 
 
 def show_assignment(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
@@ -131,7 +131,13 @@ def go_on(request: AuthenticatedRequest, done: Assignment, *, announcement: str)
         return send_to(request, acknowledge_url(assignment))
     if not is_from_script(request):
         return SeeOther(assignment_url(assignment))
-    return show_next(request, assignment, announcement=announcement, guideline_changed=changed)
+    return show_next(
+        request,
+        assignment,
+        announcement=announcement,
+        guideline_changed=changed,
+        closed=done,
+    )
 
 
 def show_next(
@@ -140,9 +146,10 @@ def show_next(
     *,
     announcement: str,
     guideline_changed: bool,
+    closed: Assignment | None = None,
 ) -> HttpResponse:
     """Answer a script with the parts of an assignment's page that take the place of another's."""
-    context = _context(request, assignment, _form_with_draft(assignment))
+    context = _context(request, assignment, _form_with_draft(assignment), closed)
     note = context["previous"].note if context["previous"] else ""
     context["announcement"] = " ".join(filter(None, [announcement, note, context["heading"]]))
     context["guideline_changed"] = guideline_changed
@@ -185,7 +192,7 @@ def knows_too_little(
     request: AuthenticatedRequest, stored: Mapping[str, list[str]] | None, stored_revision: int
 ) -> bool:
     """Say whether newer work is stored than the page knew, and other than what it sends."""
-    revision = StateForm(request.POST).number("draft_revision")
+    revision = State(request.POST).number("draft_revision")
     if revision is None or revision >= stored_revision:
         return False
     entered = {
@@ -221,7 +228,10 @@ def _resting_place(request: AuthenticatedRequest, project: Project) -> str:
 
 
 def _context(
-    request: AuthenticatedRequest, assignment: Assignment, form: WorkForm
+    request: AuthenticatedRequest,
+    assignment: Assignment,
+    form: WorkForm,
+    closed: Assignment | None = None,
 ) -> dict[str, Any]:
     project: Project = assignment.item.project
     turns = assignment.item.prompt.messages
@@ -246,7 +256,7 @@ def _context(
         "active_ms": assignment.active_ms,
         "correcting": "",
         "keys": bindings_for(request.user),
-        "previous": selectors.previous_of(request.user, project, besides=assignment),
+        "previous": selectors.previous_of(request.user, project, besides=assignment, closed=closed),
         "counts": {
             "counters": project.counters,
             "line_syllables": project.line_syllables,

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotations import access, queue, selectors, services
 from annotations.forms import SkipForm, StartForm
-from annotations.forms.lifecycle import StateForm, entered_in
+from annotations.forms.lifecycle import State, entered_in
 from annotations.forms.work_forms import form_for
 from annotations.models import Assignment, Kind
 from annotations.views.assemble import submit_assembly
@@ -37,7 +37,7 @@ from annotations.views.labelling import (
 )
 from annotations.views.rank import submit_ranking
 from annotations.views.rate import submit_rating
-from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
+from annotations.views.request import AuthenticatedRequest, SeeOther, in_line, is_from_script
 from annotations.views.review import submit_review
 from annotations.views.rewrite import submit_rewrite
 
@@ -89,11 +89,12 @@ def assignment(request: AuthenticatedRequest, assignment_id: int) -> HttpRespons
     return show_assignment(request, assignment)
 
 
+@in_line
 @login_required
 @require_POST
 def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
-    state = StateForm(request.POST)
+    state = State(request.POST)
     correcting = state.number("correcting")
     if correcting is None and assignment.state == Assignment.State.SUBMITTED:
         told = "This had been handed in before; nothing was changed."
@@ -145,7 +146,7 @@ def _submit_by_kind(request: AuthenticatedRequest, assignment: Assignment) -> Ht
 @require_POST
 def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonResponse:
     assignment = access.get_assignment_for(request.user, assignment_id)
-    state = StateForm(request.POST)
+    state = State(request.POST)
     revision = state.number("draft_revision")
     if revision is None:
         problem = "This page does not say which draft it knows. Reload it; nothing is lost."
@@ -164,7 +165,7 @@ def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonRespons
 
 
 def _save(
-    assignment: Assignment, state: StateForm, entered: Mapping[str, list[str]], revision: int
+    assignment: Assignment, state: State, entered: Mapping[str, list[str]], revision: int
 ) -> services.SavedDraft:
     active_ms, correcting = state.active(), state.number("correcting")
     if correcting is None:

@@ -30,8 +30,10 @@ from typing import Any
 from django.conf import settings
 
 SIZES = (1_000, 1_000_000)
-LABELS = {1: 100, 8: 160, 32: 256, 128: 256}
-"""Submits that are measured, by the number of annotators. With what they hold, fewer than items."""
+LABELS = {1: 100, 8: 320, 32: 640, 128: 1024}
+"""Submits that are measured, by the number of annotators; fewer than there are places."""
+WARM_UP = 20
+OVERLAP = 3
 TEMPLATE_ITEMS = 1_000
 START_SECONDS = 60
 SERVER = re.compile(r"^web: exec (.*) --bind", re.MULTILINE)
@@ -73,10 +75,13 @@ def main(items: int) -> None:
     project_id = fill(items)
     queries = queries_of_a_submit(project_id)
     with server() as port:
+        first = Annotator(port, project_id)
+        first.start_work()
+        label([first], WARM_UP)  # what every process does once is not measured
         for annotators, labels in LABELS.items():
             people = [Annotator(port, project_id) for _ in range(annotators)]
             for person in people:
-                person.start_work()  # what every process does once is not measured
+                person.start_work()
             before = processor_seconds()
             latencies, seconds = label(people, labels // annotators)
             processor = processor_seconds() - before
@@ -133,7 +138,7 @@ def fill(items: int) -> int:
         for prompt in project.prompts.order_by("id")
         for side in ("old", "new")
     ]
-    services.add_completions(project, answers, kind="comparison", batch="bench")
+    services.add_completions(project, answers, kind="comparison", batch="bench", overlap=OVERLAP)
     times = items // TEMPLATE_ITEMS - 1
     shown = Item.completions.through
     strides = {model: model.objects.count() for model in (Prompt, Completion, Item, shown)}

@@ -1,0 +1,82 @@
+"""What becomes of a connection to PostgreSQL when a request is done with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+import pytest
+from django.db import InterfaceError, connection, transaction
+
+pytestmark = [
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no server"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+def backend() -> int:
+    """Return the number that the server knows this connection by."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def in_a_thread(work: Callable[[], int]) -> int:
+    """Return what a request in another thread finds."""
+    found: list[int] = []
+
+    def run() -> None:
+        found.append(work())
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_the_next_request_has_it_whatever_its_thread() -> None:
+    mine = backend()
+    other = in_a_thread(backend)  # both are at work
+    assert other != mine
+    connection.close()
+    assert in_a_thread(backend) == mine  # what was used last
+    assert backend() == mine
+
+
+def end(number: int) -> None:
+    """Let the server end a connection, as it does when it stops."""
+    with psycopg.connect(**connection.get_connection_params()) as of_another:
+        of_another.execute("SELECT pg_terminate_backend(%s, 5000)", [number])
+
+
+def test_nobody_gets_one_that_the_server_has_ended() -> None:
+    mine = backend()
+    connection.close()
+    end(mine)
+    assert backend() != mine
+
+
+def test_one_that_was_ended_is_not_usable() -> None:
+    mine = backend()
+    assert connection.is_usable()
+    end(mine)
+    assert not connection.is_usable()
+    connection.close()
+    assert backend() != mine
+
+
+def test_nobody_gets_one_in_the_middle_of_a_transaction() -> None:
+    with suppress(InterfaceError), transaction.atomic():
+        mine = backend()
+        connection.close()
+    assert backend() != mine
+
+
+def test_nothing_is_kept_when_the_database_is_dropped() -> None:
+    mine = backend()
+    connection.close()
+    connection.close_pool()
+    assert backend() != mine
