@@ -8,10 +8,10 @@ change. `insert` writes one row, as `save` would.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
@@ -19,6 +19,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField, Field, Model, QuerySet, Value
 from django.db.models.expressions import Col
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    ValuesListIterable,
+    get_related_populators,
+)
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -156,29 +162,55 @@ def _column(field: Field[Any, Any]) -> str:
 
 
 class _Compiled(Generic[Row]):
-    """A query with the statement that the compiler has made of it."""
+    """A query with the statement that the compiler has made of it, and how its rows are read.
+
+    They are read as `ModelIterable` and its like read them, which find out anew each time how.
+    """
 
     def __init__(self, queryset: QuerySet[Any, Row]) -> None:
-        self._queryset = queryset
-        self._query = queryset.query
-        self._compiler = self._query.get_compiler(DEFAULT_DB_ALIAS)
+        self._compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         self._statement, self._parameters = self._compiler.as_sql()
         columns = [column for column, *_ in self._compiler.select[: self._compiler.col_count]]
         self._converters = self._compiler.get_converters(columns)
+        self._read = READERS[queryset._iterable_class](self._compiler)
 
     def rows(self, values: dict[str, Given]) -> list[Row]:
         connection = connections[DEFAULT_DB_ALIAS]
-        parameters = _filled(self._parameters, values, connection)
-        # A compiler belongs to the connection of a thread, so each call has its own.
-        compiler = copy.copy(self._compiler)
-        compiler.connection = connection
-        vars(compiler).update(
-            as_sql=lambda *_, **__: (self._statement, parameters),
-            get_converters=lambda _: self._converters,
-        )
-        asked: QuerySet[Any, Row] = object.__new__(type(self._queryset))
-        vars(asked).update(vars(self._queryset), _query=_Asked(self._query, compiler))
-        return list(asked)
+        with connection.cursor() as cursor:
+            cursor.execute(self._statement, _filled(self._parameters, values, connection))
+            rows = cursor.fetchall()
+        if self._converters:
+            rows = self._compiler.apply_converters(rows, self._converters)
+        return [self._read(row) for row in rows]
+
+
+def _objects(compiler: SQLCompiler) -> Callable[[Sequence[Any]], Any]:
+    of_class = compiler.klass_info
+    model, own = of_class["model"], of_class["select_fields"]
+    own_part = slice(own[0], own[-1] + 1)
+    names = [column.target.attname for column, *_ in compiler.select[own_part]]
+    # The stubs are of a Django to come.
+    related = get_related_populators(  # type: ignore[call-arg]
+        of_class, compiler.select, DEFAULT_DB_ALIAS
+    )
+    annotations = list((compiler.annotation_col_map or {}).items())
+
+    def read(row: Sequence[Any]) -> Any:
+        read = model.from_db(DEFAULT_DB_ALIAS, names, row[own_part])
+        for one in related:
+            one.populate(row, read)
+        for name, position in annotations:
+            setattr(read, name, row[position])
+        return read
+
+    return read
+
+
+READERS: dict[type, Callable[[SQLCompiler], Callable[[Sequence[Any]], Any]]] = {
+    ModelIterable: _objects,
+    ValuesListIterable: lambda _: tuple,
+    FlatValuesListIterable: lambda _: itemgetter(0),
+}
 
 
 def _filled(
@@ -196,17 +228,3 @@ def _written(value: Given, connection: BaseDatabaseWrapper) -> Any:
     if isinstance(value, Mapping):
         return connection.ops.adapt_json_value(value, None)
     return value
-
-
-class _Asked:
-    """A query that has its compiler already, as far as reading rows needs to know."""
-
-    def __init__(self, query: Any, compiler: SQLCompiler) -> None:
-        self._query = query
-        self._compiler = compiler
-
-    def get_compiler(self, *_: object, **__: object) -> SQLCompiler:
-        return self._compiler
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._query, name)

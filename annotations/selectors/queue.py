@@ -168,14 +168,17 @@ def stages(
         yield _IN_LINE("all", *form, person=user.pk)
         return
     lowest = min(int(priority) for priority in marks)
-    # Most often nothing is more urgent, and seeing that costs a fraction of looking for whom.
-    if _MORE_URGENT(project=project.pk, kind=str(kind), priority=lowest):
+    follows = {"person": user.pk, "priority": lowest, "mark": marks[str(lowest)]}
+    # Most often nothing is more urgent, which costs a fraction of looking for whom.
+    if behind := _IN_LINE("behind, if calm", *form, **follows):
+        yield behind
+    elif _MORE_URGENT(project=project.pk, kind=str(kind), priority=lowest):
         passed = Q()
         for priority, item_id in marks.items():
             passed |= Q(priority=int(priority), id__lte=item_id)
         urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
         yield list(read(urgent, wanted))
-    yield _IN_LINE("behind", *form, person=user.pk, priority=lowest, mark=marks[str(lowest)])
+        yield _IN_LINE("behind", *form, **follows)
     yield _IN_LINE("below", *form, person=user.pk, priority=lowest)
 
 
@@ -203,7 +206,9 @@ def _in_line(
 ) -> QuerySet[Item]:
     project = Project(id=project_id, max_skips=max_skips, review_percent=review_percent)
     items = items_open_to(person, project, kind)
-    if part == "behind":
+    if part == "behind, if calm":
+        items = items.filter(~Exists(_more_urgent(project_id, kind, priority)))
+    if part.startswith("behind"):
         items = items.filter(priority=priority, id__gt=mark)
     elif part == "below":
         items = items.filter(priority__lt=priority)
@@ -213,14 +218,13 @@ def _in_line(
     return read(items, wanted)
 
 
+def _more_urgent(project: int | Slot, kind: str | Slot, priority: Slot) -> QuerySet[Item]:
+    return Item.objects.filter(OPEN, project=project, kind=kind, priority__gt=priority)
+
+
 _IN_LINE = Prepared(_in_line, "person", "priority", "mark")
 _MORE_URGENT = Prepared(
-    lambda *, project, kind, priority: Item.objects.filter(
-        OPEN, project=project, kind=kind, priority__gt=priority
-    ).values_list("id")[:1],
-    "project",
-    "kind",
-    "priority",
+    lambda **slots: _more_urgent(**slots).values_list("id")[:1], "project", "kind", "priority"
 )
 
 

@@ -77,7 +77,7 @@ def sign_in_as_demo_person(request: HttpRequest) -> HttpResponse:
     if request.POST.get("username") not in usernames:
         raise Http404
     person = get_object_or_404(get_user_model(), username=request.POST["username"], is_active=True)
-    login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+    login(request, person)
     return SeeOther(_destination(request))
 
 

@@ -64,7 +64,7 @@ def invitation(request: HttpRequest, secret: str) -> HttpResponse:
         except services.ServiceError as error:
             form.add_error(None, str(error))
         else:
-            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            login(request, user)
             return _go_in(request, invitation)
     return _page(request, invitation, secret, form)
 

@@ -26,7 +26,6 @@ from annotations.views.request import AuthenticatedRequest, SeeOther
 WAITING = "waits_for_code"
 """Where a session keeps who has shown their password and not their code."""
 WAITS_SECONDS = 600
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def wait_for_code(request: HttpRequest, user: User, destination: str) -> HttpResponse:
@@ -59,7 +58,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
             form.add_error("code", str(error))
         else:
             destination = request.session.pop(WAITING)["destination"]
-            login(request, user, backend=BACKEND)
+            login(request, user)
             return SeeOther(destination)
     status = 422 if form.is_bound else 200
     return render(request, "registration/sign_in_code.html", {"form": form}, status=status)

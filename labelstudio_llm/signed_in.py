@@ -1,0 +1,37 @@
+"""Who a request comes from, found by two statements that are put together once.
+
+Otherwise Django's own: sessions lie in the database, passwords are checked by its backend.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from annotations.models import User
+from annotations.prepared import Prepared
+
+_SESSION = Prepared(
+    lambda *, key, now: Session.objects.filter(session_key=key, expire_date__gt=now), "key", "now"
+)
+_USER = Prepared(lambda *, person: User.objects.filter(id=person), "person")
+
+
+class SessionStore(db.SessionStore):
+    """Sessions in the database."""
+
+    def _get_session_from_db(self) -> Session | None:
+        session = _SESSION.first(key=self.session_key or "", now=timezone.now())
+        if session is None:
+            self._session_key = None
+        return session
+
+
+class Backend(ModelBackend):
+    """People with a name and a password."""
+
+    def get_user(self, user_id: int) -> User | None:
+        user = _USER.first(person=user_id)
+        return user if user is not None and self.user_can_authenticate(user) else None
