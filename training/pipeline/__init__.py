@@ -5,10 +5,15 @@ No Django and no Celery here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# Threads that wait give way. By default those of torch turn round at full speed, and of two
+# processes beside each other each then comes on at a tenth of its pace. Read as torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from training.pipeline.events import Report
