@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from annotations.algorithms.paired import Estimate
+from annotations.algorithms.shares import wilson_interval
+
 NEW_UNTIL = 10
 """Texts that somebody has written before they are known."""
 FASTEST_WRITING = 2.0
@@ -39,17 +42,21 @@ def review_chance(
     return min(100, base_percent * FACTOR ** sum(signs))
 
 
-def share_of_all(found: Iterable[tuple[bool, float]]) -> float | None:
+def share_of_all(found: Iterable[tuple[bool, float]]) -> Estimate | None:
     """Return the share of all texts that a review would reject, from those that were drawn.
 
     Each counts as many as it stands for, one over the probability with which it was drawn (Hájek's
-    ratio estimator), so favouring the risky does not make everybody look worse.
+    ratio estimator), so favouring the risky does not make everybody look worse. The interval is
+    Wilson's for as many texts as would tell as much if all were drawn alike (Kish 1965).
 
-    >>> share_of_all([(True, 1.0), (False, 0.5), (False, 0.5)])
-    0.2
+    >>> share = share_of_all([(True, 1.0), (False, 0.5), (False, 0.5)])
+    >>> share.value, round(share.low, 2), round(share.high, 2)
+    (0.2, 0.02, 0.73)
     """
     weights = [(was_rejected, 1 / chance) for was_rejected, chance in found if chance > 0]
     total = sum(weight for _, weight in weights)
     if not total:
         return None
-    return sum(weight for was_rejected, weight in weights if was_rejected) / total
+    share = sum(weight for was_rejected, weight in weights if was_rejected) / total
+    alike = total**2 / sum(weight**2 for _, weight in weights)
+    return Estimate(share, *wilson_interval(share, alike))

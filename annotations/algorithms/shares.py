@@ -45,7 +45,17 @@ def wilson(count: int, n: int) -> Share:
         raise ValueError("A part is between nothing and the whole.")
     if not n:
         return Share(0, 0, 0.0, 1.0)
-    z, p = Z_95, count / n
+    return Share(count, n, *wilson_interval(count / n, n))
+
+
+def wilson_interval(p: float, n: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share `p` of `n`, which need not be whole.
+
+    >>> low, high = wilson_interval(0.5, 7.5)
+    >>> round(low, 3), round(high, 3)
+    (0.209, 0.791)
+    """
+    z = Z_95
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     reach = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Share(count, n, max(0.0, min(centre - reach, p)), min(1.0, max(centre + reach, p)))
+    return max(0.0, min(centre - reach, p)), min(1.0, max(centre + reach, p))

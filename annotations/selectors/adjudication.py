@@ -12,6 +12,7 @@ from operator import itemgetter
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotations.algorithms.disagreement import open_bits
+from annotations.algorithms.paired import Estimate
 from annotations.algorithms.rankings import outcomes_from_ranking
 from annotations.algorithms.review_sampling import share_of_all
 from annotations.algorithms.text import letter_of
@@ -201,7 +202,7 @@ def _in_words(kind: str, pairs: Pairs) -> str:
     return ", ".join([f"{sides[0]} against {sides[1]}", *others])
 
 
-def rejected_share(project: Project) -> tuple[float | None, int]:
+def rejected_share(project: Project) -> tuple[Estimate | None, int]:
     """Return the share of all texts that reviewers would reject, and how many they looked at.
 
     The texts were drawn with known probabilities, which the share undoes.

@@ -121,10 +121,15 @@ class OpenLine:
     at_random: int
     unweighed: int
     last: Weighing
+    counted_to: int = COUNTED
 
     @property
     def label(self) -> str:
         return Kind(self.kind).label
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.chosen, self.at_random, self.unweighed
 
 
 @dataclass(frozen=True)

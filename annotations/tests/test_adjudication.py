@@ -264,9 +264,15 @@ def test_risky_texts_are_reviewed_more_often_and_the_estimate_stays_fair(
     review = project.items.get(kind=Kind.REVIEW)
     assert review.review_chance == 1.0
     services.submit_review(make_assignment(review, carol), "reject", reason="Too short.")
-    assert rejected_share(project) == (1.0, 1)
+    share, reviewed = rejected_share(project)
+    assert share is not None
+    assert (share.value, reviewed) == (1.0, 1)
     rare = make_item(project, Kind.REVIEW, review_chance=0.25)
     services.submit_review(make_assignment(rare, carol), "accept")
-    assert rejected_share(project) == (0.2, 2)
+    share, reviewed = rejected_share(project)
+    assert share is not None
+    assert (share.value, reviewed) == (0.2, 2)
     client.force_login(carol)
-    assert "<strong>20 %</strong>" in client.get(url("adjudication", project.pk)).content.decode()
+    page = client.get(url("adjudication", project.pk)).content.decode()
+    assert "<strong>20\u202f%</strong>" in page
+    assert "(1 to 82\u202f%, from 2 reviewed" in page

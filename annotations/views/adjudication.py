@@ -42,7 +42,7 @@ def adjudication(request: AuthenticatedRequest, project_id: int) -> HttpResponse
         "window": selected.WINDOW,
         "page": pages.get_page(request.GET.get("page")),
         "makes_gold": membership.role == Role.OWNER,
-        "rejected_percent": None if rejected is None else round(100 * rejected),
+        "rejected": rejected,
         "reviewed": reviewed,
         "failing": selectors.failing_gold(project),
     }
