@@ -13,6 +13,7 @@ from annotations.algorithms.clauses import Case, Clause, changed_clauses, clause
 from annotations.algorithms.fingerprints import fingerprint_of
 from annotations.algorithms.prompts import content_hash
 from annotations.algorithms.rankings import outcomes_from_ranking
+from annotations.algorithms.shares import Share, wilson
 from annotations.algorithms.text import same_words
 from annotations.models import (
     Comparison,
@@ -76,6 +77,10 @@ class ErrorRate:
     annotator: User
     wrong: int
     answered: int
+
+    @property
+    def otherwise(self) -> Share:
+        return wilson(self.wrong, self.answered)
 
 
 @dataclass

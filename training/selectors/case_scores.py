@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from annotations import exports
+from annotations.algorithms.shares import Share, wilson
 from training.models import CaseScore, Checkpoint, Run, Stage
 
 if TYPE_CHECKING:
@@ -37,18 +38,6 @@ class CaseLine:
     verdicts: list[Verdict]
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Of the cases that a reward model can decide and has scored, how many it passes."""
-
-    passed: int
-    judged: int
-
-    @property
-    def share(self) -> float:
-        return self.passed / self.judged if self.judged else 0.0
-
-
 @dataclass
 class ClauseLine:
     """A clause with its cases and its pass rate for each reward model."""
@@ -58,7 +47,8 @@ class ClauseLine:
     lines: list[CaseLine] = field(default_factory=list)
 
     @property
-    def rates(self) -> list[Rate]:
+    def rates(self) -> list[Share]:
+        """Return, of the cases that each model can decide and has scored, how many it passes."""
         return [
             _rate(list(column))
             for column in zip(*(one.verdicts for one in self.lines), strict=True)
@@ -114,6 +104,6 @@ def _verdict(case: exports.CaseRow, score: CaseScore | None) -> Verdict:
     return Verdict(score, (score.first - score.second) * side > 0)
 
 
-def _rate(verdicts: list[Verdict]) -> Rate:
+def _rate(verdicts: list[Verdict]) -> Share:
     judged = [verdict.passed for verdict in verdicts if verdict.passed is not None]
-    return Rate(sum(judged), len(judged))
+    return wilson(sum(judged), len(judged))

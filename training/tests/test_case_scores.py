@@ -71,7 +71,7 @@ def test_publishing_lets_the_newest_reward_model_score_new_cases(
     assert CaseScore.objects.count() == 3
     table = selectors.case_table(project, exports.guideline_cases(project, Kind.COMPARISON))
     rate = table.clauses[0].rates[0]
-    assert (rate.passed, rate.judged) == (1, 2), "a tie is nothing that a score says"
+    assert (rate.count, rate.n) == (1, 2), "a tie is nothing that a score says"
     assert [line.case["prompt"][0]["content"] for line in table.conflicts] == ["Snow."]
     assert table.unscored == []
     more = TEXT + "\n" + write_case(Case("Hail.", "loud", "hard", "left"))
