@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from django.db import InterfaceError, connection, transaction
 
+from labelstudio_llm.postgresql import base
+
 pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no server"),
     pytest.mark.django_db(transaction=True),
@@ -72,6 +74,14 @@ def test_nobody_gets_one_in_the_middle_of_a_transaction() -> None:
     with suppress(InterfaceError), transaction.atomic():
         mine = backend()
         connection.close()
+    assert backend() != mine
+
+
+def test_a_child_does_not_keep_what_is_its_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = backend()
+    monkeypatch.setattr(base.os, "getpid", lambda: -1)
+    connection.close()
+    monkeypatch.undo()
     assert backend() != mine
 
 

@@ -45,9 +45,11 @@ class DatabaseWrapper(Base):
 
     _key: Key = ()
     _opened = 0.0
+    _process = 0
 
     def get_new_connection(self, conn_params: Mapping[str, object]) -> Any:
         self.isolation_level = IsolationLevel.READ_COMMITTED
+        self._process = os.getpid()
         self._key = tuple(
             sorted((k, v) for k, v in conn_params.items() if isinstance(v, str | int))
         )
@@ -74,10 +76,14 @@ class DatabaseWrapper(Base):
         return super()._close()
 
     def _is_fit(self) -> bool:
-        """Say whether this is as good as a new connection, and not much older."""
+        """Say whether this is as good as a new connection, and not much older.
+
+        What a child was left by its parent is the parent's.
+        """
         server = self.connection.pgconn
         return bool(
-            not self.errors_occurred
+            self._process == os.getpid()
+            and not self.errors_occurred
             and self.connection.autocommit
             and server.status == ConnStatus.OK
             and server.transaction_status == TransactionStatus.IDLE
