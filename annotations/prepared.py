@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField, Field, Model, QuerySet, Value
 from django.db.models.expressions import Col
@@ -134,7 +134,7 @@ def insert(row: Model, *, unless_there: bool = False) -> bool:
     connection = connections[DEFAULT_DB_ALIAS]
     statement, fields = _insertion(type(row), unless_there)
     values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
-    with connection.cursor() as cursor:
+    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), connection.cursor() as cursor:
         cursor.execute(statement, values)
         written = cursor.fetchone()
     if written is None:

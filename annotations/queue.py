@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -234,7 +234,14 @@ def lease_end(project: Project) -> Combinable:
 
 @transaction.atomic
 def _release(assignment_id: int, item_id: int) -> bool:
-    """Expire one lease if it still is over; its holder may have answered or renewed it since."""
+    """Expire one lease if it still is over; its holder may have answered or renewed it since.
+
+    One that somebody is at is left to them: whoever releases may hold others of the same items.
+    """
+    if connection.features.has_select_for_update_skip_locked:
+        untouched = Assignment.objects.select_for_update(skip_locked=True, no_key=True)
+        if not untouched.filter(id=assignment_id, state=State.LEASED).values("id"):
+            return False
     return _give_back(assignment_id, item_id, lease_until__lt=Now())
 
 
@@ -413,7 +420,7 @@ def _lease_anew(
         **lease,
     )
     if not insert(new, unless_there=True):
-        return_place(item.pk, worth=item.worth)
+        return_place(item.pk, **({"worth": item.worth} if spend_worth else {}))
         return None
     remember_completions(item, shown)
     return new

@@ -175,6 +175,9 @@ SQLITE_OPTIONS = {
 }
 POSTGRESQL_OPTIONS = {
     "connect_timeout": 3,
+    # A server that went without a word is given up after a while, not after a quarter of an hour.
+    "keepalives_idle": 30,
+    "tcp_user_timeout": 30_000,
     # The server plans a statement once for each connection, not each time that it is sent.
     "server_side_binding": True,
     "prepare_threshold": 2,

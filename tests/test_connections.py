@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
-from django.db import InterfaceError, connection, transaction
+from django.db import InterfaceError, ProgrammingError, connection, transaction
 
 from labelstudio_llm.postgresql import base
 
@@ -74,6 +74,22 @@ def test_nobody_gets_one_in_the_middle_of_a_transaction() -> None:
     with suppress(InterfaceError), transaction.atomic():
         mine = backend()
         connection.close()
+    assert backend() != mine
+
+
+@pytest.mark.parametrize("limit", ["IDLE_SECONDS", "LONGEST_SECONDS"])
+def test_nobody_gets_one_that_is_old(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = backend()
+    connection.close()
+    monkeypatch.setattr(base, limit, 0)
+    assert backend() != mine
+
+
+def test_one_that_met_an_error_is_not_kept() -> None:
+    mine = backend()
+    with pytest.raises(ProgrammingError), connection.cursor() as cursor:
+        cursor.execute("SELECT nothing_of_this_name")
+    connection.close_if_unusable_or_obsolete()
     assert backend() != mine
 
 

@@ -178,6 +178,7 @@ def stages(
             passed |= Q(priority=int(priority), id__lte=item_id)
         urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
         yield list(read(urgent, wanted))
+    if not behind:
         yield _IN_LINE("behind", *form, **follows)
     yield _IN_LINE("below", *form, person=user.pk, priority=lowest)
 

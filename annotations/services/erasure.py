@@ -32,7 +32,7 @@ from annotations.models import (
     User,
 )
 from annotations.services.projects import remove_member
-from annotations.services.rules import ServiceError
+from annotations.services.rules import ServiceError, chunks
 from annotations.services.sign_in import forget_name
 from annotations.services.two_factor import end_two_factor
 
@@ -135,7 +135,8 @@ def blank_mentions(names: list[str], rows: QuerySet[Any], *fields: str) -> None:
             found |= Q(**{f"{field}__icontains": name})
         texts = rows.filter(found).values_list("pk", field)
         meant = [key for key, text in texts if is_meant.search(text)]
-        rows.filter(pk__in=meant).update(**{field: ERASED})
+        for part in chunks(meant):
+            rows.filter(pk__in=part).update(**{field: ERASED})
 
 
 def _forget_sessions(user: User) -> None:

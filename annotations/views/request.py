@@ -14,6 +14,9 @@ from annotations.models import User
 AT_ONCE = 2
 """How many of one process's requests work at the same time where it is known to be short."""
 
+MOST_PATIENCE = 2.0
+"""Seconds after which a request works all the same: what is before it may wait for a database."""
+
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 P = ParamSpec("P")
@@ -47,7 +50,11 @@ def in_line(
 
     @wraps(view)
     def waiting(request: AuthenticatedRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        with _places:
+        has_place = _places.acquire(timeout=MOST_PATIENCE)
+        try:
             return view(request, *args, **kwargs)
+        finally:
+            if has_place:
+                _places.release()
 
     return waiting

@@ -13,10 +13,11 @@ import select
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, features
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from psycopg.pq import ConnStatus, TransactionStatus
 
@@ -26,23 +27,48 @@ MOST_IDLE = 8
 LONGEST_SECONDS = 600
 """How old a connection gets, so that a server can be moved without starting this one again."""
 
+IDLE_SECONDS = 60
+"""How long one may lie idle: on the way to the server somebody may have forgotten it."""
+
 Key = tuple[tuple[str, object], ...]
-Kept = tuple[psycopg.Connection[Any], float]
-"""A connection, and when it was opened."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A connection that nobody uses, when it was opened and when it was given back."""
+
+    connection: psycopg.Connection[Any]
+    opened: float
+    returned: float
+
 
 _idle: dict[Key, list[Kept]] = {}
 _lock = threading.Lock()
 
-# A child has its own; those of its parent stay as they are, because psycopg knows whose they are.
-os.register_at_fork(after_in_child=_idle.clear)
+
+def _begin_anew() -> None:
+    """Have connections of one's own: psycopg leaves those of the parent as they are."""
+    global _lock
+    _lock = threading.Lock()
+    _idle.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 # The stubs leave out what a backend may override.
 Base: Any = base.DatabaseWrapper
 
 
+class DatabaseFeatures(features.DatabaseFeatures):
+    """What the server can do where values go beside a statement: it counts them by two bytes."""
+
+    max_query_params = 2**16 - 1
+
+
 class DatabaseWrapper(Base):
     """A connection that is passed on, and knows when it was ended."""
 
+    features_class = DatabaseFeatures
     _key: Key = ()
     _opened = 0.0
     _process = 0
@@ -54,26 +80,36 @@ class DatabaseWrapper(Base):
             sorted((k, v) for k, v in conn_params.items() if isinstance(v, str | int))
         )
         while (kept := _take(self._key)) is not None:
-            connection, self._opened = kept
-            if stands(connection):
-                return connection
-            connection.close()
+            if is_fresh(kept) and stands(kept.connection):
+                self._opened = kept.opened
+                return kept.connection
+            kept.connection.close()
         self._opened = time.monotonic()
         return super().get_new_connection(conn_params)
 
     def is_usable(self) -> bool:
-        return self.connection is not None and stands(self.connection)
+        # After an error it is not known what the server remembers of a statement.
+        return self.connection is not None and not self.errors_occurred and stands(self.connection)
 
     def close_pool(self) -> None:
         """Close what is kept, so that a database can be dropped or copied."""
         super().close_pool()
         while (kept := _take(self._key)) is not None:
-            kept[0].close()
+            kept.connection.close()
 
     def _close(self) -> Any:
-        if self.connection is not None and self._is_fit() and _keep(self._key, self._kept()):
+        if self.connection is not None and self._is_fit() and self._keep():
             return None
         return super()._close()
+
+    def _keep(self) -> bool:
+        """Leave the connection to whoever is next. Return False where enough are left."""
+        with _lock:
+            kept = _idle.setdefault(self._key, [])
+            if len(kept) < MOST_IDLE:
+                kept.append(Kept(self.connection, self._opened, time.monotonic()))
+                return True
+        return False
 
     def _is_fit(self) -> bool:
         """Say whether this is as good as a new connection, and not much older.
@@ -90,8 +126,11 @@ class DatabaseWrapper(Base):
             and time.monotonic() - self._opened < LONGEST_SECONDS
         )
 
-    def _kept(self) -> Kept:
-        return self.connection, self._opened
+
+def is_fresh(kept: Kept) -> bool:
+    """Say whether a connection is neither too old nor forgotten."""
+    now = time.monotonic()
+    return now - kept.opened < LONGEST_SECONDS and now - kept.returned < IDLE_SECONDS
 
 
 def stands(connection: psycopg.Connection[Any]) -> bool:
@@ -109,12 +148,3 @@ def _take(key: Key) -> Kept | None:
     with _lock:
         kept = _idle.get(key)
         return kept.pop() if kept else None
-
-
-def _keep(key: Key, connection: Kept) -> bool:
-    with _lock:
-        kept = _idle.setdefault(key, [])
-        if len(kept) >= MOST_IDLE:
-            return False
-        kept.append(connection)
-        return True

@@ -18,6 +18,9 @@ from training.models import (
 from training.services.audit import record
 from training.services.refusals import ServiceError
 
+CHUNK = 500
+"""Rows in one statement."""
+
 if TYPE_CHECKING:
     from annotations.models import User
 
@@ -64,4 +67,5 @@ def _blank_facts(names: list[str]) -> None:
     is_meant = collecting.mention(names)
     entries = AuditEntry.objects.exclude(facts={}).values_list("id", "facts")
     meant = [key for key, facts in entries.iterator() if is_meant.search(str(facts))]
-    AuditEntry.objects.filter(id__in=meant).update(facts={})
+    for start in range(0, len(meant), CHUNK):
+        AuditEntry.objects.filter(id__in=meant[start : start + CHUNK]).update(facts={})
