@@ -196,12 +196,12 @@ def _objects(compiler: SQLCompiler) -> Callable[[Sequence[Any]], Any]:
     annotations = list((compiler.annotation_col_map or {}).items())
 
     def read(row: Sequence[Any]) -> Any:
-        read = model.from_db(DEFAULT_DB_ALIAS, names, row[own_part])
+        found = model.from_db(DEFAULT_DB_ALIAS, names, row[own_part])
         for one in related:
-            one.populate(row, read)
+            one.populate(row, found)
         for name, position in annotations:
-            setattr(read, name, row[position])
-        return read
+            setattr(found, name, row[position])
+        return found
 
     return read
 

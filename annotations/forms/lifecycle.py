@@ -35,10 +35,11 @@ class State:
     def number(self, name: str) -> int | None:
         """Return a number that was sent, or None."""
         sent = self._data.get(name, "").strip()
-        least, most = self.RANGES[name]
-        if not NUMBER.fullmatch(sent) or not least <= int(sent) <= most:
+        if not NUMBER.fullmatch(sent):
             return None
-        return int(sent)
+        least, most = self.RANGES[name]
+        number = int(sent)
+        return number if least <= number <= most else None
 
     def active(self) -> int:
         """Return the active time in milliseconds; below zero is none."""

@@ -172,13 +172,13 @@ def stages(
     # Most often nothing is more urgent, which costs a fraction of looking for whom.
     if behind := _IN_LINE("behind, if calm", *form, **follows):
         yield behind
-    elif _MORE_URGENT(project=project.pk, kind=str(kind), priority=lowest):
-        passed = Q()
-        for priority, item_id in marks.items():
-            passed |= Q(priority=int(priority), id__lte=item_id)
-        urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
-        yield list(read(urgent, wanted))
-    if not behind:
+    else:
+        if _MORE_URGENT(project=project.pk, kind=str(kind), priority=lowest):
+            passed = Q()
+            for priority, item_id in marks.items():
+                passed |= Q(priority=int(priority), id__lte=item_id)
+            urgent = items_open_to(user, project, kind).filter(~passed, priority__gt=lowest)
+            yield list(read(urgent, wanted))
         yield _IN_LINE("behind", *form, **follows)
     yield _IN_LINE("below", *form, person=user.pk, priority=lowest)
 

@@ -1,1 +1,1 @@
-"""Django's SQLite backend for a server with threads."""
+"""Django's PostgreSQL backend for a server with threads."""

@@ -18,11 +18,11 @@ from training.models import (
 from training.services.audit import record
 from training.services.refusals import ServiceError
 
-CHUNK = 500
-"""Rows in one statement."""
-
 if TYPE_CHECKING:
     from annotations.models import User
+
+CHUNK = 500
+"""Rows in one statement."""
 
 
 @transaction.atomic
