@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from training.pipeline.attention import learn_quickly
 from training.pipeline.checkpoints import (
     check_adapter,
     check_base,
@@ -85,7 +86,9 @@ def load_base(base_path: str, dtype: torch.dtype | None = None) -> PreTrainedMod
         base_path, dtype=dtype or pick_dtype(), local_files_only=True, use_safetensors=True
     )
     model = model.requires_grad_(False)
-    return model if is_sharded() else model.to(pick_device())  # else its share goes there later
+    model = model if is_sharded() else model.to(pick_device())  # else its share goes there later
+    learn_quickly(model)
+    return model
 
 
 def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedModel:
@@ -107,7 +110,9 @@ def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreT
         base_path, dtype=pick_dtype(), num_labels=1, local_files_only=True, use_safetensors=True
     )
     model.config.pad_token_id = tokenizer.pad_token_id
-    return model.to(pick_device())
+    model = model.to(pick_device())
+    learn_quickly(model)
+    return model
 
 
 def new_lora(base: PreTrainedModel, config: TrainConfig, task: str = "CAUSAL_LM") -> LoraConfig:

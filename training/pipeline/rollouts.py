@@ -23,7 +23,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from training.pipeline.layers import LayerCache, Split, recomputing
 from training.pipeline.loading import head_of, pick_device, trunk_of
-from training.pipeline.losses import masked_mean, token_entropy, token_log_probs
+from training.pipeline.losses import token_entropy, token_log_probs
 
 MIN_SHARED = 8
 """Tokens that prompts must share before reading them apart pays for a second pass."""
@@ -261,24 +261,31 @@ def read_completions(
 ) -> Read:
     """Return log-probs and values of completions under the active adapter.
 
-    The language-model head is applied to the completion's positions alone.
+    The language-model head is applied to the completion's real tokens alone, side by side: given
+    part of a larger tensor, torch would copy its weights for every row.
     """
     tokens, mask = entered.tokens, entered.mask
     hidden = read_entered(split, entered, recompute=recompute)
-    before = hidden[:, :-1]  # (N, T, H): what each token was drawn from
-    logits = head_of(model)(before).float()
+    real = mask.bool()
+    before = hidden[:, :-1][real]  # (R, H): what each real token was drawn from
+    logits = head_of(model)(before).float()  # (R, V)
     if temperature != 1:  # at 1 it would only copy a large tensor
         logits = logits / temperature
     entropy = torch.zeros(())
     if with_entropy:  # a tenth of the pass: for watching only
         with torch.no_grad():
-            entropy = masked_mean(token_entropy(logits), mask)
-    values = value_head(before.float()).squeeze(-1) if value_head is not None else None
-    return Read(
-        log_probs=token_log_probs(logits, tokens) * mask,
-        entropy=entropy,
-        values=values * mask if values is not None else torch.zeros_like(mask, dtype=torch.float32),
-    )
+            entropy = token_entropy(logits).mean()
+    log_probs = _back_in_place(token_log_probs(logits, tokens[real]), real)
+    if value_head is None:
+        values = torch.zeros_like(log_probs)
+    else:
+        values = _back_in_place(value_head(before.float()).squeeze(-1), real)
+    return Read(log_probs=log_probs, values=values, entropy=entropy)
+
+
+def _back_in_place(found: Tensor, real: Tensor) -> Tensor:
+    """Return what was found of R real tokens where they stand (N, T), with 0 for padding."""
+    return found.new_zeros(real.shape).masked_scatter(real, found)
 
 
 @torch.no_grad()
