@@ -29,6 +29,7 @@ from training.pipeline.config import TrainConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.launch import is_sharded
+from training.pipeline.low_rank import compute_as_base
 from training.pipeline.machine import chosen_dtype
 
 CENTRE = "centre.json"
@@ -146,9 +147,11 @@ def add_policy(
     A new one starts as the base itself, since LoRA's B is zero.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(base, config), adapter_name=name)
+        return compute_as_base(get_peft_model(base, new_lora(base, config), adapter_name=name))
     check_adapter(adapter_path)
-    return PeftModel.from_pretrained(base, adapter_path, adapter_name=name, is_trainable=True)
+    return compute_as_base(
+        PeftModel.from_pretrained(base, adapter_path, adapter_name=name, is_trainable=True)
+    )
 
 
 def add_reward_adapter(
@@ -159,12 +162,12 @@ def add_reward_adapter(
     The adapter starts with the parent's LoRA weights where there is a parent; the head at random.
     """
     if adapter_path is None:
-        return get_peft_model(base, new_lora(base, config, TaskType.SEQ_CLS))
+        return compute_as_base(get_peft_model(base, new_lora(base, config, TaskType.SEQ_CLS)))
     check_adapter(adapter_path)
     lora = LoraConfig.from_pretrained(adapter_path)
     lora.task_type, lora.modules_to_save = TaskType.SEQ_CLS, ["score"]
     lora.inference_mode = False
-    model = get_peft_model(base, lora)
+    model = compute_as_base(get_peft_model(base, lora))
     own = dict(model.named_parameters())
     for name, value in load_file(Path(adapter_path) / "adapter_model.safetensors").items():
         own[name.replace(".weight", ".default.weight")].data.copy_(value)
@@ -202,7 +205,8 @@ def check_reward_fits(tokenizer: PreTrainedTokenizerBase, job: Job) -> str:
 def load_scorer(job: Job, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
     """Return the reward model alone, to score with; its head takes off what scores centre on."""
     path = check_reward_fits(tokenizer, job)
-    model = PeftModel.from_pretrained(load_reward_base(job.base_path, tokenizer), path).eval()
+    base = load_reward_base(job.base_path, tokenizer)
+    model = compute_as_base(PeftModel.from_pretrained(base, path).eval())
     head = model.get_submodule("base_model.model.score.modules_to_save.default")
     weight = head.get_parameter("weight")
     centre = torch.full((1,), read_centre(path), dtype=weight.dtype, device=weight.device)

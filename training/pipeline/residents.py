@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from training.pipeline.checkpoints import check_adapter
 from training.pipeline.events import Report
 from training.pipeline.loading import load_base, load_tokenizer
+from training.pipeline.low_rank import compute_as_base
 from training.pipeline.machine import memory_here
 
 MOST_BASES = 2
@@ -110,7 +111,8 @@ class ResidentModels:
             if isinstance(base.model, PeftModel):
                 base.model.load_adapter(path, adapter_name=name)
             else:
-                base.model = PeftModel.from_pretrained(base.model, path, adapter_name=name).eval()
+                policy = PeftModel.from_pretrained(base.model, path, adapter_name=name).eval()
+                base.model = compute_as_base(policy)
         except Exception:
             del self._bases[base.path]  # half an adapter may lie on it
             raise
