@@ -1,5 +1,7 @@
 """PPO against TRL 1.12's PPOTrainer: episodes per second, peak memory, reward after as many steps.
 
+At two sizes of micro-batch: the whole minibatch, and a quarter of it for those short of memory.
+
 Both start from the demo model with a new LoRA of rank 16 on all linear layers, answer the same
 prompts and are scored by the same reward model (a drawn one: what it likes does not matter here).
 TRL runs as its users must run it with LoRA: no reference model, full reward and value models, the
@@ -25,10 +27,11 @@ SETTINGS = {
     "response_length": 32,
     "epochs": 4,
     "rank": 16,
-    "micro_batch": 4,
+    "micro_batch": 16,
     "learning_rate": 1e-4,
     "seed": 0,
 }
+MICRO_BATCHES = (16, 4)
 SPREAD = 0.02
 """Of the reward model's drawn weights: the adapter changes what is read, and stays small."""
 LEARNING = {**SETTINGS, "response_length": 16, "learning_rate": 1e-3, "dtype": "float32"}
@@ -49,9 +52,12 @@ def measure(dtype: str | None = None, steps: int = STEPS) -> list[dict[str, Any]
         made = measured("tests.bench.ppo_models", drawn)
         of_type = {"dtype": dtype or made["picked"], "steps": steps}
         settings = {**SETTINGS, **made, "model": model, "place": place, **of_type}
-        trl = measured("tests.yardstick.run_ppo", settings, python=theirs)
-        ours = measured("tests.bench.ppo_ours", settings)
-    return _rows(settings["dtype"], ours, trl)
+        rows = []
+        for micro_batch in MICRO_BATCHES:
+            settings["micro_batch"] = micro_batch
+            trl = measured("tests.yardstick.run_ppo", settings, python=theirs)
+            rows += _rows(settings, measured("tests.bench.ppo_ours", settings), trl)
+    return rows
 
 
 def measure_bfloat16() -> list[dict[str, Any]]:
@@ -86,10 +92,13 @@ def _learned(seed: int, ours: list[float], trl: list[float]) -> dict[str, Any]:
     return row
 
 
-def _rows(dtype: str, ours: dict[str, Any], trl: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(
+    settings: dict[str, Any], ours: dict[str, Any], trl: dict[str, Any]
+) -> list[dict[str, Any]]:
     rows = []
     for name, found in (("ours", ours), ("TRL 1.12", trl)):
-        row: dict[str, Any] = {"trainer": name, "type": dtype}
+        row: dict[str, Any] = {"trainer": name, "type": settings["dtype"]}
+        row["micro_batch"] = settings["micro_batch"]
         row["episodes_per_second"] = round(found["episodes_per_second"], 3)
         row["times_trl"] = round(found["episodes_per_second"] / trl["episodes_per_second"], 2)
         row["peak_mb"] = found["peak_mb"]

@@ -33,6 +33,8 @@ precision twice as many fit, and few at a time leave a processor's matrix unit w
 NUCLEUS_AT_ONCE = 1024
 """Likeliest tokens among which a nucleus is looked for first: to sort 49,152 probabilities takes
 nine times as long as to find so many of them."""
+LOGITS_AT_ONCE = 256
+"""Tokens whose logits a pass that only reads holds: 49,152 numbers each with the demo model."""
 READ_AT_ONCE = 2
 """How many times as many a pass that only reads may take: it keeps the last layer's alone."""
 
@@ -271,19 +273,23 @@ def read_completions(
     tokens, mask = entered.tokens, entered.mask
     hidden = read_entered(split, entered, recompute=recompute)
     real = mask.bool()
-    before = hidden[:, :-1][real]  # (R, H): what each real token was drawn from
-    logits = head_of(model)(before).float()  # (R, V)
-    if temperature != 1:  # at 1 it would only copy a large tensor
-        logits = logits / temperature
-    entropy = torch.zeros(())
-    if with_entropy:  # a tenth of the pass: for watching only
-        with torch.no_grad():
-            entropy = token_entropy(logits).mean()
-    log_probs = _back_in_place(token_log_probs(logits, tokens[real]), real)
+    before, chosen = hidden[:, :-1][real], tokens[real]  # (R, H): what each was drawn from; (R,)
+    at_once = len(before) if torch.is_grad_enabled() else LOGITS_AT_ONCE
+    found, entropies = [], []
+    for some, drawn in zip(before.split(at_once), chosen.split(at_once), strict=True):
+        logits = head_of(model)(some).float()  # (R, V)
+        if temperature != 1:  # at 1 it would only copy a large tensor
+            logits = logits / temperature
+        found.append(token_log_probs(logits, drawn))
+        if with_entropy:  # a tenth of the pass: for watching only
+            with torch.no_grad():
+                entropies.append(token_entropy(logits))
+    log_probs = _back_in_place(torch.cat(found), real)
     if value_head is None:
         values = torch.zeros_like(log_probs)
     else:
         values = _back_in_place(value_head(before.float()).squeeze(-1), real)
+    entropy = torch.cat(entropies).mean() if with_entropy else torch.zeros(())
     return Read(log_probs=log_probs, values=values, entropy=entropy)
 
 
