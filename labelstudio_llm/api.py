@@ -21,7 +21,7 @@ from annotations.api import (
 from annotations.api import annotations as said
 from annotations.api.openapi import document_of, on_page, types_on_page
 from annotations.api.problems import KINDS
-from training.api import checkpoints, rounds, runs, snapshots
+from training.api import checkpoints, rounds, runs, snapshots, webhooks
 
 app_name = "api"
 
@@ -41,6 +41,7 @@ OPERATIONS = [
         runs.operations,
         checkpoints.operations,
         rounds.operations,
+        webhooks.operations,
     )
     for operation in operations
 ]

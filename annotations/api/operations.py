@@ -121,6 +121,8 @@ class Operation:
     """None: the answer has no body."""
     refusals: tuple[type[Exception], ...]
     """What a service raises, with a sentence, when it can't be done."""
+    answers_secret: bool = False
+    """Its answer holds a secret, and is kept nowhere: it can't be answered so again."""
 
     @property
     def name(self) -> str:
@@ -169,8 +171,10 @@ class Operations:
     def get(self, path: str) -> Callable[[F], F]:
         return self._operation("GET", path, Scope.READ, 200)
 
-    def post(self, path: str, scope: Scope, status: int = 200) -> Callable[[F], F]:
-        return self._operation("POST", path, scope, status)
+    def post(
+        self, path: str, scope: Scope, status: int = 200, *, answers_secret: bool = False
+    ) -> Callable[[F], F]:
+        return self._operation("POST", path, scope, status, answers_secret=answers_secret)
 
     def put(self, path: str, scope: Scope) -> Callable[[F], F]:
         return self._operation("PUT", path, scope, 200)
@@ -181,7 +185,9 @@ class Operations:
     def delete(self, path: str, scope: Scope) -> Callable[[F], F]:
         return self._operation("DELETE", path, scope, 204)
 
-    def _operation(self, method: str, path: str, scope: Scope, status: int) -> Callable[[F], F]:
+    def _operation(
+        self, method: str, path: str, scope: Scope, status: int, *, answers_secret: bool = False
+    ) -> Callable[[F], F]:
         def add(function: F) -> F:
             hints = get_type_hints(function)
             answer = hints["return"]
@@ -198,6 +204,7 @@ class Operations:
                     body=hints.get("body"),
                     answer=None if is_empty else answer,
                     refusals=self.refusals,
+                    answers_secret=answers_secret,
                 )
             )
             return function

@@ -77,6 +77,10 @@ class AddedPrompts(Answer):
     created: int
     duplicates: int = Field(description="The project has those messages already.")
     items: int = Field(description="That wait to be answered.")
+    ids: list[int] = Field(
+        description="The prompt of each one that was sent, in order: the new one, or the one that "
+        "the project had."
+    )
 
 
 @operations.get("projects/<int:project_id>/prompts")
@@ -107,7 +111,12 @@ def add_prompts(call: Call, project_id: int, body: NewPrompts) -> AddedPrompts:
     added = services.import_prompts(
         project, rows, call.user, as_demonstrations=body.as_demonstrations
     )
-    return AddedPrompts(created=added.created, duplicates=added.duplicates, items=added.items)
+    return AddedPrompts(
+        created=added.created,
+        duplicates=added.duplicates,
+        items=added.items,
+        ids=list(added.ids),
+    )
 
 
 @operations.get("prompts/<int:prompt_id>")

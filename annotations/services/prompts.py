@@ -36,6 +36,8 @@ class ImportedPrompts:
     created: int
     duplicates: int
     items: int
+    ids: tuple[int, ...]
+    """The prompt of each row, in their order: the new one, or the one that was there."""
 
 
 @transaction.atomic
@@ -71,7 +73,9 @@ def import_prompts(
             ),
             batch_size=CHUNK,
         )
-    return ImportedPrompts(len(created), len(rows) - len(created), len(items))
+    there = known | new
+    ids = tuple(there[content_hash(row.messages)].pk for row in rows)
+    return ImportedPrompts(len(created), len(rows) - len(created), len(items), ids)
 
 
 @transaction.atomic

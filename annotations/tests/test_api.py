@@ -20,6 +20,7 @@ from annotations.models import (
     Kind,
     Membership,
     Project,
+    Prompt,
     Role,
     Scope,
     User,
@@ -232,7 +233,9 @@ def test_the_same_key_twice_does_it_once(owner: Program, project: Project) -> No
     first = owner.post(path, body, **key)
     again = owner.post(path, body, **key)
     assert first.status_code == again.status_code == 201
-    assert first.json() == again.json() == {"created": 1, "duplicates": 0, "items": 1}
+    prompt = Prompt.objects.get()
+    assert first.json() == again.json()
+    assert first.json() == {"created": 1, "duplicates": 0, "items": 1, "ids": [prompt.pk]}
     assert again["Idempotency-Replayed"] == "true"
     other = {"prompts": [{"prompt": "About snow."}]}
     problem_of(owner.post(path, other, **key), 409, "key-used")

@@ -217,8 +217,12 @@ def test_it_wants_a_reason_for_a_skip(comparing):
 
 def test_it_adds_a_prompt_once(project, alice):
     rows = [PromptRow.of("A frog."), PromptRow.of("A pond."), PromptRow.of("A frog.")]
-    assert services.import_prompts(project, rows, alice) == services.ImportedPrompts(2, 1, 2)
-    assert services.import_prompts(project, rows, alice) == services.ImportedPrompts(0, 3, 0)
+    frog, pond = "A frog.", "A pond."
+    first = services.import_prompts(project, rows, alice)
+    ids = {prompt.text: prompt.pk for prompt in Prompt.objects.all()}
+    assert first == services.ImportedPrompts(2, 1, 2, (ids[frog], ids[pond], ids[frog]))
+    again = services.import_prompts(project, rows, alice)
+    assert again == services.ImportedPrompts(0, 3, 0, first.ids)
     assert Prompt.objects.count() == Item.objects.count() == 2
 
 

@@ -283,5 +283,15 @@ OPENS: dict[str, str] = {
     "list_rounds": TRAINING,
     "open_round": TRAINING,
     "close_round": TRAINING,
+    "list_webhooks": TRAINING,
+    "add_webhook": TRAINING,
+    "get_webhook": TRAINING,
+    "change_webhook": TRAINING,
+    "delete_webhook": TRAINING,
+    "rotate_secret": TRAINING,
+    "try_webhook": TRAINING,
+    "list_webhook_messages": TRAINING,
+    "send_webhook_message_again": TRAINING,
+    "get_log": TRAINING,
 }
 """Whose token opens which operation of the API, if it has every scope and reaches the project."""

@@ -40,6 +40,8 @@ SENT: dict[str, Any] = {
     "promote_checkpoint": {"reason": "So."},
     "start_evaluation": {"against": "<checkpoint_id>"},
     "close_round": {"decision": "So."},
+    "add_webhook": {"url": "https://hooks.example.org/x", "kinds": ["run.failed"]},
+    "change_webhook": {"is_active": False},
 }
 
 

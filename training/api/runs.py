@@ -20,13 +20,15 @@ from annotations.api.operations import (
     Search,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, selectors, services
+from training import access, artifacts, selectors, services
 from training.models import Run, Stage
 from training.pipeline.config import read_settings
 from training.pipeline.errors import PipelineError
 
 operations = Operations("Runs", refusals=(services.ServiceError, PipelineError))
 
+LOG_PART = 2**18
+"""Bytes of a log that are answered at once."""
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 TrainedStage = Literal["sft", "reward", "ppo", "dpo", "kto", "grpo", "rloo", "rejection"]
 
@@ -121,6 +123,21 @@ class Metrics(Answer):
     next: int | None = Field(description="`after` of the next steps; null where there are no more.")
 
 
+class LogFilters(Query):
+    """Which part of a log."""
+
+    start: Annotated[int, Field(ge=0, le=2**53), DIGITS] = Field(
+        0, description="The byte to begin at: `next` of the answer before."
+    )
+
+
+class LogPart(Answer):
+    """A part of what a run's attempts wrote, cut behind a line."""
+
+    text: str
+    next: int = Field(description="`start` of the next part, also of what is not written yet.")
+
+
 @operations.get("projects/<int:project_id>/runs")
 def list_runs(call: Call, project_id: int, query: RunFilters) -> Page[RunOut]:
     """List the runs of a project. Its owners and engineers can."""
@@ -160,6 +177,22 @@ def get_metrics(call: Call, run_id: int, query: MetricFilters) -> Metrics:
     steps = [Step(step=step, values=values) for step, values in found]
     following = steps[query.limit - 1].step if len(steps) > query.limit else None
     return Metrics(steps=steps[: query.limit], next=following)
+
+
+@operations.get("runs/<int:run_id>/log")
+def get_log(call: Call, run_id: int, query: LogFilters) -> LogPart:
+    """Read what a run's attempts wrote; of one that runs, ask again with `next`."""
+    run = access.get_run_for(call.user, run_id)
+    log = artifacts.log_file(run)
+    if log is None:
+        return LogPart(text="", next=0)
+    with log.open("rb") as file:
+        file.seek(query.start)
+        part = file.read(LOG_PART)
+    if len(part) == LOG_PART or run.state not in Run.TERMINAL:  # more follows: tear no line
+        whole = part[: part.rfind(b"\n") + 1]
+        part = whole or (part if len(part) == LOG_PART else b"")
+    return LogPart(text=part.decode("utf-8", "replace"), next=query.start + len(part))
 
 
 @operations.post("runs/<int:run_id>/cancel", Scope.TRAIN)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotations.models import Project, User
+from annotations.models import ApiAnswer, Project, User
 from annotations.tests.factories import make_demonstration
 from annotations.tests.test_api import Program, problem_of
-from training import services
-from training.models import Metric, Run
+from training import artifacts, services
+from training.api import runs
+from training.models import Metric, Run, WebhookMessage
 from training.tests.factories import (
     make_base,
     make_checkpoint,
@@ -146,3 +147,57 @@ def test_an_ended_run_says_what_it_made_and_why_it_failed(
     run = make_run(project, state="failed", error="The disk is full. Free some.", **ended)
     assert engineer.get(f"runs/{run.pk}").json()["error"] == "The disk is full. Free some."
     assert services.MODELS in engineer.token.scopes
+
+
+def test_a_log_is_read_in_parts_that_tear_no_line(
+    engineer: Program, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(project)
+    path = f"runs/{run.pk}/log"
+    assert engineer.get(path).json() == {"text": "", "next": 0}
+    log = artifacts.work_folder(run) / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("first ☔\nsecond\nthi", encoding="utf-8")
+    monkeypatch.setattr(runs, "LOG_PART", 14)
+    first = engineer.get(path).json()
+    assert first == {"text": "first ☔\n", "next": 10}
+    second = engineer.get(f"{path}?start={first['next']}").json()
+    assert second == {"text": "second\n", "next": 17}  # its third line is still being written
+    Run.objects.filter(pk=run.pk).update(state="cancelled", ended_at=timezone.now())
+    assert engineer.get(f"{path}?start=17").json() == {"text": "thi", "next": 20}
+    assert engineer.get(f"{path}?start=9000").json() == {"text": "", "next": 9000}
+
+
+def test_a_program_has_a_webhook_told(engineer: Program, project: Project) -> None:
+    path = f"projects/{project.pk}/webhooks"
+    body = {"url": "https://hooks.example.org/x", "kinds": ["run.failed"]}
+    refused = engineer.post(path, body, **{"Idempotency-Key": "hook-1"})
+    assert "holds a secret" in problem_of(refused, 400, "malformed")["detail"]
+    problem_of(engineer.post(path, body | {"kinds": ["flag.raised"]}), 409, "not-possible")
+    problem_of(engineer.post(path, body | {"kinds": ["run.flew"]}), 422, "wrong-body")
+    problem_of(engineer.post(path, body | {"url": "http://127.0.0.1/x"}), 409, "not-possible")
+    added = engineer.post(path, body)
+    assert added.status_code == 201, added.content
+    hook, secret = added.json()["webhook"], added.json()["secret"]
+    assert secret.startswith("whsec_")
+    assert engineer.get(path).json()["items"] == [hook]
+    assert secret not in engineer.get(path).content.decode()
+    assert not ApiAnswer.objects.exists()
+
+    here = f"webhooks/{hook['id']}"
+    sent = engineer.post(f"{here}/test").json()
+    assert (sent["kind"], sent["state"], sent["attempts"]) == ("webhook.test", "waiting", 0)
+    assert engineer.get(f"{here}/messages?state=waiting").json()["items"] == [sent]
+    assert engineer.get(f"{here}/messages?state=delivered").json()["items"] == []
+    WebhookMessage.objects.filter(pk=sent["id"]).update(state="given up", ended_at=timezone.now())
+    again = engineer.post(f"webhook-messages/{sent['id']}/send").json()
+    assert (again["uid"], again["state"]) == (sent["uid"], "waiting")
+
+    assert engineer.post(f"{here}/secret").json()["secret"] != secret
+    changed = engineer.ask("PATCH", here, {"kinds": ["run.succeeded"], "is_active": False}).json()
+    assert (changed["url"], changed["kinds"]) == (hook["url"], ["run.succeeded"])
+    assert not changed["is_active"]
+    problem_of(engineer.post(f"{here}/test"), 409, "not-possible")
+    assert engineer.ask("PATCH", here, {"is_active": True}).json()["is_active"]
+    assert engineer.ask("DELETE", here).status_code == 204
+    problem_of(engineer.get(here), 404, "not-found")
