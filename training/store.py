@@ -197,9 +197,16 @@ def refresh(folder: Path, pattern: str) -> None:
     if index is None or index["by"] == _this_machine():
         return
     for name, kept in _kept(index).items():
-        if Path(name).match(pattern):
+        if Path(name).match(pattern) and not _is_there(folder / name, kept):
             with suppress(FileNotFoundError):  # replaced just now; the next look finds the new one
                 _fetch(folder, kept, folder / name)
+
+
+def _is_there(path: Path, kept: Kept) -> bool:
+    with suppress(FileNotFoundError):
+        status = path.stat()
+        return (status.st_size, status.st_mtime_ns) == (kept.size, kept.changed)
+    return False
 
 
 # What it is made of -------------------------------------------------------------------------

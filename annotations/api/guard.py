@@ -137,12 +137,14 @@ def _run(
     key = request.headers.get(repetitions.HEADER)
     if key is None or operation.method != "POST":
         return _carry_out(operation, call, values)
-    if operation.answers_secret:
-        message = f"This answer holds a secret and is not kept: send no {repetitions.HEADER}."
-        raise Problem("malformed", message)
     address = request.get_full_path()
     return repetitions.once(
-        call.token, key, address, raw, lambda: _carry_out(operation, call, values)
+        call.token,
+        key,
+        address,
+        raw,
+        lambda: _carry_out(operation, call, values),
+        is_secret=operation.answers_secret,
     )
 
 

@@ -112,7 +112,7 @@ def _parameters(operation: Operation) -> Iterator[Json]:
             description = schema.pop("description", "")
             found = {"name": name, "in": "query", "required": False, "schema": schema}
             yield found | ({"description": description} if description else {})
-    if operation.method == "POST" and not operation.answers_secret:
+    if operation.method == "POST":
         yield {
             "name": repetitions.HEADER,
             "in": "header",

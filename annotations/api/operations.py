@@ -122,7 +122,7 @@ class Operation:
     refusals: tuple[type[Exception], ...]
     """What a service raises, with a sentence, when it can't be done."""
     answers_secret: bool = False
-    """Its answer holds a secret, and is kept nowhere: it can't be answered so again."""
+    """Its answer is kept nowhere: it is given once."""
 
     @property
     def name(self) -> str:

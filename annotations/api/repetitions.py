@@ -21,12 +21,19 @@ KEY = r"[!-~]+"
 
 
 def once(
-    token: ApiToken, key: str, address: str, body: bytes, run: Callable[[], HttpResponse]
+    token: ApiToken,
+    key: str,
+    address: str,
+    body: bytes,
+    run: Callable[[], HttpResponse],
+    *,
+    is_secret: bool,
 ) -> HttpResponse:
     """Run a request that bears a key, or answer what it was answered before.
 
     The answer is kept in the transaction of what it acknowledges. What was refused is not kept:
-    nothing was done, so that it can be asked again.
+    nothing was done, so that it can be asked again. Nor is an answer that `is_secret`: the same
+    request again does nothing, and is told so.
     """
     if not re.fullmatch(KEY, key) or len(key) > LONGEST_KEY:
         message = f"{HEADER} is 1 to {LONGEST_KEY} ASCII characters without spaces, as a UUID is."
@@ -39,18 +46,25 @@ def once(
                 # Taken first: who sends the same key at the same time waits for this one's end.
                 kept = ApiAnswer.objects.create(token=token, key=key, digest=digest, status=0)
         except IntegrityError:
-            return _again(ApiAnswer.objects.get(token=token, key=key), digest)
+            return _again(ApiAnswer.objects.get(token=token, key=key), digest, is_secret=is_secret)
         response = run()
-        kept.status, kept.body = response.status_code, response.content.decode()
+        kept.status = response.status_code
+        kept.body = "" if is_secret else response.content.decode()
         kept.save(update_fields=["status", "body"])
         return response
 
 
-def _again(kept: ApiAnswer, digest: str) -> HttpResponse:
+def _again(kept: ApiAnswer, digest: str, *, is_secret: bool) -> HttpResponse:
     if kept.digest != digest:
         raise Problem(
             "key-used",
             f"This {HEADER} was sent before with another address or body. Take a new one.",
+        )
+    if is_secret:
+        raise Problem(
+            "not-possible",
+            "This was done before. Its answer held a secret, which is not kept: have another "
+            "secret made.",
         )
     headers = {"Idempotency-Replayed": "true"}
     if not kept.body:

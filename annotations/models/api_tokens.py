@@ -15,7 +15,10 @@ class Scope(models.TextChoices):
     READ = "read", "Read what its owner sees"
     LABEL = "label", "Take work, save it and hand it in, as its owner"
     WRITE = "write", "Add prompts and completions, change projects, members and guidelines"
-    TRAIN = "train", "Freeze snapshots, start and stop runs, promote checkpoints"
+    TRAIN = (
+        "train",
+        "Freeze snapshots, start and stop runs, promote checkpoints, have webhooks told",
+    )
     MODELS = "models", "Talk with the models (/v1)"
 
 

@@ -132,7 +132,7 @@ class LogFilters(Query):
 
 
 class LogPart(Answer):
-    """A part of what a run's attempts wrote, cut behind a line."""
+    """A part of what a run's attempts wrote, cut behind a line where there is one."""
 
     text: str
     next: int = Field(description="`start` of the next part, also of what is not written yet.")
@@ -185,14 +185,23 @@ def get_log(call: Call, run_id: int, query: LogFilters) -> LogPart:
     run = access.get_run_for(call.user, run_id)
     log = artifacts.log_file(run)
     if log is None:
-        return LogPart(text="", next=0)
+        return LogPart(text="", next=query.start)
     with log.open("rb") as file:
-        file.seek(query.start)
+        file.seek(min(query.start, log.stat().st_size))
         part = file.read(LOG_PART)
-    if len(part) == LOG_PART or run.state not in Run.TERMINAL:  # more follows: tear no line
-        whole = part[: part.rfind(b"\n") + 1]
-        part = whole or (part if len(part) == LOG_PART else b"")
+    lines = part[: part.rfind(b"\n") + 1]
+    if len(part) == LOG_PART:
+        part = lines or _whole_characters(part)
+    elif run.state not in Run.TERMINAL:
+        part = lines  # the last one is still being written
     return LogPart(text=part.decode("utf-8", "replace"), next=query.start + len(part))
+
+
+def _whole_characters(part: bytes) -> bytes:
+    """Return bytes without a character at their end that goes on behind it."""
+    while part and part[-1] & 0xC0 == 0x80:
+        part = part[:-1]
+    return part[:-1] if part and part[-1] >= 0xC0 else part
 
 
 @operations.post("runs/<int:run_id>/cancel", Scope.TRAIN)

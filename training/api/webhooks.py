@@ -57,7 +57,7 @@ class MessageFilters(Paged):
     state: WebhookMessage.State | None = None
 
 
-class MessageSent(Answer):
+class MessageOut(Answer):
     """One thing that happened, for one webhook, and how the last attempt to tell it ended."""
 
     id: int
@@ -79,7 +79,7 @@ def list_webhooks(call: Call, project_id: int, query: Paged) -> Page[WebhookOut]
     return page_of(project.webhooks.all(), query, webhook_out)
 
 
-@operations.post("projects/<int:project_id>/webhooks", Scope.WRITE, 201, answers_secret=True)
+@operations.post("projects/<int:project_id>/webhooks", Scope.TRAIN, 201, answers_secret=True)
 def add_webhook(call: Call, project_id: int, body: NewWebhook) -> NewSecret:
     """Tell an address of what happens from now on. Its secret is answered this once.
 
@@ -96,7 +96,7 @@ def get_webhook(call: Call, webhook_id: int) -> WebhookOut:
     return webhook_out(access.get_webhook_for(call.user, webhook_id))
 
 
-@operations.patch("webhooks/<int:webhook_id>", Scope.WRITE)
+@operations.patch("webhooks/<int:webhook_id>", Scope.TRAIN)
 def change_webhook(call: Call, webhook_id: int, body: ChangedWebhook) -> WebhookOut:
     """Change where a webhook leads or what it is told of; stop it, or start it again."""
     webhook = access.get_webhook_for(call.user, webhook_id)
@@ -111,14 +111,14 @@ def change_webhook(call: Call, webhook_id: int, body: ChangedWebhook) -> Webhook
     return webhook_out(webhook)
 
 
-@operations.delete("webhooks/<int:webhook_id>", Scope.WRITE)
+@operations.delete("webhooks/<int:webhook_id>", Scope.TRAIN)
 def delete_webhook(call: Call, webhook_id: int) -> None:
     """Remove a webhook and its log; what waits for it is never sent."""
     webhook = access.get_webhook_for(call.user, webhook_id)
     services.delete_webhook(webhook, deleted_by=call.user)
 
 
-@operations.post("webhooks/<int:webhook_id>/secret", Scope.WRITE, answers_secret=True)
+@operations.post("webhooks/<int:webhook_id>/secret", Scope.TRAIN, answers_secret=True)
 def rotate_secret(call: Call, webhook_id: int) -> NewSecret:
     """Give a webhook another secret, answered this once; those before sign beside it for a day."""
     webhook = access.get_webhook_for(call.user, webhook_id)
@@ -126,15 +126,15 @@ def rotate_secret(call: Call, webhook_id: int) -> NewSecret:
     return NewSecret(webhook=webhook_out(webhook), secret=secret)
 
 
-@operations.post("webhooks/<int:webhook_id>/test", Scope.WRITE, status=201)
-def try_webhook(call: Call, webhook_id: int) -> MessageSent:
+@operations.post("webhooks/<int:webhook_id>/test", Scope.TRAIN, status=201)
+def try_webhook(call: Call, webhook_id: int) -> MessageOut:
     """Send a webhook a message that says nothing but that it arrived."""
     tried = services.try_webhook(access.get_webhook_for(call.user, webhook_id))
-    return _message(tried)
+    return _read_again(tried)
 
 
 @operations.get("webhooks/<int:webhook_id>/messages")
-def list_webhook_messages(call: Call, webhook_id: int, query: MessageFilters) -> Page[MessageSent]:
+def list_webhook_messages(call: Call, webhook_id: int, query: MessageFilters) -> Page[MessageOut]:
     """List what was sent to a webhook in the last month, and what waits for it."""
     webhook = access.get_webhook_for(call.user, webhook_id)
     found = selectors.log_of(webhook)
@@ -143,12 +143,12 @@ def list_webhook_messages(call: Call, webhook_id: int, query: MessageFilters) ->
     return page_of(found, query, message_out)
 
 
-@operations.post("webhook-messages/<int:message_id>/send", Scope.WRITE)
-def send_webhook_message_again(call: Call, message_id: int) -> MessageSent:
+@operations.post("webhook-messages/<int:message_id>/send", Scope.TRAIN)
+def send_webhook_message_again(call: Call, message_id: int) -> MessageOut:
     """Send a message again, under the same `webhook-id`."""
     message = access.get_webhook_message_for(call.user, message_id)
     services.send_again(message)
-    return _message(message)
+    return _read_again(message)
 
 
 def webhook_out(webhook: Webhook) -> WebhookOut:
@@ -164,13 +164,13 @@ def webhook_out(webhook: Webhook) -> WebhookOut:
     )
 
 
-def _message(message: WebhookMessage) -> MessageSent:
+def _read_again(message: WebhookMessage) -> MessageOut:
     return message_out(selectors.log_of(message.webhook).get(pk=message.pk))
 
 
-def message_out(message: WebhookMessage) -> MessageSent:
+def message_out(message: WebhookMessage) -> MessageOut:
     """Return a message of `selectors.log_of` as it is answered."""
-    return MessageSent(
+    return MessageOut(
         id=message.pk,
         uid=message.uid,
         kind=message.kind,

@@ -1,6 +1,6 @@
-"""Attention that learns on a CPU: torch's forward pass with a backward pass of our own.
+"""Attention that learns on a processor: torch's forward pass, a backward pass of our own.
 
-Torch's fused kernel has no quick gradient on a CPU: of four rows of 75 tokens in bfloat16 it takes
+Torch's fused kernel has no quick gradient there: of four rows of 75 tokens in bfloat16 it takes
 three times as long as the plain products that it stands for. Those are reckoned here from what went
 in, one layer at a time, so that nothing more is kept for them than the fused kernel keeps.
 """
@@ -12,22 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
-NAME = "sdpa_learning_on_cpu"
 FUSED = "sdpa"
+"""What most models attend with. Its name stays: transformers picks masks by it."""
 MOST_SCORES = 256 * 256
 """Queries times keys of a row up to which the plain products are the quicker ones."""
-NOT_OURS = ("softcap", "position_bias", "cache", "output_attentions")
-"""Arguments with which the fused function deals alone."""
-
-
-def learn_quickly(model: PreTrainedModel) -> None:
-    """Let a model on a CPU attend with a gradient that is quick there, if it attends as most do."""
-    if model.device.type == "cpu" and model.config._attn_implementation == FUSED:
-        model.set_attn_implementation(NAME)
+NOT_OURS = ("softcap", "position_bias", "cache")
+"""Arguments with which the library's function deals alone."""
 
 
 class Attention(torch.autograd.Function):
@@ -37,7 +30,7 @@ class Attention(torch.autograd.Function):
     def forward(
         context: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
     ) -> Tensor:
-        """Return (N, heads, Q, D). Without a mask, each position reads itself and those before."""
+        """Return (N, heads, Q, Dv). Without a mask, each position reads itself and those before."""
         context.save_for_backward(query, key, value, mask)
         context.scale = scale
         groups = query.shape[1] // key.shape[1]
@@ -53,9 +46,12 @@ class Attention(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, mask = context.saved_tensors
-        shared, width = key.shape[1], query.shape[-1]
-        q, out = (t.reshape(len(t), shared, -1, width) for t in (query, gradients[0]))
-        weights = _weights(q @ key.transpose(2, 3) * context.scale, mask, query.shape[2])
+        rows, shared = key.shape[:2]
+        q = query.reshape(rows, shared, -1, query.shape[-1])
+        out = gradients[0].reshape(rows, shared, -1, value.shape[-1])
+        # In float32, as in the forward pass: a large score in bfloat16 is off by whole tenths.
+        scores = q.float() @ key.float().transpose(2, 3) * context.scale
+        weights = _weights(scores, mask, query.shape[2]).to(query.dtype)
         of_value = weights.transpose(2, 3) @ out
         of_weights = out @ value.transpose(2, 3)
         of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
@@ -71,8 +67,7 @@ def _weights(scores: Tensor, mask: Tensor | None, queries: int) -> Tensor:
         mask = scores.new_ones(1, 1, queries, scores.shape[-1], dtype=torch.bool).tril()
     hidden = ~mask.unsqueeze(1)  # (N, 1, 1, Q, K)
     apart = apart.masked_fill(hidden, torch.finfo(scores.dtype).min)
-    weights = functional.softmax(apart, -1, dtype=torch.float32).to(scores.dtype)
-    return weights.masked_fill(hidden, 0).view_as(scores)
+    return functional.softmax(apart, -1).masked_fill(hidden, 0).view_as(scores)
 
 
 def attend(
@@ -91,9 +86,11 @@ def attend(
     ours = (
         torch.is_grad_enabled()
         and query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
         and query.shape[2] * key.shape[2] <= MOST_SCORES
         and _is_known(attention_mask, query, key, causal=causal)
         and not dropout
+        and not more.get("output_attentions")
         and all(more.get(name) is None for name in NOT_OURS)
     )
     if not ours:
@@ -112,5 +109,6 @@ def _is_known(mask: Tensor | None, query: Tensor, key: Tensor, *, causal: bool) 
     return mask.dtype == torch.bool and mask.shape[1] == 1
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+def learn_quickly() -> None:
+    """Let every model of this process that attends with `sdpa` have the gradient above."""
+    AttentionInterface.register(FUSED, attend)

@@ -32,6 +32,7 @@ from training.pipeline.launch import is_sharded
 from training.pipeline.low_rank import compute_as_base
 from training.pipeline.machine import chosen_dtype
 
+learn_quickly()  # whatever is loaded below
 CENTRE = "centre.json"
 """In a reward model's folder: what is taken off every score, so that demonstrations average 0."""
 
@@ -87,9 +88,7 @@ def load_base(base_path: str, dtype: torch.dtype | None = None) -> PreTrainedMod
         base_path, dtype=dtype or pick_dtype(), local_files_only=True, use_safetensors=True
     )
     model = model.requires_grad_(False)
-    model = model if is_sharded() else model.to(pick_device())  # else its share goes there later
-    learn_quickly(model)
-    return model
+    return model if is_sharded() else model.to(pick_device())  # else its share goes there later
 
 
 def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedModel:
@@ -111,9 +110,7 @@ def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreT
         base_path, dtype=pick_dtype(), num_labels=1, local_files_only=True, use_safetensors=True
     )
     model.config.pad_token_id = tokenizer.pad_token_id
-    model = model.to(pick_device())
-    learn_quickly(model)
-    return model
+    return model.to(pick_device())
 
 
 def new_lora(base: PreTrainedModel, config: TrainConfig, task: str = "CAUSAL_LM") -> LoraConfig:
@@ -225,6 +222,7 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
     lora = LoraConfig.from_pretrained(reward_path)
     lora.task_type, lora.modules_to_save = TaskType.CAUSAL_LM, None
     model.add_adapter("reward", lora)
+    compute_as_base(model)  # it may have a part where the policy has none
     weights = load_file(Path(reward_path) / "adapter_model.safetensors")
     head_name = next(name for name in weights if name.endswith("score.weight"))
     head = torch.nn.Linear(weights[head_name].shape[1], 1)

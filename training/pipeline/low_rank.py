@@ -42,7 +42,10 @@ class LowRankLinear(lora.Linear):
 
 
 def compute_as_base(model: PeftModel) -> PeftModel:
-    """Let every adapter of the model, later ones too, compute in the base's number type."""
+    """Let adapters compute in the base's number type: those of now, and later ones beside them.
+
+    A later one with a part in modules where there was none needs this again.
+    """
     for module in model.modules():
         if type(module) is lora.Linear:
             module.__class__ = LowRankLinear

@@ -111,8 +111,8 @@ class ResidentModels:
             if isinstance(base.model, PeftModel):
                 base.model.load_adapter(path, adapter_name=name)
             else:
-                policy = PeftModel.from_pretrained(base.model, path, adapter_name=name).eval()
-                base.model = compute_as_base(policy)
+                base.model = PeftModel.from_pretrained(base.model, path, adapter_name=name).eval()
+            compute_as_base(base.model)
         except Exception:
             del self._bases[base.path]  # half an adapter may lie on it
             raise
