@@ -24,7 +24,6 @@ from training.pipeline.config import AnyConfig, ExportConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.external import KEY_VARIABLE
 from training.pipeline.jobs import Cases, ExternalSource, Job
-from training.supervisor import LOG
 
 
 def root() -> Path:
@@ -50,13 +49,6 @@ def snapshot_rows(snapshot: DatasetSnapshot) -> Path:
 def work_folder(run: Run) -> Path:
     """Return the folder of a run's resume points and scratch files; it survives attempts."""
     return project_folder(run.project_id) / "runs" / str(run.pk)
-
-
-def log_file(run: Run) -> Path | None:
-    """Return what the run's attempts wrote, as its machine sent it last; None before the first."""
-    log = work_folder(run) / LOG
-    store.refresh(log.parent, log.name)
-    return log if log.is_file() else None
 
 
 def output_folder(run: Run) -> Path:

@@ -79,6 +79,13 @@ def fail_unexpectedly(run: Run, attempt: int, message: str, detail: str = "") ->
     )
 
 
+def log_file(run: Run) -> Path | None:
+    """Return what the run's attempts wrote, as its machine sent it last; None before the first."""
+    log = artifacts.work_folder(run) / LOG
+    store.refresh(log.parent, log.name)
+    return log if log.is_file() else None
+
+
 def wall_clock_limit_s() -> float:
     """Return how long one attempt may take. Celery's limits would leave the child behind."""
     return float(getattr(settings, "RUN_LIMIT_HOURS", 48)) * 3600

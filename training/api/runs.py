@@ -20,7 +20,7 @@ from annotations.api.operations import (
     Search,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, artifacts, selectors, services
+from training import access, outcomes, selectors, services
 from training.models import Run, Stage
 from training.pipeline.config import read_settings
 from training.pipeline.errors import PipelineError
@@ -183,7 +183,7 @@ def get_metrics(call: Call, run_id: int, query: MetricFilters) -> Metrics:
 def get_log(call: Call, run_id: int, query: LogFilters) -> LogPart:
     """Read what a run's attempts wrote; of one that runs, ask again with `next`."""
     run = access.get_run_for(call.user, run_id)
-    log = artifacts.log_file(run)
+    log = outcomes.log_file(run)
     if log is None:
         return LogPart(text="", next=query.start)
     with log.open("rb") as file:

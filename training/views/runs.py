@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from training import access, artifacts, selectors, services, store
+from training import access, artifacts, outcomes, selectors, services, store
 from training.charts import PANELS, Panel, Series, line_chart, metric_title, series_name
 from training.comparison import frontier
 from training.forecast import Forecast, forecast
@@ -141,7 +141,7 @@ def run_status(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
 def download_log(request: AuthenticatedRequest, run_id: int) -> HttpResponseBase:
     """Hand out everything that the run's attempts wrote."""
     run = access.get_run_for(request.user, run_id)
-    log = artifacts.log_file(run)
+    log = outcomes.log_file(run)
     if log is None:
         raise Http404(f"{run} has written no log yet.")
     return FileResponse(
