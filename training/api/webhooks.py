@@ -57,7 +57,7 @@ class MessageFilters(Paged):
     state: WebhookMessage.State | None = None
 
 
-class MessageOut(Answer):
+class WebhookMessageOut(Answer):
     """One thing that happened, for one webhook, and how the last attempt to tell it ended."""
 
     id: int
@@ -127,14 +127,16 @@ def rotate_secret(call: Call, webhook_id: int) -> NewSecret:
 
 
 @operations.post("webhooks/<int:webhook_id>/test", Scope.TRAIN, status=201)
-def try_webhook(call: Call, webhook_id: int) -> MessageOut:
+def try_webhook(call: Call, webhook_id: int) -> WebhookMessageOut:
     """Send a webhook a message that says nothing but that it arrived."""
     tried = services.try_webhook(access.get_webhook_for(call.user, webhook_id))
     return _read_again(tried)
 
 
 @operations.get("webhooks/<int:webhook_id>/messages")
-def list_webhook_messages(call: Call, webhook_id: int, query: MessageFilters) -> Page[MessageOut]:
+def list_webhook_messages(
+    call: Call, webhook_id: int, query: MessageFilters
+) -> Page[WebhookMessageOut]:
     """List what was sent to a webhook in the last month, and what waits for it."""
     webhook = access.get_webhook_for(call.user, webhook_id)
     found = selectors.log_of(webhook)
@@ -144,7 +146,7 @@ def list_webhook_messages(call: Call, webhook_id: int, query: MessageFilters) ->
 
 
 @operations.post("webhook-messages/<int:message_id>/send", Scope.TRAIN)
-def send_webhook_message_again(call: Call, message_id: int) -> MessageOut:
+def send_webhook_message_again(call: Call, message_id: int) -> WebhookMessageOut:
     """Send a message again, under the same `webhook-id`."""
     message = access.get_webhook_message_for(call.user, message_id)
     services.send_again(message)
@@ -164,13 +166,13 @@ def webhook_out(webhook: Webhook) -> WebhookOut:
     )
 
 
-def _read_again(message: WebhookMessage) -> MessageOut:
+def _read_again(message: WebhookMessage) -> WebhookMessageOut:
     return message_out(selectors.log_of(message.webhook).get(pk=message.pk))
 
 
-def message_out(message: WebhookMessage) -> MessageOut:
+def message_out(message: WebhookMessage) -> WebhookMessageOut:
     """Return a message of `selectors.log_of` as it is answered."""
-    return MessageOut(
+    return WebhookMessageOut(
         id=message.pk,
         uid=message.uid,
         kind=message.kind,
