@@ -350,6 +350,9 @@ def _environment() -> dict[str, str]:
     return {
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        # Tensors in pages of 2 MB: an update of the demo model met 4,600 new pages instead of
+        # 170,000, in half the time of the kernel. Other C libraries pass it over.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         **kept,
         **tracing.environment(),
         "PYTHONUNBUFFERED": "1",

@@ -16,7 +16,13 @@ from torch.nn.functional import pad as pad_tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from training.pipeline.rollouts import PromptState, draw_tokens, next_hidden, read_prompts
+from training.pipeline.rollouts import (
+    PromptState,
+    draw_tokens,
+    draws_for,
+    next_hidden,
+    read_prompts,
+)
 
 
 @dataclass(eq=False)
@@ -103,7 +109,8 @@ def draw_each(logits: Tensor, rows: list[Row]) -> list[int]:
             alike[row.top_p].append(number)
     for top_p, numbers in alike.items():
         some = [rows[number] for number in numbers]
-        uniform = torch.cat([torch.rand(1, generator=row.generator) for row in some])
+        wanted = draws_for(top_p)
+        uniform = torch.stack([torch.rand(wanted, generator=row.generator) for row in some])
         heat = torch.tensor([[row.temperature] for row in some], device=logits.device)
         warm = logits[numbers] / heat
         tokens[numbers] = draw_tokens(warm, uniform.to(logits.device), top_p)[0]

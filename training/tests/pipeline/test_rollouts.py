@@ -170,17 +170,44 @@ def test_it_samples_the_same_from_the_same_seed(
 
 def test_it_draws_tokens_as_often_as_the_model_says() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(20_000, 1)
-    uniform = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
+    uniform = torch.rand(20_000, 1, generator=torch.Generator().manual_seed(0))
     drawn, log_probs = rollouts.draw_tokens(logits, uniform, top_p=1.0)
     share = torch.bincount(drawn, minlength=4) / len(drawn)
     torch.testing.assert_close(share, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.012, rtol=0)
     torch.testing.assert_close(log_probs, logits.gather(1, drawn.unsqueeze(1)).squeeze(1))
 
 
-def test_it_never_draws_from_the_tail_that_top_p_cuts() -> None:
-    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(5_000, 1)
-    uniform = torch.rand(5_000, generator=torch.Generator().manual_seed(0))
-    assert set(rollouts.draw_tokens(logits, uniform, top_p=0.7)[0].tolist()) == {0, 1}
+@pytest.mark.parametrize(
+    ("top_p", "shares"),
+    [
+        (0.85, [0.4, 0.3, 0.2]),
+        (0.65, [0.5714, 0.4286, 0]),
+        (0.35, [1, 0, 0]),  # four draws miss it thirteen times in a hundred
+    ],
+)
+def test_it_draws_from_the_nucleus_as_often_as_the_model_says(
+    top_p: float, shares: list[float]
+) -> None:
+    logits = torch.log(torch.tensor([[0.05, 0.3, 0.05, 0.4, 0.2]])).repeat(20_000, 1)
+    numbers = torch.Generator().manual_seed(0)
+    uniform = torch.rand(20_000, rollouts.draws_for(top_p), generator=numbers)
+    drawn, log_probs = rollouts.draw_tokens(logits, uniform, top_p=top_p)
+    share = torch.bincount(drawn, minlength=5) / len(drawn)
+    kept = torch.tensor(shares) / sum(shares)
+    torch.testing.assert_close(share[[3, 1, 4]], kept, atol=0.012, rtol=0)
+    assert share[[0, 2]].sum() == 0
+    assert ((share[[3, 1, 4]] == 0) == (kept == 0)).all()
+    torch.testing.assert_close(log_probs, logits.gather(1, drawn.unsqueeze(1)).squeeze(1))
+
+
+def test_what_every_draw_misses_is_drawn_from_the_nucleus_itself() -> None:
+    # The likeliest two stand behind a tail of half the mass.
+    probs = torch.tensor([[*[0.01] * 50, 0.3, 0.2]])
+    uniform = torch.rand(40_000, 5, generator=torch.Generator().manual_seed(0))
+    uniform[:, :-1] *= 0.5  # so that all of them miss
+    drawn, _ = rollouts.draw_tokens(probs.log().repeat(40_000, 1), uniform, top_p=0.45)
+    assert set(drawn.tolist()) == {50, 51}
+    assert (drawn == 50).float().mean().item() == pytest.approx(0.6, abs=0.01)
 
 
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])
