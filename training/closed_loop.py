@@ -43,21 +43,22 @@ class Settings:
     """The size of one measurement."""
 
     seed: int = 0
-    prompts: int = 300
+    prompts: int = 200
     """Prompts that are answered for ranking."""
     completions: int = 4
     """Completions of each prompt (K)."""
-    evaluation_pairs: int = 3
+    evaluation_pairs: int = 2
     """Blind pairs on each held-out prompt."""
     evaluation_prompts: int | None = None
     """Held-out prompts of the evaluation; None asks all of them."""
-    suite_prompts: int = 64
+    suite_prompts: int = 32
     """Held-out prompts on which the suite measures."""
     rounds: int = 1
     """How often it goes round; all but the first start and end by themselves."""
-    sft: dict[str, Any] = field(default_factory=dict)
+    # A third pass over the demonstrations changed the loss on held-out ones by .01.
+    sft: dict[str, Any] = field(default_factory=lambda: {"epochs": 2.0})
     reward: dict[str, Any] = field(default_factory=dict)
-    ppo: dict[str, Any] = field(default_factory=dict)
+    ppo: dict[str, Any] = field(default_factory=lambda: {"steps": 14})
 
 
 @dataclass
@@ -73,6 +74,8 @@ class Report:
     rubric: dict[str, float] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     promoted: bool = False
+    promoted_after: float | None = None
+    """Seconds from the start of the platform, with an empty database, to the promotion."""
     decision: str = ""
     haikus: list[dict[str, str]] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -90,7 +93,10 @@ class ClosedLoop:
         settings: Settings,
         say: Callable[[str], None],
         wait: Callable[[], None] = lambda: time.sleep(POLL_SECONDS),
+        started: float | None = None,
     ) -> None:
+        """`started`: when the platform was started, by the monotonic clock; None is now."""
+        self.started = time.monotonic() if started is None else started
         self.project = project
         self.base_url = base_url
         self.password = password
@@ -103,19 +109,21 @@ class ClosedLoop:
 
     def run(self) -> Report:
         """Go round as often as is wanted and return the report."""
-        started = time.monotonic()
+        self.report.seconds["start of the platform"] = self.since_start()
         policy = self.fine_tune()
         self.collect_rankings(policy)
         reward_model = self.train_reward_model(policy)
         child = self.train_policy(policy, reward_model)
-        evaluation = self.evaluate(child, policy)
-        self.measure(child, policy, reward_model)
+        evaluation = self.evaluate(child, policy, reward_model)
         self.decide(child, evaluation)
         self.go_on()
         past = selectors.past_rounds(self.project)
         self.report.rounds = [measure_round(one) for one in reversed(past)]
-        self.report.seconds["total"] = round(time.monotonic() - started, 1)
+        self.report.seconds["total"] = self.since_start()
         return self.report
+
+    def since_start(self) -> float:
+        return round(time.monotonic() - self.started, 1)
 
     def fine_tune(self) -> Checkpoint:
         """Supervised fine-tuning on the demo's haikus; the result samples first."""
@@ -189,8 +197,10 @@ class ClosedLoop:
             self.report.ppo = child.manifest["results"]
         return child
 
-    def evaluate(self, child: Checkpoint, parent: Checkpoint) -> Evaluation:
-        """Blind comparisons on held-out prompts, answered over HTTP."""
+    def evaluate(
+        self, child: Checkpoint, parent: Checkpoint, reward_model: Checkpoint
+    ) -> Evaluation:
+        """Blind comparisons on held-out prompts, answered over HTTP while the suite measures."""
         with self.step("sampling for evaluation"):
             evaluation = services.start_evaluation(
                 self.project,
@@ -200,6 +210,15 @@ class ClosedLoop:
                 pairs_per_prompt=self.settings.evaluation_pairs,
                 started_by=self.engineer,
                 config={"seed": self.settings.seed},
+            )
+            suite = services.start_suite(
+                self.project,
+                child=child,
+                parent=parent,
+                reward_checkpoint=reward_model,
+                limit=self.settings.suite_prompts,
+                config={"seed": self.settings.seed, "checks": "haiku"},
+                started_by=self.engineer,
             )
             self.wait_for(evaluation.run)
         with self.step("blind comparisons"):
@@ -215,22 +234,10 @@ class ClosedLoop:
             "high": result.high,
         }
         self.compare_by_rubric(child, parent, evaluation)
+        with self.step("the rest of the suite"):
+            self.wait_for(suite)
+        self.report.suite = selectors.suite_numbers(suite.results)
         return evaluation
-
-    def measure(self, child: Checkpoint, parent: Checkpoint, reward_model: Checkpoint) -> None:
-        """The suite, by itself; rounds that go on by themselves run it as this one does."""
-        with self.step("suite"):
-            run = services.start_suite(
-                self.project,
-                child=child,
-                parent=parent,
-                reward_checkpoint=reward_model,
-                limit=self.settings.suite_prompts,
-                config={"seed": self.settings.seed, "checks": "haiku"},
-                started_by=self.engineer,
-            )
-            self.wait_for(run)
-        self.report.suite = selectors.suite_numbers(run.results)
 
     def compare_by_rubric(
         self, child: Checkpoint, parent: Checkpoint, evaluation: Evaluation
@@ -260,6 +267,7 @@ class ClosedLoop:
                 services.close_round(self.project, decision=str(refusal))
                 return
             self.report.promoted = True
+            self.report.promoted_after = self.since_start()
             self.report.decision = "Promoted: the interval of the win rate lies above one half."
         with self.step("next comparisons"):
             promoted = selectors.promoted_checkpoint(self.project)
@@ -490,7 +498,11 @@ def describe(report: Report) -> str:
             f"n = {result['n']}",
             f"               {result['wins']} won, {result['ties']} tied, {result['losses']} lost",
         ]
-    lines += [f"Decision       {report.decision}", "", "Seconds"]
+    lines += [f"Decision       {report.decision}"]
+    if report.promoted_after is not None:
+        minutes, seconds = divmod(round(report.promoted_after), 60)
+        lines += [f"               after {minutes} min {seconds:02} s, from an empty database on"]
+    lines += ["", "Seconds"]
     lines += [f"  {name:<26}{value:>8.1f}" for name, value in report.seconds.items()]
     lines += describe_rounds(report.rounds)
     for row in report.haikus:

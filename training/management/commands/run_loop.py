@@ -79,7 +79,7 @@ class Command(BaseCommand):
         # Ended from outside, it still ends the platform that it started.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         orphans.end_with(os.getppid(), signal.SIGTERM)
-        base_url = f"http://127.0.0.1:{os.environ['PORT']}"
+        base_url, started = f"http://127.0.0.1:{os.environ['PORT']}", time.monotonic()
         with (settings.VAR_DIR / "platform.log").open("w") as log:
             platform = subprocess.Popen(
                 [sys.executable, "-m", "labelstudio_llm.start", "--end-with-parent"],
@@ -95,6 +95,7 @@ class Command(BaseCommand):
                 "haiku-demo",
                 Settings(seed=seed, **changes),
                 lambda line: self.stdout.write(line),
+                started=started,
             )
             report = loop.run()
         finally:
