@@ -40,7 +40,7 @@ from annotations.importers import (
 from annotations.models import Import, Project, User
 from annotations.services.rating_schemes import flag, publish_scheme, scale
 from annotations.services.records import add_records, fitting_scheme
-from annotations.services.rules import ServiceError
+from annotations.services.rules import ServiceError, lock
 from annotations.signals import import_waits
 
 logger = logging.getLogger(__name__)
@@ -365,11 +365,13 @@ def _checked(brought: Import) -> None:
     _save(brought)
 
 
+@transaction.atomic
 def _publish_questions(brought: Import) -> None:
     """Make sure that the questions of the file's ratings are asked here.
 
     A project that asks none gets those of the file; nothing that is asked is ever replaced.
     """
+    lock(brought.project)  # two imports at once would both find none
     if brought.project.rating_schemes.filter(published_at__isnull=False).exists():
         fitting_scheme(brought.project, brought.questions)
         return
