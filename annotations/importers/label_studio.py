@@ -47,6 +47,8 @@ USUAL = {
 }
 """As Label Studio's own templates call them, and the export of a project."""
 UNSORTED = "_"
+REASON = "reason"
+"""As the export of a project calls it: behind the text of a rewrite it is no other text."""
 MAX_MS = 2**31 - 1
 
 
@@ -172,6 +174,8 @@ class _Task:
                 answers.outcome = selected
             case "ranker":
                 answers.tiers = self._tiers(value.get("ranker"))
+            case "textarea" if name == REASON and answers.texts:
+                answers.reason = "\n".join(_texts(value.get("text")))
             case "textarea":
                 for text in _texts(value.get("text")):
                     answers.write(text)
