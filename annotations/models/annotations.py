@@ -78,6 +78,10 @@ class CorrectionDraft(models.Model):
     annotation = models.OneToOneField(
         Annotation, on_delete=models.CASCADE, primary_key=True, related_name="correction_draft"
     )
+    annotator = models.ForeignKey(
+        "annotations.User", on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    """Who corrects: the annotation's, here for the index, among any number of answers."""
     fields: models.JSONField[dict[str, list[str]], dict[str, list[str]]] = models.JSONField()
     """As the form of its kind has them, like those of an assignment's draft."""
     revision = models.PositiveIntegerField(default=0)

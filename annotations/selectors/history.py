@@ -16,6 +16,7 @@ from annotations.models import (
     AssignmentEvent,
     Comparison,
     Completion,
+    CorrectionDraft,
     Item,
     Kind,
     Project,
@@ -170,15 +171,17 @@ def begun_corrections(user: User, project: Project) -> list[Assignment]:
     """Return what a person has begun to correct and not sent, the newest answers first."""
     if not project.edits_allowed:
         return []
-    drafted = Annotation.objects.filter(
-        in_force(),
-        correction_draft__isnull=False,
-        assignment__annotator=user,
-        item__project=project,
+    drafts = CorrectionDraft.objects.filter(
+        # Of a process of the version before, which does not fill the column.
+        Q(annotator=user) | Q(annotator=None, annotation__annotator=user),
+        in_force("annotation__"),
+        annotation__item__project=project,
     )
-    newest_first = drafted.select_related("assignment__item__prompt").order_by("-id")
+    newest_first = drafts.select_related("annotation__assignment__item__prompt").order_by("-pk")
     return [
-        one.assignment for one in newest_first if one.assignment and correction_of(one).is_begun
+        draft.annotation.assignment
+        for draft in newest_first
+        if draft.annotation.assignment and correction_of(draft.annotation).is_begun
     ]
 
 

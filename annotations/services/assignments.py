@@ -119,7 +119,12 @@ def save_correction_draft(
         is_stale = stored.fields != entered
         return SavedDraft(stored.revision, current.state, stored.fields, stale=is_stale)
     CorrectionDraft.objects.update_or_create(
-        annotation=annotation, defaults={"fields": entered, "revision": revision + 1}
+        annotation=annotation,
+        defaults={
+            "fields": entered,
+            "revision": revision + 1,
+            "annotator_id": annotation.annotator_id,
+        },
     )
     measured = _active_ms(current, active_ms, current.asked_at)
     Assignment.objects.filter(id=current.pk).update(active_ms=measured)

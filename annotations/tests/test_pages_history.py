@@ -416,6 +416,9 @@ def test_my_work_shows_the_corrections_that_are_not_sent(
     assert page.count(url("correct", writing)) == 2  # above the list, and in its row
     assert "Correction not sent" in page
     assert "1 correction is begun and not sent" in bobs.get(pages[1]).text
+    # A process of the version before does not say whose it is.
+    assert CorrectionDraft.objects.filter(annotator__username="bob").update(annotator=None) == 1
+    assert "1 correction is begun and not sent" in bobs.get(pages[1]).text
     bobs.post(url("discard_correction", writing))
     assert "not sent" not in bobs.get(pages[0]).text + bobs.get(pages[1]).text
     correct(bobs, writing, "three", 2)
