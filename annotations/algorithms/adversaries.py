@@ -9,9 +9,10 @@ Hochberg 1995). A flag is a reason to look, never a verdict.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ SKIP_SHARE = 0.5
 LEAST_COMMON = 20
 LEAST_AGAINST = 2
 """Others who agree among themselves, before an answer goes against a majority."""
+LEAST_COMMON_GOLD, LEAST_WRONG, LEAST_SAME, LEAST_OTHERS = 12, 4, 3, 3
+"""Gold items that both answered; those that each has wrong, and in the same way; and the others
+who answered one, before it says something."""
+MOST_ALIKE = 0.95
 
 _Minority = tuple[int, int]
 """How many others judged an item, and how many of them gave the same answer."""
@@ -58,6 +63,14 @@ class Signal:
     p: float
     n: int
     evidence: str
+
+
+class Wrong(NamedTuple):
+    """A wrong answer to a gold item."""
+
+    answer: str
+    sort: str
+    """What such answers have in common over all items, such as a tie or the longer of two."""
 
 
 def one_sided(person: int, sides: Sequence[int]) -> Signal:
@@ -211,6 +224,106 @@ def _pair(pair: tuple[int, int], seen: Sequence[tuple[float, bool]], common: int
         f"them are the same from both, where chance gives {expected:.1f}."
     )
     return Signal(pair, "copier", p if same > expected else 1.0, common, words)
+
+
+def gold_copiers(wrong: Mapping[int, Mapping[int, Wrong | None]]) -> list[Signal]:
+    """Test for every two people whether they give the same wrong answers to gold items.
+
+    `wrong` has for each gold item what people answered, and None where they were right. Of what one
+    of two got wrong, the other's same answers are counted, and the other way round; the larger
+    p-value holds. That somebody independent gives a wrong answer has the chance that others have on
+    the item, times how much more often this person is wrong than they are; or, where that is more,
+    how often this person gives wrong answers of this sort (who ties everything shares wrong ties
+    with everybody who does). Items that fewer than three others answered say nothing, nor do two
+    people of whom one has hardly anything wrong: they are not tested, and cost the others nothing.
+    """
+    crowd = _GoldCrowd.of(wrong)
+    careless = [who for who, mistakes in crowd.mistakes.items() if len(mistakes) >= LEAST_WRONG]
+    tested = (crowd.signal(pair) for pair in combinations(sorted(careless), 2))
+    return [signal for signal in tested if signal is not None]
+
+
+@dataclass(frozen=True)
+class _GoldCrowd:
+    """Answers to gold items, counted by item and by person."""
+
+    asked: Mapping[int, Set[int]]
+    """Which items a person answered that enough people answered to say something."""
+    mistakes: Mapping[int, Mapping[int, Wrong]]
+    """What a person has wrong of these."""
+    counts: Mapping[int, Counter[Wrong | None]]
+    """How often each answer to an item was given."""
+    excess: Mapping[int, float]
+    """How much more often a person is wrong than others are on the same items; at least 1."""
+    habits: Mapping[int, Mapping[str, float]]
+    """How often a person gives a wrong answer of a sort, where somebody gave one."""
+
+    @classmethod
+    def of(cls, wrong: Mapping[int, Mapping[int, Wrong | None]]) -> _GoldCrowd:
+        by_person: dict[int, dict[int, Wrong | None]] = defaultdict(dict)
+        for item, said in wrong.items():
+            if len(said) >= LEAST_OTHERS + 2:
+                for who, answer in said.items():
+                    by_person[who][item] = answer
+        counts = {item: Counter(said.values()) for item, said in wrong.items()}
+        sorts = {item: {one.sort for one in said if one} for item, said in counts.items()}
+        excess: dict[int, float] = {}
+        habits: dict[int, dict[str, float]] = {}
+        for who, given in by_person.items():
+            made = Counter(answer.sort for answer in given.values() if answer)
+            expected = sum(_share_wrong(counts[item], answer) for item, answer in given.items())
+            excess[who] = max(1.0, (made.total() + 1) / (expected + 1))
+            met = Counter(sort for item in given for sort in sorts[item])
+            habits[who] = {sort: (made[sort] + 1) / (met[sort] + 2) for sort in met}
+        return cls(
+            asked={who: set(given) for who, given in by_person.items()},
+            mistakes={
+                who: {item: answer for item, answer in given.items() if answer}
+                for who, given in by_person.items()
+            },
+            counts=counts,
+            excess=excess,
+            habits=habits,
+        )
+
+    def signal(self, pair: tuple[int, int]) -> Signal | None:
+        """Return what two people's answers say, or None where they cannot say anything."""
+        common = self.asked[pair[0]] & self.asked[pair[1]]
+        one, other = (self._within(common, who) for who in pair)
+        if len(common) < LEAST_COMMON_GOLD or min(len(one), len(other)) < LEAST_WRONG:
+            return None
+        same = sum(other.get(item) == answer for item, answer in one.items())
+        if same < LEAST_SAME:
+            return Signal(pair, "copier_on_gold", 1.0, len(common), "")
+        ways = self._chances(one, other, pair[1]), self._chances(other, one, pair[0])
+        p, expected = max(tail_of_sum(way, same) for way in ways), max(map(sum, ways))
+        words = (
+            f"Of {len(common)} gold items that both answered, one has {len(one)} wrong and the "
+            f"other {len(other)}; {same} of these are the same wrong answer from both, where "
+            f"chance gives {expected:.1f}."
+        )
+        return Signal(pair, "copier_on_gold", p if same > expected else 1.0, len(common), words)
+
+    def _within(self, items: Set[int], person: int) -> dict[int, Wrong]:
+        return {item: said for item, said in self.mistakes[person].items() if item in items}
+
+    def _chances(
+        self, mistakes: Mapping[int, Wrong], theirs: Mapping[int, Wrong], other: int
+    ) -> list[float]:
+        """Return for what somebody has wrong the chances that another says the same."""
+        found = []
+        for item, answer in mistakes.items():
+            rest = self.counts[item][answer] - 1 - (theirs.get(item) == answer)
+            share = (rest + 1) / self.counts[item].total()  # (rest + 1) of (the others + 2)
+            chance = max(share * self.excess[other], self.habits[other][answer.sort])
+            found.append(min(MOST_ALIKE, chance))
+        return found
+
+
+def _share_wrong(counts: Counter[Wrong | None], own: Wrong | None) -> float:
+    """Return which share of the others is wrong about an item."""
+    others = counts.total() - 1
+    return (others - counts[None] + (own is None)) / others if others else 0.0
 
 
 def tail_of_sum(chances: Sequence[float], least: int) -> float:

@@ -24,10 +24,10 @@ from annotations.models import (
     User,
     counted,
 )
-from annotations.selectors.gold import gold_answers
+from annotations.selectors.gold import GoldAnswer, gold_answers, wrong_on_gold
 
 WINDOW = 20_000
-"""Comparisons (and assignments) that are looked at, the newest."""
+"""Comparisons (and assignments, and answers to gold items) that are looked at, the newest."""
 CHARACTERS_PER_WORD = 6
 MOST_VOTERS = 12
 """Items that more people judged are no evidence for copying: too many would join by chance."""
@@ -40,6 +40,7 @@ TITLES = {
     "idle": "Long idle time",
     "picky": "Skips until it is easy",
     "copier": "Two who answer alike",
+    "copier_on_gold": "Two with the same wrong answers to gold items",
 }
 
 
@@ -73,10 +74,11 @@ class _Row:
 
 def flags(project: Project) -> list[Flag]:
     """Return the signs that stand out and that nobody has dismissed, the surest first."""
-    rows = list(_rows(project))
+    rows, gold = list(_rows(project)), _newest_on_gold(project)
+    pairs = [*_copiers(rows), *adversaries.gold_copiers(wrong_on_gold(gold))]
     found = [
-        *adversaries.flags(list(_signals(project, rows))),
-        *adversaries.flags(_copiers(rows), adversaries.PAIR_RATE),
+        *adversaries.flags(list(_signals(project, rows, gold))),
+        *adversaries.flags(pairs, adversaries.PAIR_RATE),
     ]
     dismissed = _dismissed(project)
     open_ones = [one for one in found if one.n >= 2 * dismissed.get((one.detector, one.people), 0)]
@@ -173,12 +175,19 @@ def _row(row: Mapping[str, Any]) -> _Row:
     )
 
 
-def _signals(project: Project, rows: Sequence[_Row]) -> Iterator[Signal]:
+def _newest_on_gold(project: Project) -> list[GoldAnswer]:
+    """Return the newest answers to gold items, oldest first."""
+    return sorted(gold_answers(project), key=lambda one: one.annotation_id)[-WINDOW:]
+
+
+def _signals(
+    project: Project, rows: Sequence[_Row], on_gold: Sequence[GoldAnswer]
+) -> Iterator[Signal]:
     by_person: dict[int, list[_Row]] = defaultdict(list)
     for row in rows:
         by_person[row.person].append(row)
     gold: dict[int, list[bool]] = defaultdict(list)
-    for answer in gold_answers(project):
+    for answer in on_gold:
         gold[answer.annotator_id].append(answer.is_right)
     agreed, shared = _agreement(rows)
     closed, skipped = _handed_out(project)

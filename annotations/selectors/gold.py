@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Length
 
+from annotations.algorithms.adversaries import Wrong
 from annotations.algorithms.gold import compared_right, ranked_right
 from annotations.algorithms.tails import share_below
 from annotations.models import (
@@ -66,6 +68,47 @@ def gold_answers(
     asked = said.filter(item__purpose=Item.Purpose.GOLD)
     found = [*_compared(asked, known), *_ranked(asked, known)]
     yield from sorted(found, key=lambda one: (one.item_id, one.annotation_id))
+
+
+def wrong_on_gold(answers: Collection[GoldAnswer]) -> dict[int, dict[int, Wrong | None]]:
+    """Return for each gold item what people answered to it, and None where they were right."""
+    wrong = [answer.annotation_id for answer in answers if not answer.is_right]
+    said = {**_wrong_choices(wrong), **_wrong_orders(wrong)}
+    found: dict[int, dict[int, Wrong | None]] = defaultdict(dict)
+    for answer in answers:
+        found[answer.item_id][answer.annotator_id] = said.get(answer.annotation_id)
+    return found
+
+
+def _wrong_choices(wrong: Sequence[int]) -> dict[int, Wrong]:
+    fields = ("annotation_id", "outcome", "left_id", "right_id")
+    chosen = Comparison.objects.filter(annotation__in=wrong).values_list(
+        *fields, Length("left__text"), Length("right__text")
+    )
+    found = {}
+    for annotation, outcome, left, right, left_length, right_length in chosen:
+        if outcome == Comparison.Outcome.LEFT:
+            found[annotation] = Wrong(str(left), _sort_by_length(left_length - right_length))
+        elif outcome == Comparison.Outcome.RIGHT:
+            found[annotation] = Wrong(str(right), _sort_by_length(right_length - left_length))
+        else:
+            found[annotation] = Wrong(outcome, outcome)
+    return found
+
+
+def _sort_by_length(longer_by: int) -> str:
+    return "longer" if longer_by > 0 else "not longer"
+
+
+def _wrong_orders(wrong: Sequence[int]) -> dict[int, Wrong]:
+    entries = RankedCompletion.objects.filter(ranking__in=wrong)
+    rows = entries.order_by("ranking_id", "tier", "completion_id").values_list(
+        "ranking_id", "tier", "completion_id"
+    )
+    return {
+        ranking: Wrong(" ".join(f"{tier}:{completion}" for _, tier, completion in ordered), "order")
+        for ranking, ordered in groupby(rows, key=itemgetter(0))
+    }
 
 
 def failing_gold(project: Project) -> list[FailingGold]:

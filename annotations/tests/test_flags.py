@@ -15,12 +15,13 @@ from annotations.models import (
     AutomaticPause,
     Comparison,
     FlagDecision,
+    Item,
     Membership,
     Project,
     User,
 )
 from annotations.selectors.flags import flags, told_why
-from annotations.tests.factories import make_careless
+from annotations.tests.factories import make_careless, make_completion, make_prompt
 
 
 @pytest.fixture
@@ -189,3 +190,45 @@ def test_the_reason_tells_nobody_of_gold_items(project: Project, bob: User) -> N
     words = "Right on 2 of 9 gold items"
     pause = AutomaticPause(project=project, person=bob, detector="random", evidence=words)
     assert "gold" not in told_why(pause)
+
+
+def test_two_who_share_wrong_answers_to_gold_items_are_named_to_the_owner_and_never_paused_alone(
+    client: Client, project: Project, alice: User
+) -> None:
+    prompt = make_prompt(project)
+    short, long = make_completion(prompt, "short"), make_completion(prompt, "longer by far")
+    people = [User.objects.create(username=f"person-{number}") for number in range(6)]
+    known = {"left": short.pk, "right": long.pk, "outcome": "left", "strength": ""}
+    items = Item.objects.bulk_create(
+        Item(project=project, kind="comparison", prompt=prompt, purpose="gold", gold=known)
+        for _ in range(16)
+    )
+    asked = [(number, item, person) for number, item in enumerate(items) for person in people]
+    said = Annotation.objects.bulk_create(
+        Annotation(item=item, annotator=person, kind="comparison") for _, item, person in asked
+    )
+    copying = {person.pk for person in people[:2]}
+
+    def is_wrong(number: int, person: User) -> bool:
+        """Two are wrong about every second item, and of the others one about each of the rest."""
+        if person.pk in copying:
+            return number % 2 == 0
+        return number % 2 == 1 and person == people[2 + number // 2 % 4]
+
+    Comparison.objects.bulk_create(
+        Comparison(
+            annotation=one,
+            left=short,
+            right=long,
+            outcome="right" if is_wrong(number, person) else "left",
+        )
+        for one, (number, _, person) in zip(said, asked, strict=True)
+    )
+    project.flag_pause = Project.FlagPause.SURE
+    project.save()
+    (flag,) = flags(project)
+    assert (flag.signal.detector, set(flag.signal.people)) == ("copier_on_gold", copying)
+    assert services.flags_that_pause(project) == []
+    client.force_login(alice)
+    page = client.get(url("flags", project)).content.decode()
+    assert "Of 16 gold items that both answered, one has 8 wrong and the other 8; 8 of" in page

@@ -9,9 +9,11 @@ from annotations.algorithms.adversaries import (
     FLAG_RATE,
     PAIR_RATE,
     Signal,
+    Wrong,
     clockwork,
     copiers,
     flags,
+    gold_copiers,
     idle,
     length_lover,
     one_sided,
@@ -144,6 +146,53 @@ def test_two_good_ones_beside_a_bad_third_are_no_copiers() -> None:
     assert flags(copiers(votes), PAIR_RATE) == []
 
 
+GOLD = 60
+WRONG = {
+    "careful": [0.8, 0.14, 0.04, 0.02],
+    "random": [0.4, 0.4, 0.1, 0.1],
+    "ties": [0.08, 0.02, 0.9, 0.0],
+}
+"""How often people are right, choose the wrong one, a tie and both bad."""
+
+
+def gold_crowd(rng: np.random.Generator, *people: str) -> dict[int, dict[int, Wrong | None]]:
+    """Return answers to gold items, of which a third are hard and half have a longer wrong text."""
+    found: dict[int, dict[int, Wrong | None]] = {}
+    for item in range(GOLD):
+        slips, length = (3 if item % 3 else 1), ("longer", "not longer")[item % 2]
+        kinds = None, Wrong(f"{item}", length), Wrong("tie", "tie"), Wrong("both_bad", "both_bad")
+        found[item] = {}
+        for person, habit in enumerate(people):
+            chances = np.array(WRONG.get(habit, WRONG["careful"]))
+            if habit == "longer":
+                chances = np.array([0.05, 0.95, 0, 0] if length == "longer" else [0.95, 0.05, 0, 0])
+            elif habit == "careful":
+                chances = np.array([1 - (1 - chances[0]) / slips * 1.5, *chances[1:] / slips * 1.5])
+            found[item][person] = kinds[rng.choice(4, p=chances / chances.sum())]
+    return found
+
+
+def test_two_who_share_mistakes_are_found_at_60_common_gold_items() -> None:
+    found = 0
+    for seed in range(10):
+        said = gold_crowd(np.random.default_rng(seed), *["careful"] * 9)
+        for item in said.values():
+            item[9] = item[8]
+        found += [one.people for one in flags(gold_copiers(said), PAIR_RATE)] == [(8, 9)]
+    assert found >= 9
+
+
+def test_two_with_one_bad_habit_and_items_that_nearly_all_fail_give_no_copiers() -> None:
+    people = ["careful"] * 6 + ["random", "ties", "longer"] * 2
+    alarms = 0
+    for seed in range(10):
+        said = gold_crowd(np.random.default_rng(seed), *people)
+        for item in range(10):  # The known answer is wrong.
+            said[item] = {who: Wrong(f"{item}", "longer") for who in said[item]}
+        alarms += bool(flags(gold_copiers(said), PAIR_RATE))
+    assert alarms <= 1
+
+
 def test_a_crowd_of_one_all_ties_and_nothing_give_no_flag() -> None:
     alone = [
         one_sided(1, [0] * 50),
@@ -158,3 +207,4 @@ def test_a_crowd_of_one_all_ties_and_nothing_give_no_flag() -> None:
     assert flags(alone) == []
     assert flags([]) == []
     assert copiers({1: {1: "tie"}, 2: {1: "tie", 2: "tie"}}) == []
+    assert gold_copiers({1: {1: Wrong("tie", "tie"), 2: Wrong("tie", "tie")}}) == []
