@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from annotations.algorithms.reliability import Estimate
+from annotations.algorithms.reliability import UNKNOWN, Estimate
+from annotations.algorithms.shares import Share
 
 WIDTH, HEIGHT = 360, 170
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 34
@@ -20,6 +21,13 @@ class Point:
 
     name: str
     estimate: Estimate
+
+
+def share_point(name: str, share: Share) -> Point:
+    """Return a share as a point of a chart; of nothing it is not defined."""
+    if share.share is None:
+        return Point(name, UNKNOWN)
+    return Point(name, Estimate(share.share, share.low, share.high, share.n))
 
 
 def parts_chart(title: str, points: Sequence[Point]) -> str:

@@ -128,6 +128,8 @@ class Dashboard:
     span: int
     is_weekly: bool
     bins: list[Bin]
+    weeks: list[Bin]
+    """The same where that is by week: what days have too little of, such as gold items."""
     kinds: list[str]
     whole: Sums
     """Of the span."""
@@ -156,12 +158,14 @@ def dashboard(project: Project, span: int) -> Dashboard:
         .annotate(micros=Sum("micros"), paid=Sum("paid"))
     )
     stand = standing(project)
+    bins = _bins(by_day, costs, first, today, is_weekly=is_weekly)
     rates = list(project.pay_rates.filter(starts_at__date__gte=first).order_by("-starts_at"))
     return Dashboard(
         read_at=_read_at(project),
         span=span,
         is_weekly=is_weekly,
-        bins=_bins(by_day, costs, first, today, is_weekly=is_weekly),
+        bins=bins,
+        weeks=bins if is_weekly else _bins(by_day, costs, first, today, is_weekly=True),
         kinds=[kind for kind in Kind.values if any(r["kind"] == kind for r in by_day)],
         whole=_total("", by_day),
         ever=_total("", list(_summed(work))),

@@ -5,8 +5,10 @@ Counts cover everything; what has to be read row by row covers the newest answer
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from statistics import median
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -27,7 +29,7 @@ from annotations.models import (
     User,
     in_force,
 )
-from annotations.selectors.gold import gold_answers
+from annotations.selectors.gold import GoldAnswer, gold_answers
 from annotations.selectors.history import time_in_words
 
 NEWEST = 1000
@@ -49,6 +51,14 @@ class Week:
 
 
 @dataclass(frozen=True)
+class GoldWeek:
+    """How often a person gave the known answer in the week that began then."""
+
+    start: datetime
+    share: Share
+
+
+@dataclass(frozen=True)
 class PersonReport:
     """What owners and the person themselves see."""
 
@@ -58,6 +68,7 @@ class PersonReport:
     active: timedelta
     gold: Share
     """Gold comparisons and rankings answered as known."""
+    gold_weeks: list[GoldWeek]
     peers: WinRate
     """How often others said the same of the same two answers; whole items are drawn again."""
     left: Share
@@ -103,12 +114,14 @@ def person_report(project: Project, person: User) -> PersonReport:
     compared = Comparison.objects.filter(annotation__in=said)
     left, longer = _leanings(compared)
     seconds, too_fast = _speed(said)
+    on_gold = list(gold_answers(project, said))
     return PersonReport(
         by_kind=[(Kind(kind).label, counts[kind]) for kind in Kind.values if kind in counts],
         answers=sum(counts.values()),
         skips=handed.filter(state=Assignment.State.SKIPPED).count(),
         active=timedelta(milliseconds=handed.aggregate(ms=Sum("active_ms"))["ms"] or 0),
-        gold=_gold(project, said),
+        gold=wilson(sum(answer.is_right for answer in on_gold), len(on_gold)),
+        gold_weeks=_gold_weeks(on_gold, said),
         peers=_peers(compared, person),
         left=left,
         longer=longer,
@@ -152,9 +165,19 @@ def _leanings(compared: QuerySet[Comparison]) -> tuple[Share, Share]:
     return wilson(found["left"], found["decided"]), wilson(found["longer"], found["differ"])
 
 
-def _gold(project: Project, said: QuerySet[Annotation]) -> Share:
-    right = [answer.is_right for answer in gold_answers(project, said)]
-    return wilson(sum(right), len(right))
+def _gold_weeks(on_gold: Sequence[GoldAnswer], said: QuerySet[Annotation]) -> list[GoldWeek]:
+    """Return the last weeks, those without gold items as well, the oldest first."""
+    starts = _week_starts()
+    recent = said.filter(item__purpose=Item.Purpose.GOLD, created_at__gte=starts[0])
+    weeks = dict(recent.annotate(week=TruncWeek("created_at")).values_list("id", "week"))
+    given: dict[date, list[bool]] = defaultdict(list)
+    for answer in on_gold:
+        if answer.annotation_id in weeks:
+            given[weeks[answer.annotation_id].date()].append(answer.is_right)
+    return [
+        GoldWeek(start, wilson(sum(given[start.date()]), len(given[start.date()])))
+        for start in starts
+    ]
 
 
 def _peers(compared: QuerySet[Comparison], person: User) -> WinRate:
@@ -194,9 +217,7 @@ def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:
 
 def _weeks(said: QuerySet[Annotation]) -> list[Week]:
     """Return the last weeks, those without work as well, the oldest first."""
-    monday = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    monday -= timedelta(days=monday.weekday())
-    starts = [monday - timedelta(weeks=ago) for ago in reversed(range(WEEKS))]
+    starts = _week_starts()
     rows = (
         said.filter(created_at__gte=starts[0])
         .annotate(week=TruncWeek("created_at"))
@@ -211,3 +232,10 @@ def _weeks(said: QuerySet[Annotation]) -> list[Week]:
         for start in starts
         for count in [counts.get(start.date(), 0)]
     ]
+
+
+def _week_starts() -> list[datetime]:
+    """Return the Mondays of the last weeks, the oldest first."""
+    monday = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    monday -= timedelta(days=monday.weekday())
+    return [monday - timedelta(weeks=ago) for ago in reversed(range(WEEKS))]

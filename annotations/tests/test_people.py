@@ -232,6 +232,27 @@ def test_the_report_counts_what_a_person_did(
     assert sum(week.answers for week in report.weeks) == report.weeks[-1].answers == 7
 
 
+def test_gold_is_shown_by_week_to_owners_and_not_to_the_person(
+    client: Client, project: Project, alice: User, bob: User
+) -> None:
+    for weeks, outcome in ((0, "left"), (0, "right"), (2, "left"), (40, "left")):
+        item = make_item(project, purpose="gold")
+        left, right = sorted(item.completions.values_list("id", flat=True))
+        known = {"left": left, "right": right, "outcome": "left", "strength": ""}
+        Item.objects.filter(id=item.pk).update(gold=known)
+        said = make_comparison(item, bob, outcome, assignment=make_assignment(item, bob))
+        then = timezone.now() - timedelta(weeks=weeks)
+        Annotation.objects.filter(id=said.pk).update(created_at=then)
+    client.force_login(alice)
+    page = client.get(url("person", project, bob.pk)).text
+    assert page.count(": 1.00, interval 0.21 to 1.00, n 1</title>") == 1
+    assert page.count(": 0.50, interval 0.09 to 0.91, n 2</title>") == 1
+    table = page.partition("The same as a table")[2].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + 2
+    client.force_login(bob)
+    assert "old items" not in client.get(url("person", project, bob.pk)).text
+
+
 def test_time_is_that_of_the_server_and_reading_takes_time(project: Project, bob: User) -> None:
     for seconds, text in ((4, "x" * 80), (4, "x" * 2000), (60, "x" * 2000)):
         said = answer(project, bob, "tie", texts=(text, text))

@@ -12,10 +12,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotations import access, selectors
-from annotations.agreement_charts import Point, parts_chart
+from annotations.agreement_charts import Point, parts_chart, share_point
 from annotations.algorithms.pay import MICROS
 from annotations.algorithms.reliability import Estimate
-from annotations.algorithms.shares import Share
 from annotations.csv_files import as_csv
 from annotations.dashboard_charts import Bar, bars_chart, heat_map, rows_chart, standalone
 from annotations.exports import pseudonym
@@ -207,24 +206,25 @@ def _speed(facts: _Facts) -> Panel:
 
 
 def _gold(facts: _Facts) -> Panel:
-    points = [Point(one.start.isoformat(), _of(one.all.rightness)) for one in facts.board.bins]
-    asked = any(one.all.gold for one in facts.board.bins)
+    weeks = [(one.start.isoformat(), one.all) for one in facts.board.weeks]
+    points = [share_point(start, sums.rightness) for start, sums in weeks]
+    asked = any(sums.gold for _, sums in weeks)
     return Panel(
         name="gold",
         title="Gold",
-        note=f"share of gold items answered as known, by {facts.by}",
-        picture=parts_chart("Gold items answered as known", points) if asked else "",
+        note="share of gold items answered as known, by week",
+        picture=parts_chart("Gold items answered as known, by week", points) if asked else "",
         missing="No gold item was answered. Make some from adjudicated items, and set in the "
         "settings how often people meet one.",
         columns=("from", "gold", "right", "share", "low", "high"),
         rows=[
             {
-                "from": one.start.isoformat(),
-                "gold": one.all.gold,
-                "right": one.all.gold_right,
-                **_ends(_of(one.all.rightness)),
+                "from": start,
+                "gold": sums.gold,
+                "right": sums.gold_right,
+                **_ends(point.estimate),
             }
-            for one in facts.board.bins
+            for (start, sums), point in zip(weeks, points, strict=True)
         ],
     )
 
@@ -371,12 +371,6 @@ def _sums(sums: Sums) -> dict[str, Any]:
         "active_hours": f"{sums.hours:.3f}",
         "answers_an_hour": _plain(sums.an_hour),
     }
-
-
-def _of(share: Share) -> Estimate:
-    if share.share is None:
-        return Estimate(None, None, None, 0)
-    return Estimate(share.share, share.low, share.high, share.n)
 
 
 def _ends(estimate: Estimate) -> dict[str, str]:

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotations import access, selectors, services
+from annotations.agreement_charts import parts_chart, share_point
 from annotations.forms.notes import NoteForm
 from annotations.models import Project, Role, User
 from annotations.views.request import AuthenticatedRequest, SeeOther
@@ -75,13 +76,18 @@ def _page(
 ) -> HttpResponse:
     membership = access.get_membership_for(request.user, project.pk)
     is_owner = membership.role == Role.OWNER
+    report = selectors.person_report(project, person)
+    gold = [share_point(week.start.date().isoformat(), week.share) for week in report.gold_weeks]
     context = {
         "project": project,
         "membership": membership,
         "person": person,
         "is_owner": is_owner,
         "is_own": person == request.user,
-        "report": selectors.person_report(project, person),
+        "report": report,
+        "gold_chart": parts_chart("Gold items answered as known, by week", gold)
+        if any(week.share.n for week in report.gold_weeks)
+        else "",
         # One's own share of gold items, seen after every answer, would say which items they are.
         "shows_gold": is_owner and person != request.user,
         "shows_peers": is_owner or project.shows_agreement,
