@@ -11,6 +11,7 @@ from django.forms.boundfield import BoundField
 
 from annotations.algorithms.text import MAX_REASON_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
+from annotations.forms.ratings import QuestionsForm
 from annotations.forms.work import ScaleForm
 
 
@@ -27,6 +28,10 @@ class DecisionForm(forms.Form):
 
 class ComparisonDecisionForm(ScaleForm, DecisionForm):
     """Which of two is better."""
+
+
+class RatingDecisionForm(DecisionForm, QuestionsForm):
+    """An answer to every question about each completion."""
 
 
 class RankingDecisionForm(DecisionForm):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
-from annotations.algorithms.disagreement import open_bits
+from annotations.algorithms.disagreement import open_bits, scale_bits
 from annotations.algorithms.paired import Estimate
 from annotations.algorithms.rankings import outcomes_from_ranking
 from annotations.algorithms.review_sampling import share_of_all
@@ -25,7 +25,10 @@ from annotations.models import (
     Item,
     Kind,
     Project,
+    Question,
     RankedCompletion,
+    RatingAnswer,
+    RatingScheme,
     Review,
     User,
     counted,
@@ -33,13 +36,26 @@ from annotations.models import (
 )
 from annotations.selectors.answers import in_words
 
-ADJUDICATED = (Kind.COMPARISON, Kind.RANKING)
+ADJUDICATED = (Kind.COMPARISON, Kind.RANKING, Kind.RATING)
 WINDOW = 5000
 """Finished items that are looked at, the newest: so the page is as fast at a million."""
 TURNED = {"left": "right", "right": "left"}
 
 Pairs = dict[tuple[int, int], list[str]]
 """What was said about every two completions of an item, the lower id first."""
+
+
+Ratings = dict[tuple[int, str], list[int]]
+"""What was answered about every completion of an item to every question."""
+
+
+@dataclass(frozen=True)
+class _Open:
+    """What the votes on an item leave open, and how they are split in words."""
+
+    bits: float
+    votes: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -68,25 +84,17 @@ def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disa
     Not those that they voted on, were handed or wrote a text of, nor what is decided or still to
     be finished.
     """
-    pairs = _pairs_by_item(_to_decide(project, user))
-    worth = {item: sum(map(open_bits, said.values())) for item, said in pairs.items()}
-    chosen = sorted((item for item in worth if worth[item] > 0), key=lambda one: (-worth[one], one))
-    items = Item.objects.select_related("prompt").in_bulk(chosen[:limit])
-    return [
-        Disagreement(
-            item=items[number],
-            bits=worth[number],
-            votes=max(map(len, pairs[number].values())),
-            words=_in_words(items[number].kind, pairs[number]),
-        )
-        for number in chosen[:limit]
-    ]
+    found = _left_open(_to_decide(project, user))
+    split = (item for item, left in found.items() if left.bits > 0)
+    chosen = sorted(split, key=lambda one: (-found[one].bits, one))[:limit]
+    items = Item.objects.select_related("prompt").in_bulk(chosen)
+    return [Disagreement(item=items[number], **vars(found[number])) for number in chosen]
 
 
 def bits_open(item: Item) -> float:
     """Return what the votes on an item leave open."""
-    said = _pairs_by_item(Item.objects.filter(id=item.pk)).get(item.pk, {})
-    return sum(map(open_bits, said.values()))
+    found = _left_open(Item.objects.filter(id=item.pk))
+    return found[item.pk].bits if item.pk in found else 0.0
 
 
 def may_decide(item: Item, user: User) -> bool:
@@ -131,11 +139,35 @@ def _answer(annotation: Annotation, order: Sequence[int]) -> Answer:
         if comparison.left_id != order[0]:
             outcome = TURNED.get(outcome, outcome)
         fields = {"choice": ["-".join(filter(None, [outcome, comparison.strength]))]}
+    elif annotation.kind == Kind.RATING:
+        return _rating_answer(annotation, order)
     else:
         tiers = dict(annotation.ranking.entries.values_list("completion_id", "tier"))
         fields = {f"tier-{n}": [str(tiers[one] + 1)] for n, one in enumerate(order, start=1)}
-    saw_otherwise = bool(annotation.shown_order) and annotation.shown_order != list(order)
-    return Answer(list(in_words(fields)), annotation.reason, saw_otherwise)
+    return Answer(list(in_words(fields)), annotation.reason, _saw_otherwise(annotation, order))
+
+
+def _saw_otherwise(annotation: Annotation, order: Sequence[int]) -> bool:
+    return bool(annotation.shown_order) and annotation.shown_order != list(order)
+
+
+def _rating_answer(annotation: Annotation, order: Sequence[int]) -> Answer:
+    given = {
+        (one.completion_id, one.question): one.value for one in annotation.rating.answers.all()
+    }
+    words = [
+        (f"{letter_of(number)}: {question['text']}", _value_in_words(question, value))
+        for number, completion in enumerate(order, start=1)
+        for question in annotation.rating.scheme.questions
+        if (value := given.get((completion, question["name"]))) is not None
+    ]
+    return Answer(words, annotation.reason, _saw_otherwise(annotation, order))
+
+
+def _value_in_words(question: Question, value: int) -> str:
+    if question["form"] == "flag":
+        return "yes" if value else "no"
+    return f"{value} of {question['points']}"
 
 
 def _to_decide(project: Project, user: User) -> QuerySet[Item]:
@@ -163,12 +195,72 @@ def _part_in(items: QuerySet[Item], user: User) -> QuerySet[Item]:
     return items.filter(Exists(said) | Exists(had) | Exists(wrote))
 
 
-def _pairs_by_item(items: QuerySet[Item]) -> dict[int, Pairs]:
-    ids = list(items.values_list("id", "project_id"))
+def _left_open(items: QuerySet[Item]) -> dict[int, _Open]:
+    """Return what the votes on each of the items of one project leave open."""
+    rows = list(items.values_list("id", "project_id", "kind", "rating_scheme"))
+    if not rows:
+        return {}
+    project_id = rows[0][1]
+    judged = [row[0] for row in rows if row[2] != Kind.RATING]
+    schemes = {item: scheme for item, _, kind, scheme in rows if kind == Kind.RATING}
+    kinds = {row[0]: row[2] for row in rows}
+    questions = {
+        scheme.pk: scheme.questions
+        for scheme in RatingScheme.objects.filter(id__in=schemes.values())
+    }
+    found = {
+        item: _Open(
+            bits=sum(map(open_bits, said.values())),
+            votes=max(map(len, said.values())),
+            words=_in_words(kinds[item], said),
+        )
+        for item, said in _pairs_by_item(judged, project_id).items()
+    }
+    for item, rated in _ratings_by_item(list(schemes), project_id).items():
+        found[item] = _of_ratings(questions[schemes[item] or 0], rated)  # a rating has questions
+    return found
+
+
+def _of_ratings(questions: Sequence[Question], rated: Ratings) -> _Open:
+    """Return what ratings leave open: scales whose answers are far apart, and flags."""
+    asked = {one["name"]: one for one in questions}
+    bits, distances, flags = 0.0, [], 0
+    for (_, name), values in rated.items():
+        if asked[name]["form"] == "flag":
+            left = open_bits(values)
+            flags += left > 0
+        else:
+            left = scale_bits(values, asked[name]["points"])
+            distances += [max(values) - min(values)] if left else []
+        bits += left
+    words = []
+    if distances:
+        scales = "1 scale" if len(distances) == 1 else f"{len(distances)} scales"
+        words.append(f"{scales} up to {max(distances)} points apart")
+    if flags:
+        words.append(f"{flags} flag{'s' if flags > 1 else ''} raised by some")
+    return _Open(bits, max(map(len, rated.values())), ", ".join(words))
+
+
+def _ratings_by_item(chosen: Sequence[int], project_id: int) -> dict[int, Ratings]:
+    found: dict[int, Ratings] = defaultdict(lambda: defaultdict(list))
+    path = "rating__annotation__"
+    answers = RatingAnswer.objects.filter(
+        counted(path, project_id),
+        rating__annotation__item__in=chosen,
+        rating__annotation__adjudication__isnull=True,
+        # An import may answer questions of another version.
+        rating__scheme=F("rating__annotation__item__rating_scheme"),
+    ).order_by()
+    for item, completion, question, value in answers.values_list(
+        f"{path}item_id", "completion_id", "question", "value"
+    ):
+        found[item][completion, question].append(value)
+    return found
+
+
+def _pairs_by_item(chosen: Sequence[int], project_id: int) -> dict[int, Pairs]:
     found: dict[int, Pairs] = defaultdict(lambda: defaultdict(list))
-    if not ids:
-        return found
-    project_id, chosen = ids[0][1], [number for number, _ in ids]
     compared = Comparison.objects.filter(
         counted("annotation__", project_id),
         annotation__item__in=chosen,

@@ -11,6 +11,7 @@ from annotations.selectors.questions import (
 from annotations.services.adjudication import (
     adjudicate_comparison,
     adjudicate_ranking,
+    adjudicate_rating,
     withdraw_adjudication,
 )
 from annotations.services.api_tokens import (
@@ -214,6 +215,7 @@ __all__ = [
     "address_for_app",
     "adjudicate_comparison",
     "adjudicate_ranking",
+    "adjudicate_rating",
     "adjust_pay",
     "admit",
     "annotation_in_force",

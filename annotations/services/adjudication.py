@@ -21,6 +21,7 @@ from annotations.models import (
 )
 from annotations.selectors.adjudication import bits_open, may_decide, order_for
 from annotations.selectors.guidelines import guideline_in_force
+from annotations.services.ratings import Answers, check_answers, write_rating
 from annotations.services.rules import ServiceError, check
 from annotations.services.submissions import check_judgement
 
@@ -56,6 +57,18 @@ def adjudicate_ranking(
         for number, tier in enumerate(tiers)
         for completion in tier
     )
+    return reference
+
+
+@transaction.atomic
+def adjudicate_rating(item: Item, user: User, answers: Answers, *, reason: str) -> Annotation:
+    """Decide about a rating: the answers to the item's questions about each completion."""
+    _expect(item, Kind.RATING)
+    scheme = item.rating_scheme
+    assert scheme is not None  # a constraint of rating items
+    check_answers(scheme.questions, order_for(item, user), answers)
+    reference = _decide(item, user, reason)
+    write_rating(reference, scheme, answers)
     return reference
 
 

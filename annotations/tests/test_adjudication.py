@@ -18,7 +18,9 @@ from annotations.selectors.adjudication import (
     rejected_share,
 )
 from annotations.services import ServiceError
+from annotations.services.ratings import write_rating
 from annotations.tests.factories import (
+    make_annotation,
     make_assignment,
     make_comparison,
     make_completion,
@@ -189,6 +191,51 @@ def test_it_goes_from_one_to_the_next(
     page = client.get(url("adjudication", project.pk)).content.decode()
     assert "&lt;i&gt;Good&lt;/i&gt;" in page
     assert "Nobody disagrees" in page
+
+
+def rated_item(project: Project, *votes: tuple[User, int, int]) -> Item:
+    """Return a finished item of one text, whose raters chose a point and raised a flag or not."""
+    item = make_item(project, Kind.RATING, texts=["a frog"], overlap=len(votes), open_slots=0)
+    shown = item.completions.get().pk
+    for user, overall, harmful in votes:
+        said = make_annotation(item, user, shown_order=[shown], reason=f"It is a {overall}.")
+        answers = {shown: {"overall": overall, "harmful": harmful}}
+        assert item.rating_scheme is not None
+        write_rating(said, item.rating_scheme, answers)
+    return item
+
+
+def test_ratings_far_apart_are_decided_without_names_and_become_gold(
+    client: Client, project: Project, bob: User, bea: User, carol: User, alice: User
+) -> None:
+    flagged = rated_item(project, (bob, 4, 1), (bea, 5, 0))
+    rated_item(project, (bob, 4, 0), (bea, 5, 0))  # points beside each other
+    half = rated_item(project, (bob, 2, 0), (bea, 5, 0))
+    ends = rated_item(project, (bob, 1, 0), (bea, 7, 1))
+    found = [(one.item, round(one.bits, 6), one.words) for one in disagreements(project, carol)]
+    assert found == [
+        (ends, 4.0, "1 scale up to 6 points apart, 1 flag raised by some"),
+        (flagged, 2.0, "1 flag raised by some"),
+        (half, 1.0, "1 scale up to 3 points apart"),
+    ]
+    client.force_login(carol)
+    page = client.get(url("adjudicate", ends.pk)).content.decode()
+    said = page.split('id="said"')[1].split("</section>")[0]
+    for words in ("1 of 7", "7 of 7", "yes", "no", "It is a 7."):
+        assert words in said
+    for person in (bob, bea):
+        assert person.username not in said.lower()
+    assert client.post(url("adjudicate", ends.pk), {"reason": "x"}).status_code == 422
+    fields = {"rating-1-overall": "6", "rating-1-harmful": "1", "reason": "It insults the frog."}
+    answer = client.post(url("adjudicate", ends.pk), fields)
+    assert answer.headers["Location"] == url("adjudicate", flagged.pk)
+    reference = Annotation.objects.get(item=ends, annotator=carol)
+    answers = {one.question: one.value for one in reference.rating.answers.all()}
+    assert answers == {"overall": 6, "harmful": 1}
+    shown = str(ends.completions.get().pk)
+    client.force_login(alice)
+    client.post(url("make_gold", ends.pk), {"annotation": reference.pk})
+    assert project.items.get(purpose="gold").gold == {"answers": {shown: answers}}
 
 
 def test_a_decided_item_becomes_gold_that_looks_like_any_other(

@@ -15,7 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotations import access, selectors, services
 from annotations.access import DECIDING
-from annotations.forms.adjudication import ComparisonDecisionForm, RankingDecisionForm
+from annotations.forms.adjudication import (
+    ComparisonDecisionForm,
+    RankingDecisionForm,
+    RatingDecisionForm,
+)
 from annotations.keys import bindings_for
 from annotations.models import Item, Kind, Project, Role, User
 from annotations.selectors import adjudication as selected
@@ -23,7 +27,12 @@ from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 20
 
-Form = ComparisonDecisionForm | RankingDecisionForm
+Form = ComparisonDecisionForm | RankingDecisionForm | RatingDecisionForm
+ASKED = {
+    Kind.COMPARISON: "Which is better?",
+    Kind.RANKING: "Which order is right?",
+    Kind.RATING: "Which rating is right?",
+}
 
 
 @login_required
@@ -110,6 +119,11 @@ def _form(item: Item, user: User, data: Any) -> Form | None:
             return ComparisonDecisionForm(data)
         case Kind.RANKING:
             return RankingDecisionForm(data, order=selected.order_for(item, user))
+        case Kind.RATING:
+            order = selected.order_for(item, user)
+            texts = [text for _, text in selected.texts_in(order)]
+            questions = item.rating_scheme.questions if item.rating_scheme else []
+            return RatingDecisionForm(data, shown_order=order, texts=texts, questions=questions)
     return None
 
 
@@ -117,6 +131,8 @@ def _decide(item: Item, user: User, form: Form) -> None:
     reason = form.cleaned_data["reason"]
     if isinstance(form, ComparisonDecisionForm):
         services.adjudicate_comparison(item, user, *form.judgement(), reason=reason)
+    elif isinstance(form, RatingDecisionForm):
+        services.adjudicate_rating(item, user, form.answers(), reason=reason)
     else:
         services.adjudicate_ranking(item, user, form.tiers(), reason=reason)
 
@@ -136,7 +152,7 @@ def _page(request: AuthenticatedRequest, item: Item, form: Form) -> HttpResponse
         "project": item.project,
         "membership": access.get_membership_for(request.user, item.project_id),
         "form": form,
-        "is_comparison": isinstance(form, ComparisonDecisionForm),
+        "asked": ASKED[Kind(item.kind)],
         "earlier_turns": turns[:-1],
         "prompt_text": turns[-1]["content"],
         "completions": selected.texts_in(order),
