@@ -42,7 +42,13 @@ from annotations.selectors.history import (
     records_of,
 )
 from annotations.selectors.imports import imports_of
-from annotations.selectors.members import members_of, prompts_of, prompts_to_converse_about
+from annotations.selectors.members import (
+    group_named,
+    members_of,
+    people_in,
+    prompts_of,
+    prompts_to_converse_about,
+)
 from annotations.selectors.own_data import Stored, account_of, stored_about
 from annotations.selectors.pay import (
     Period,
@@ -154,6 +160,7 @@ __all__ = [
     "fields_of",
     "gold_answers",
     "gold_items",
+    "group_named",
     "guideline_draft",
     "guideline_drafts_by",
     "guideline_drafts_of_others",
@@ -181,6 +188,7 @@ __all__ = [
     "open_work",
     "own_history",
     "own_statistics",
+    "people_in",
     "periods_of",
     "person_report",
     "practice_items",

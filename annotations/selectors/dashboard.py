@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from annotations.algorithms.finish import Finish, finish
@@ -131,6 +131,9 @@ class Dashboard:
     weeks: list[Bin]
     """The same where that is by week: what days have too little of, such as gold items."""
     kinds: list[str]
+    """That are shown."""
+    known_kinds: list[str]
+    """That anybody shown has ever worked on."""
     whole: Sums
     """Of the span."""
     ever: Sums
@@ -138,21 +141,30 @@ class Dashboard:
     tags: list[Sums]
     stand: Stand | None
     outlooks: list[Outlook]
+    """None of some people alone: what is left is left for everybody."""
     spent: list[Spent]
     rates: list[PayRate]
     """That began within the span, the newest first."""
 
 
-def dashboard(project: Project, span: int) -> Dashboard:
-    """Return what the page shows of the last days, today included."""
+def dashboard(
+    project: Project, span: int, *, kind: str = "", people: Collection[int] | None = None
+) -> Dashboard:
+    """Return what the page shows of the last days, today included.
+
+    With `kind`, of that kind of work; with `people`, of what they did.
+    """
     today = timezone.now().date()
     first = today - timedelta(days=span - 1)
     is_weekly = span > DAILY_UP_TO
-    work = project.daily_work.filter(tag="")
-    in_span = work.filter(day__gte=first)
-    by_day = list(_summed(in_span, "day", "kind"))
+    who = Q() if people is None else Q(person__in=people)
+    asked = who & (Q(kind=kind) if kind else Q())
+    ever = list(_summed(project.daily_work.filter(who, tag=""), "kind"))
+    in_span = project.daily_work.filter(asked, day__gte=first)
+    all_tags = in_span.filter(tag="")
+    by_day = list(_summed(all_tags, "day", "kind"))
     costs = list(
-        project.daily_costs.filter(day__gte=first)
+        project.daily_costs.filter(asked, day__gte=first)
         .order_by("day", "kind", "currency")
         .values_list("day", "kind", "currency")
         .annotate(micros=Sum("micros"), paid=Sum("paid"))
@@ -166,15 +178,20 @@ def dashboard(project: Project, span: int) -> Dashboard:
         is_weekly=is_weekly,
         bins=bins,
         weeks=bins if is_weekly else _bins(by_day, costs, first, today, is_weekly=True),
-        kinds=[kind for kind in Kind.values if any(r["kind"] == kind for r in by_day)],
+        kinds=[one for one in Kind.values if any(r["kind"] == one for r in by_day)],
+        known_kinds=[one for one in Kind.values if any(r["kind"] == one for r in ever)],
         whole=_total("", by_day),
-        ever=_total("", list(_summed(work))),
-        people=_people(in_span),
-        tags=_tags(project.daily_work.filter(day__gte=first).exclude(tag="")),
+        ever=_total("", [row for row in ever if kind in ("", row["kind"])]),
+        people=_people(all_tags),
+        tags=_tags(in_span.exclude(tag="")),
         stand=stand,
-        outlooks=_outlooks(project, stand, by_day, costs, today) if stand else [],
+        outlooks=[
+            one
+            for one in (_outlooks(project, stand, by_day, costs, today) if stand else [])
+            if people is None and kind in ("", one.count.kind)
+        ],
         spent=_spent(costs),
-        rates=rates,
+        rates=[rate for rate in rates if not kind or rate.kind in ("", kind)],
     )
 
 
@@ -186,8 +203,6 @@ def _read_at(project: Project) -> datetime | None:
 
 def _summed(work: QuerySet[DailyWork], *by: str, **more: Any) -> Iterable[dict[str, Any]]:
     sums: dict[str, Any] = {name: Sum(name) for name in SUMS} | more
-    if not by:
-        return [work.aggregate(**sums)]
     return work.order_by(*by).values(*by).annotate(**sums)
 
 

@@ -258,3 +258,53 @@ def test_its_queries_do_not_grow(client: Client, project: Project, alice: User, 
         keep_up_daily_figures()
         selectors.agreement_overview(project)
     assert counts[0] == counts[1]
+
+
+def test_it_shows_one_kind_of_work_and_a_group_of_people(
+    client: Client,
+    project: Project,
+    alice: User,
+    carol: User,
+    bob: User,
+    bea: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = project.groups.create(name="<i>Poets</i>")
+    group.members.add(project.memberships.get(user=bob))
+    item = make_item(project, overlap=2)
+    for person in (bob, bea):
+        answer(item, person)
+    services.submit_demonstration(make_assignment(make_item(project, "demonstration"), bob), "a")
+    keep_up_daily_figures()
+    client.force_login(alice)
+
+    def done(query: str) -> dict[str, str]:
+        address = reverse("annotations:dashboard_file", args=[project.pk, "people", "csv"])
+        rows = csv.DictReader(io.StringIO(client.get(address + query).text))
+        return {row["person"]: row["answers"] for row in rows}
+
+    assert done("") == {"Bob": "2", "Bea": "1"}
+    assert done("?kind=comparison") == {"Bob": "1", "Bea": "1"}
+    assert done(f"?group={group.pk}") == {"Bob": "2"}
+    assert done(f"?kind=demonstration&group={group.pk}") == {"Bob": "1"}
+    for unknown in ("?kind=nothing", "?group=0", "?group=x", f"?group={'9' * 40}", "?group=²"):
+        assert done(unknown) == done("")
+    html = page(client, project, f"?days=90&kind=comparison&group={group.pk}")
+    assert "&lt;i&gt;Poets" in html
+    assert "<i>Poets" not in html
+    assert f"?days=365&amp;kind=comparison&amp;group={group.pk}" in html
+    assert "Progress and forecast" not in html
+    assert "Agreement: Compare" not in html
+    html = page(client, project, "?kind=demonstration")
+    assert "Progress and forecast" in html
+    assert "Agreement: Compare" not in html
+    client.force_login(carol)  # who is not told who is in a group
+    assert "Poets" not in page(client, project)
+    assert done(f"?group={group.pk}").keys() == done("").keys()
+
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    client.force_login(alice)
+    members = reverse("annotations:members", args=[project.pk])
+    found = client.get(members, {"group": group.pk}).context["people"]
+    assert [(one.user, one.annotation_count) for one in found] == [(bob, 2)]
+    assert client.get(members).context["people"].count() == project.memberships.count()

@@ -18,7 +18,7 @@ from annotations.algorithms.reliability import Estimate
 from annotations.csv_files import as_csv
 from annotations.dashboard_charts import Bar, bars_chart, heat_map, rows_chart, standalone
 from annotations.exports import pseudonym
-from annotations.models import Kind, Project, Role
+from annotations.models import Group, Kind, Project, Role
 from annotations.selectors import AgreementOverview, Dashboard, Line, Sums
 from annotations.views.request import AuthenticatedRequest
 
@@ -50,9 +50,20 @@ class _Facts:
 
     board: Dashboard
     agreement: AgreementOverview | None
+    """Of everybody, whatever group is shown."""
+    kind: str
+    """Empty: all kinds of work."""
+    group: Group | None
+    """None: everybody."""
     shows_money: bool
     call: Callable[[int, str], str]
     """What a person is called here."""
+
+    @property
+    def query(self) -> str:
+        """Return what addresses of the same part of the work end with, but for the time."""
+        chosen = {"kind": self.kind, "group": self.group.pk if self.group else ""}
+        return "".join(f"&{name}={value}" for name, value in chosen.items() if value)
 
     @property
     def by(self) -> str:
@@ -70,6 +81,11 @@ def dashboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "membership": membership,
         "spans": selectors.SPANS,
         "board": facts.board,
+        "kind": facts.kind,
+        "kinds": [one for one in Kind if one in (facts.kind, *facts.board.known_kinds)],
+        "group": facts.group,
+        "groups": list(project.groups.all()) if facts.shows_money else [],
+        "query": facts.query,
         "agreement": facts.agreement,
         "shows_money": facts.shows_money,
         "panels": list(_panels(facts)),
@@ -108,6 +124,11 @@ def _facts(request: AuthenticatedRequest, project: Project, *, shows_money: bool
     wanted = request.GET.get("days", "")
     span = int(wanted) if wanted in map(str, selectors.SPANS) else selectors.SPANS[0]
 
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in Kind.values else ""
+    # Only owners know who is in a group.
+    group = selectors.group_named(project, request.GET.get("group", "")) if shows_money else None
+
     def by_name(_person: int, name: str) -> str:
         return name
 
@@ -115,8 +136,10 @@ def _facts(request: AuthenticatedRequest, project: Project, *, shows_money: bool
         return pseudonym(person)
 
     return _Facts(
-        board=selectors.dashboard(project, span),
+        board=selectors.dashboard(project, span, kind=kind, people=selectors.people_in(group)),
         agreement=selectors.agreement_overview(project),
+        kind=kind,
+        group=group,
         shows_money=shows_money,
         call=by_name if shows_money else by_pseudonym,
     )
@@ -131,8 +154,9 @@ def _panels(facts: _Facts) -> Iterator[Panel]:
     yield _people(facts)
     yield _speed(facts)
     yield _gold(facts)
-    yield from _agreement(facts)
-    yield _tags(facts)
+    if facts.group is None:
+        yield from _agreement(facts)
+        yield _tags(facts)
     if facts.shows_money:
         yield from _cost(facts)
 
@@ -231,7 +255,7 @@ def _gold(facts: _Facts) -> Panel:
 
 def _agreement(facts: _Facts) -> Iterator[Panel]:
     """Yield a panel for each sort of judgement, or the one that says what is missing."""
-    weeks = facts.agreement.weeks if facts.agreement else ()
+    weeks = _of_kind(facts, facts.agreement.weeks if facts.agreement else ())
     names = list(dict.fromkeys(line.name for line in weeks))
     for place, name in enumerate(names, start=1):
         lines = [line for line in weeks if line.name == name]
@@ -254,7 +278,7 @@ def _agreement(facts: _Facts) -> Iterator[Panel]:
                 for line in lines
             ],
         )
-    if not names:
+    if not names and not facts.kind:
         yield Panel(
             name="agreement-1",
             title="Agreement",
@@ -269,6 +293,10 @@ def _agreement(facts: _Facts) -> Iterator[Panel]:
         )
 
 
+def _of_kind(facts: _Facts, lines: Iterable[Line]) -> list[Line]:
+    return [line for line in lines if facts.kind in ("", line.kind)]
+
+
 def _why_no_alpha(lines: Iterable[Line]) -> str:
     if any(line.things for line in lines):
         return "Everybody gave one and the same answer, so chance is nothing to be held against."
@@ -279,7 +307,7 @@ def _why_no_alpha(lines: Iterable[Line]) -> str:
 
 
 def _tags(facts: _Facts) -> Panel:
-    lines = facts.agreement.tags if facts.agreement else ()
+    lines = _of_kind(facts, facts.agreement.tags if facts.agreement else ())
     columns = list(dict.fromkeys(line.name for line in lines))
     shares = {
         (line.part, line.name): None if line.pairwise.value is None else 1 - line.pairwise.value

@@ -180,11 +180,14 @@ def _members_page(
     status: int = 200,
 ) -> HttpResponse:
     removed = request.session.pop(REMOVED, None)
+    group = selectors.group_named(project, request.GET.get("group", ""))
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.id),
         "removed": removed if removed and removed["project"] == project.id else None,
-        "people": selectors.members_of(project),
+        "people": selectors.members_of(project, group),
+        "group": group,
+        "groups": list(project.groups.all()),
         "held_out": selectors.held_out_people(project),
         "roles": Role.choices,
         "form": form,
