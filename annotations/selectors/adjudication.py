@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from annotations.algorithms.disagreement import open_bits, scale_bits
 from annotations.algorithms.paired import Estimate
@@ -216,7 +216,7 @@ def _left_open(items: QuerySet[Item]) -> dict[int, _Open]:
         )
         for item, said in _pairs_by_item(judged, project_id).items()
     }
-    for item, rated in _ratings_by_item(list(schemes), project_id).items():
+    for item, rated in _ratings_by_item(schemes, project_id).items():
         found[item] = _of_ratings(questions[schemes[item] or 0], rated)  # a rating has questions
     return found
 
@@ -242,20 +242,21 @@ def _of_ratings(questions: Sequence[Question], rated: Ratings) -> _Open:
     return _Open(bits, max(map(len, rated.values())), ", ".join(words))
 
 
-def _ratings_by_item(chosen: Sequence[int], project_id: int) -> dict[int, Ratings]:
+def _ratings_by_item(schemes: Mapping[int, int | None], project_id: int) -> dict[int, Ratings]:
     found: dict[int, Ratings] = defaultdict(lambda: defaultdict(list))
     path = "rating__annotation__"
     answers = RatingAnswer.objects.filter(
         counted(path, project_id),
-        rating__annotation__item__in=chosen,
+        rating__annotation__item__in=list(schemes),
         rating__annotation__adjudication__isnull=True,
-        # An import may answer questions of another version.
-        rating__scheme=F("rating__annotation__item__rating_scheme"),
     ).order_by()
-    for item, completion, question, value in answers.values_list(
-        f"{path}item_id", "completion_id", "question", "value"
+    for item, scheme, completion, question, value in answers.values_list(
+        f"{path}item_id", "rating__scheme_id", "completion_id", "question", "value"
     ):
-        found[item][completion, question].append(value)
+        # An import may answer questions of another version. Not a condition of the query: SQLite
+        # would begin with every rating of the scheme, for each item.
+        if scheme == schemes[item]:
+            found[item][completion, question].append(value)
     return found
 
 
