@@ -50,6 +50,14 @@ def authorization(world: World, alice: User, settings: Any) -> Iterator[str]:
     logging.disable(logging.NOTSET)
 
 
+def sayable(body: Any) -> Any:
+    """Return a body that keeps what JSON schemas cannot say: a user speaks last in a prompt."""
+    for one in body.get("prompts", []) if isinstance(body, dict) else []:
+        if isinstance(one["prompt"], list):
+            one["prompt"][-1]["role"] = "user"
+    return body
+
+
 @pytest.mark.parametrize(
     ("step", "examples"), [(9, 1), pytest.param(1, 15, marks=pytest.mark.long, id="all")]
 )
@@ -75,6 +83,7 @@ def test_it_answers_every_request_as_its_document_says(
             known = world.parameters.items()
             wanted = {name: value for name, value in known if name in case.path_parameters}
             case.path_parameters.update(wanted)
+            case.body = sayable(case.body)
             case.call_and_validate(headers={"Authorization": authorization})
 
         ask()

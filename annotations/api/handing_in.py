@@ -30,7 +30,9 @@ from annotations.models import Annotation, Assignment
 Letter = Annotated[str, StringConstraints(pattern=r"^[A-Z]$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_COMPLETION_CHARS)]
 Reason = Annotated[str, StringConstraints(max_length=MAX_REASON_CHARS)]
-Answers = dict[Letter, dict[str, int]]
+Answers = Annotated[
+    dict[Letter, dict[str, int]], Field(json_schema_extra={"additionalProperties": False})
+]
 Choice = Literal[
     "left-significantly",
     "left-better",

@@ -9,23 +9,31 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from annotations import access, importers, services
+from annotations.algorithms.text import MAX_PROMPT_CHARS
 from annotations.api.operations import Answer, Body, Call, Operations, Search
 from annotations.api.pages import Page, Paged, page_of
 from annotations.api.problems import Problem
+from annotations.importers.parsing import MAX_NAME_CHARS, MAX_TAGS, MAX_TURNS
 from annotations.models import Prompt, Scope, Split
 
 operations = Operations("Prompts")
 
 MOST_AT_ONCE = 1000
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_PROMPT_CHARS),
+    # Documented alone: what reads it has better words for a blank text.
+    Field(json_schema_extra={"pattern": r"[^\s\x1c-\x1f\x85]"}),
+]
+Tag = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)]
 
 
 class MessageIn(Body):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: Text
 
 
 class MessageOut(Answer):
@@ -57,11 +65,11 @@ class PromptFilters(Paged):
 class NewPrompt(Body):
     """A prompt: one text by the user, or the messages of a conversation, the last by the user."""
 
-    prompt: Text | list[MessageIn]
-    id: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+    prompt: Text | Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_TURNS)]
+    id: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = Field(
         None, description="What you call it: `external_id`."
     )
-    tags: list[str] | None = Field(None, max_length=20)
+    tags: list[Tag] | None = Field(None, max_length=MAX_TAGS)
 
 
 class NewPrompts(Body):

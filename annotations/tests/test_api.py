@@ -276,6 +276,9 @@ def test_prompts_are_added_all_or_none(owner: Program, project: Project) -> None
     wrong = [{"prompt": "A"}, {"prompt": [{"role": "assistant", "content": "B"}]}]
     found = problem_of(owner.post(path, {"prompts": wrong}), 422, "wrong-body")
     assert found["errors"][0]["field"] == "prompts.1"
+    empty = problem_of(owner.post(path, {"prompts": [{"prompt": []}]}), 422, "wrong-body")
+    [_, error] = empty["errors"]
+    assert error == {"field": "prompts.0.prompt", "message": "Send at least 1; there are 0."}
     assert not project.prompts.exists()
     right = [{"prompt": "A", "id": "a-1", "tags": ["rain"]}]
     assert owner.post(path, {"prompts": right, "as_demonstrations": False}).json()["items"] == 0
