@@ -51,7 +51,8 @@ def continue_import(import_id: int, **_later: Any) -> None:
     name="annotations.continue_imports", ignore_result=True, time_limit=60, soft_time_limit=50
 )
 def continue_imports(**_later: Any) -> None:
-    """Send a hint again for each import that nobody goes on with. Runs every 10 seconds."""
+    """Send a hint again for each import that waits; forget files left alone. Every 10 seconds."""
+    imports.forget_imports()
     for import_id in imports.waiting_imports():
         hint_import(import_id=import_id)
 

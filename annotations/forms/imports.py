@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 
 from annotations.importers import FORMATS, TARGETS
 from annotations.models import Import
+from annotations.services.imports import MAX_IMPORT_BYTES
 
-MAX_IMPORT_BYTES = 2 * 1024**3
 COLUMN = "column-"
 """What the field of a column is called; its number follows."""
 

@@ -8,7 +8,8 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path, PurePath
@@ -19,9 +20,11 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from annotations.algorithms.text import letter_of
 from annotations.importers import (
     FORMATS,
     TARGETS,
+    AnySaid,
     Chosen,
     LineError,
     Ordered,
@@ -37,7 +40,7 @@ from annotations.importers import (
     look_at,
     read_records,
 )
-from annotations.models import Import, Project, User
+from annotations.models import Comparison, Import, Project, User
 from annotations.services.rating_schemes import flag, publish_scheme, scale
 from annotations.services.records import add_records, fitting_scheme
 from annotations.services.rules import ServiceError, lock
@@ -54,8 +57,15 @@ CHECKED_AT_ONCE = 5000
 MOST_BAD_KEPT = 200
 HELD_FOR = timedelta(seconds=90)
 MAX_NAME_CHARS = 200
+MAX_IMPORT_BYTES = 2 * 1024**3
+MAX_COLUMNS = 60
+LEFT_ALONE_FOR = timedelta(days=14)
+"""After so long nobody goes on with a file that was brought."""
+HALF_BROUGHT_FOR = timedelta(days=1)
+"""After so long nobody is still bringing a file."""
 HELD_BY_OTHERS_S = 0.2
 """Between two looks at whether another one still goes on with an import."""
+INCOMING = "incoming-"
 POINTS = (5, 7, 10)
 """How many points a scale of a file is taken to have: the fewest that hold its highest."""
 
@@ -110,7 +120,8 @@ def bring_folder(project: Project, folder: Path, user: User) -> Import:
 
 def _bring(brought: Import, keep: Callable[[Path], None]) -> Import:
     """Keep a file aside and look at it, then give it its place: others write meanwhile."""
-    aside = _imports_folder(brought) / f"incoming-{uuid.uuid4().hex}"
+    _remove_half_brought(_imports_folder(brought))
+    aside = _imports_folder(brought) / f"{INCOMING}{uuid.uuid4().hex}"
     aside.mkdir(parents=True)
     try:
         brought.sha256 = ""
@@ -118,10 +129,21 @@ def _bring(brought: Import, keep: Callable[[Path], None]) -> Import:
         _look(brought, aside / "file")
         with transaction.atomic():
             brought.save()
+            # The number is new: what lies there is of one that was taken back.
+            shutil.rmtree(folder_of(brought), ignore_errors=True)
             aside.rename(folder_of(brought))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return brought
+
+
+def _remove_half_brought(folder: Path) -> None:
+    """Remove what was left by those who were killed while they brought a file."""
+    long_ago = time.time() - HALF_BROUGHT_FOR.total_seconds()
+    for aside in folder.glob(f"{INCOMING}*"):
+        with suppress(FileNotFoundError):  # another one has removed it
+            if aside.stat().st_mtime < long_ago:
+                shutil.rmtree(aside, ignore_errors=True)
 
 
 def _digested(brought: Import, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -159,6 +181,15 @@ def sample_of(brought: Import) -> Sample:
     return look_at(file_of(brought), reading_of(brought))
 
 
+def columns_of(brought: Import) -> Mapping[str, str]:
+    """Return the columns of an import's file with a value of each; none if it can't be read."""
+    try:
+        columns = sample_of(brought).columns
+    except (UnreadableFile, FileNotFoundError):
+        return {}
+    return dict(islice(columns.items(), MAX_COLUMNS))
+
+
 def preview_of(brought: Import, *, most: int) -> tuple[list[Record], list[LineError]]:
     """Return the first records of a file as they would be imported, and what is wrong first."""
     records: list[Record] = []
@@ -176,6 +207,29 @@ def preview_of(brought: Import, *, most: int) -> tuple[list[Record], list[LineEr
     return records[:most], errors
 
 
+def said_in_words(said: AnySaid) -> str:
+    """Return what a record of a file says, by the letters of its completions."""
+    match said:
+        case Chosen():
+            outcome = Comparison.Outcome(said.outcome).label
+            return f"{outcome} ({said.strength})" if said.strength else outcome
+        case Ordered():
+            tiers = (" = ".join(letter_of(place + 1) for place in tier) for tier in said.tiers)
+            return " > ".join(tiers)
+        case Rated():
+            points = (
+                f"{name} {point}" for one in said.scales.values() for name, point in one.items()
+            )
+            flags = (
+                name if raised else f"not {name}"
+                for one in said.flags.values()
+                for name, raised in one.items()
+            )
+            return ", ".join([*points, *flags])
+        case Written():
+            return f"{'rewrote A' if said.of is not None else 'wrote'}: {said.text}"
+
+
 @transaction.atomic
 def change_reading(
     brought: Import, *, format: str, columns: dict[str, str], annotator: str, asks: bool
@@ -187,7 +241,10 @@ def change_reading(
     if format not in FORMATS:
         raise ServiceError("Choose one of the formats.")
     if format != brought.format:
-        sample = look_at(file_of(brought), Reading(format))
+        try:
+            sample = look_at(file_of(brought), Reading(format))
+        except (UnreadableFile, FileNotFoundError) as error:
+            raise ServiceError(_in_words(error)) from None
         reading = guess(sample.rows, format)
         columns, annotator = dict(reading.columns), reading.annotator
     if unknown := set(columns) - set(TARGETS):
@@ -224,6 +281,29 @@ def cancel_import(brought: Import) -> None:
     brought.held_until, brought.ended_at = None, timezone.now()
     brought.save()
     transaction.on_commit(lambda: remove_file(brought))
+
+
+def forget_imports() -> None:
+    """Stop the imports that nobody went on with, and remove their files: they may be large."""
+    alone = timezone.now() - LEFT_ALONE_FOR
+    old = Import.objects.filter(created_at__lt=alone)
+    for brought in old.exclude(state__in=(*Import.ACTIVE, *Import.OVER)):
+        if max(brought.created_at, brought.ended_at or brought.created_at) < alone:
+            _forget(brought)
+
+
+@transaction.atomic
+def _forget(brought: Import) -> None:
+    same = Import.objects.filter(id=brought.pk, state=brought.state, attempt=brought.attempt)
+    words = f"Nobody went on with it for {LEFT_ALONE_FOR.days} days: its file is gone."
+    stopped = same.update(
+        state=State.CANCELLED,
+        attempt=F("attempt") + 1,
+        problem=f"{brought.problem} {words} Upload it again.".strip(),
+        ended_at=timezone.now(),
+    )
+    if stopped:
+        transaction.on_commit(lambda: remove_file(brought))
 
 
 def remove_file(brought: Import) -> None:

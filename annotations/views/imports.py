@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -21,21 +20,14 @@ from annotations.forms.imports import ImportFileForm, ReadingForm
 from annotations.importers import (
     CONTAINERS,
     FORMATS,
-    AnySaid,
-    Chosen,
     LineError,
-    Ordered,
-    Rated,
     Record,
-    UnreadableFile,
-    Written,
 )
-from annotations.models import Comparison, Import, Project, Role
+from annotations.models import Import, Project, Role
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 RECORDS_SHOWN = 5
 IMPORTS_ON_A_PAGE = 25
-MAX_COLUMNS = 60
 FOUND = {
     "prompts": "Prompts",
     "completions": "Completions",
@@ -128,7 +120,7 @@ def change_reading(request: AuthenticatedRequest, import_id: int) -> HttpRespons
     brought = access.get_import_for(request.user, import_id)
     if brought.is_active or brought.state in Import.OVER:
         return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
-    columns = _columns(brought)
+    columns = services.columns_of(brought)
     form = ReadingForm(brought, columns, request.POST)
     if not form.is_valid():
         return _preview(request, brought, form=form, status=422)
@@ -165,14 +157,6 @@ def stop_import(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     return SeeOther(reverse("annotations:import", args=[brought.project_id]))
 
 
-def _columns(brought: Import) -> Mapping[str, str]:
-    try:
-        columns = services.sample_of(brought).columns
-    except (UnreadableFile, FileNotFoundError):
-        return {}
-    return dict(islice(columns.items(), MAX_COLUMNS))
-
-
 def _preview(
     request: AuthenticatedRequest,
     brought: Import,
@@ -180,7 +164,7 @@ def _preview(
     form: ReadingForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    columns = _columns(brought)
+    columns = services.columns_of(brought)
     form = form or ReadingForm(brought, columns)
     records, errors = services.preview_of(brought, most=RECORDS_SHOWN)
     shown_columns = zip(form.column_fields(), columns.values(), strict=False)
@@ -233,27 +217,7 @@ def _shown(record: Record) -> ShownRecord:
         candidates=[
             (letter_of(place), one.text) for place, one in enumerate(record.candidates, start=1)
         ],
-        said=[(said.annotator, _in_words(said)) for said in record.said[:RECORDS_SHOWN]],
+        said=[
+            (said.annotator, services.said_in_words(said)) for said in record.said[:RECORDS_SHOWN]
+        ],
     )
-
-
-def _in_words(said: AnySaid) -> str:
-    match said:
-        case Chosen():
-            outcome = Comparison.Outcome(said.outcome).label
-            return f"{outcome} ({said.strength})" if said.strength else outcome
-        case Ordered():
-            tiers = (" = ".join(letter_of(place + 1) for place in tier) for tier in said.tiers)
-            return " > ".join(tiers)
-        case Rated():
-            points = (
-                f"{name} {point}" for one in said.scales.values() for name, point in one.items()
-            )
-            flags = (
-                name if raised else f"not {name}"
-                for one in said.flags.values()
-                for name, raised in one.items()
-            )
-            return ", ".join([*points, *flags])
-        case Written():
-            return f"{'rewrote A' if said.of is not None else 'wrote'}: {said.text}"
