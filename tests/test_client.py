@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -18,7 +19,7 @@ from django.conf import settings
 from django.test import Client as DjangoClient
 
 from annotations import services
-from annotations.models import Annotation, Project, Scope, User
+from annotations.models import Annotation, Import, Project, Scope, User
 from annotations.tests.factories import make_item
 from training.models import Metric, Run
 from training.tests import brokers
@@ -40,9 +41,9 @@ class Line:
         response = DjangoClient().generic(
             request.get_method(),
             address,
-            request.data or b"",
+            request.data.read() if hasattr(request.data, "read") else request.data or b"",
             headers=dict(request.header_items()),
-            content_type="application/json",
+            content_type=request.get_header("Content-type"),
         )
         if self.breaks_after_answer:
             self.breaks_after_answer = False
@@ -107,6 +108,32 @@ def test_a_program_gets_prompts_in_and_annotations_out(
     with pytest.raises(module.ApiError, match="There is no such project") as refused:
         list(labeller.pages("projects/999/assignments"))
     assert (refused.value.status, refused.value.kind) == (404, "not-found")
+
+
+def test_a_program_imports_a_file(
+    module: ModuleType,
+    line: Line,
+    project: Project,
+    alice: User,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "votes.jsonl"
+    file.write_text('{"q": "Rain", "a": "x", "b": "y", "best": "1"}\n{"q": ""}\n')
+    client = client_of(module, alice, project)
+    line.breaks_after_answer = True
+
+    def work(_: float) -> None:
+        for waiting in Import.objects.filter(state=Import.State.CHECKING):
+            services.run_import(waiting)
+
+    monkeypatch.setattr(module.time, "sleep", work)
+    columns = {"prompt": "q", "left": "a", "right": "b", "winner": "best"}
+    refused = client.import_file(project.pk, file, columns=columns)
+    assert (refused["state"], [one["line"] for one in refused["errors"]]) == ("refused", [2])
+    done = client.import_file(project.pk, file, columns=columns, leave_out_bad=True)
+    assert (done["state"], done["written"]["annotations"]) == ("done", 1)
+    assert Import.objects.count() == 2  # the first was sent again, and once is enough
 
 
 def test_what_was_sent_again_after_a_break_is_done_once(

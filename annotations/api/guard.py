@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from annotations import access, services
 from annotations.api import limits, repetitions
+from annotations.api.files import received
 from annotations.api.operations import Body, Call, Operation, Query
 from annotations.api.problems import Problem, answer_problem
 
@@ -131,9 +132,25 @@ def _run(
     query = _read_query(request, operation.query)
     if query is not None:
         values["query"] = query
+    if operation.file is not None:
+        operation.file.check(call, **path)
+        with received(request, largest=operation.file.largest) as file:
+            sent = file.sha256.encode()
+            return _once(request, operation, call, {**values, "file": file}, sent)
     raw = _read(request)
     if operation.body is not None:
         values["body"] = _read_body(request, raw, operation.body)
+    return _once(request, operation, call, values, raw)
+
+
+def _once(
+    request: HttpRequest,
+    operation: Operation,
+    call: Call,
+    values: Mapping[str, Any],
+    sent: bytes,
+) -> HttpResponse:
+    """Carry an operation out; of two requests with the same key and the same sent, one."""
     key = request.headers.get(repetitions.HEADER)
     if key is None or operation.method != "POST":
         return _carry_out(operation, call, values)
@@ -142,7 +159,7 @@ def _run(
         call.token,
         key,
         address,
-        raw,
+        sent,
         lambda: _carry_out(operation, call, values),
         is_secret=operation.answers_secret,
     )

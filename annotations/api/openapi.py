@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from annotations.api import repetitions
+from annotations.api.files import MEDIA_TYPE
 from annotations.api.limits import WINDOW_S
 from annotations.api.operations import LARGEST_ID, Operation
 from annotations.api.problems import CONTENT_TYPE, KINDS, ProblemDetails
@@ -28,6 +29,7 @@ ABOUT = (
     "newest first, a page at a time: send `next` as `cursor`. A POST with an `Idempotency-Key` can "
     "be sent again without doing anything twice. `RateLimit` says what is left of this minute."
 )
+FILE = f"The file itself, {MEDIA_TYPE}, of {{:.0f}} GB at most."
 COMMON = ("no-token", "missing-scope", "too-many-requests", "failed", "unavailable")
 """The problems that every operation may meet."""
 
@@ -96,6 +98,12 @@ def _operation(operation: Operation, refs: Refs) -> Json:
             "required": True,
             "content": {"application/json": {"schema": refs[operation.body, "validation"]}},
         }
+    if operation.file is not None:
+        found["requestBody"] = {
+            "required": True,
+            "description": FILE.format(operation.file.largest / 1024**3),
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        }
     return found
 
 
@@ -110,7 +118,8 @@ def _parameters(operation: Operation) -> Iterator[Json]:
         for name, schema in properties["properties"].items():
             schema = _without_null(_resolved(schema, properties.get("$defs", {})))
             description = schema.pop("description", "")
-            found = {"name": name, "in": "query", "required": False, "schema": schema}
+            is_required = name in properties.get("required", [])
+            found = {"name": name, "in": "query", "required": is_required, "schema": schema}
             yield found | ({"description": description} if description else {})
     if operation.method == "POST":
         yield {
@@ -173,6 +182,8 @@ def _problems(operation: Operation) -> Iterator[str]:
         yield "not-possible"
     if operation.body is not None:
         yield from ("wrong-media-type", "wrong-body")
+    if operation.file is not None:
+        yield "wrong-media-type"
     if operation.method == "POST":
         yield "key-used"
 
@@ -265,9 +276,16 @@ def _on_page(operation: Operation) -> OnPage:
     return OnPage(
         operation,
         filters=_lines(operation.query, "validation"),
-        fields=_lines(operation.body, "validation"),
+        fields=[*_lines(operation.body, "validation"), *_file(operation)],
         answers=_lines(operation.answer, "serialization"),
     )
+
+
+def _file(operation: Operation) -> list[Line]:
+    if operation.file is None:
+        return []
+    words = FILE.format(operation.file.largest / 1024**3)
+    return [Line("the body", ("file",), is_required=True, note=words)]
 
 
 def _lines(model: type[BaseModel] | None, mode: Mode) -> list[Line]:

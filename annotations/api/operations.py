@@ -105,6 +105,16 @@ class Call:
 
 
 @dataclass(frozen=True)
+class FileBody:
+    """A body that is a file."""
+
+    largest: int
+    """In bytes."""
+    check: Callable[..., object]
+    """Called as the operation is, before the file is read: who may not send it need not."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One thing that programs can do, at one address with one method."""
 
@@ -123,6 +133,8 @@ class Operation:
     """What a service raises, with a sentence, when it can't be done."""
     answers_secret: bool = False
     """Its answer is kept nowhere: it is given once."""
+    file: FileBody | None = None
+    """The body is a file and not JSON."""
 
     @property
     def name(self) -> str:
@@ -176,6 +188,11 @@ class Operations:
     ) -> Callable[[F], F]:
         return self._operation("POST", path, scope, status, answers_secret=answers_secret)
 
+    def upload(
+        self, path: str, scope: Scope, *, largest: int, check: Callable[..., object]
+    ) -> Callable[[F], F]:
+        return self._operation("POST", path, scope, 201, file=FileBody(largest, check))
+
     def put(self, path: str, scope: Scope) -> Callable[[F], F]:
         return self._operation("PUT", path, scope, 200)
 
@@ -186,7 +203,14 @@ class Operations:
         return self._operation("DELETE", path, scope, 204)
 
     def _operation(
-        self, method: str, path: str, scope: Scope, status: int, *, answers_secret: bool = False
+        self,
+        method: str,
+        path: str,
+        scope: Scope,
+        status: int,
+        *,
+        answers_secret: bool = False,
+        file: FileBody | None = None,
     ) -> Callable[[F], F]:
         def add(function: F) -> F:
             hints = get_type_hints(function)
@@ -205,6 +229,7 @@ class Operations:
                     answer=None if is_empty else answer,
                     refusals=self.refusals,
                     answers_secret=answers_secret,
+                    file=file,
                 )
             )
             return function

@@ -81,8 +81,9 @@ KINDS = (
     KindOfProblem(
         "wrong-media-type",
         415,
-        "The body is not JSON",
-        "Send it with `Content-Type: application/json`.",
+        "The body is not what is wanted here",
+        "Send JSON with `Content-Type: application/json`, and a file with "
+        "`application/octet-stream`.",
     ),
     KindOfProblem(
         "wrong-body",

@@ -28,6 +28,8 @@ SENT: dict[str, Any] = {
     "publish_guideline": {"kind": "rating", "text": "So.", "begun_from": 1},
     "add_prompts": {"prompts": [{"prompt": "New"}]},
     "add_completions": {"kind": "rewrite", "completions": [{"prompt": "<prompt_id>", "text": "x"}]},
+    "change_import": {"asks": False},
+    "start_import": {},
     "take_next": {},
     "submit": {"answer": {"kind": "comparison", "choice": "tie"}},
     "skip": {"reason": "unsure"},
@@ -81,12 +83,15 @@ def ask(secret: str, operation: Operation, world: World) -> Any:
     names = [name for _, name in operation.path_parameters]
     path = operation.template.format(**world.arguments(f"api:{operation.name}", names))
     body = filled(SENT.get(operation.name), world)
+    sent, kind = "" if body is None else json.dumps(body), "application/json"
+    if operation.file is not None:
+        path, sent, kind = f"{path}?name=x", '{"prompt": "New"}', "application/octet-stream"
     with transaction.atomic():
         response = Client(raise_request_exception=False).generic(
             operation.method,
             f"/api/v1{path}",
-            "" if body is None else json.dumps(body),
-            content_type="application/json",
+            sent,
+            content_type=kind,
             headers={"Authorization": f"Bearer {secret}"},
         )
         transaction.set_rollback(True)
