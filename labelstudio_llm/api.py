@@ -22,7 +22,7 @@ from annotations.api import (
 from annotations.api import annotations as said
 from annotations.api.openapi import document_of, on_page, types_on_page
 from annotations.api.problems import KINDS
-from training.api import checkpoints, rounds, runs, snapshots, webhooks
+from training.api import checkpoints, pushes, rounds, runs, snapshots, webhooks
 
 app_name = "api"
 
@@ -42,6 +42,7 @@ OPERATIONS = [
         snapshots.operations,
         runs.operations,
         checkpoints.operations,
+        pushes.operations,
         rounds.operations,
         webhooks.operations,
     )

@@ -20,8 +20,9 @@ from annotations.api.operations import (
     Search,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, board_files, selectors, services
+from training import access, artifacts, board_files, selectors, services
 from training.models import Checkpoint, Evaluation
+from training.services.checkpoints import LONGEST_NAME
 
 operations = Operations("Checkpoints", refusals=(services.ServiceError,))
 
@@ -45,6 +46,30 @@ class CheckpointOut(Answer):
 
 class CheckpointFilters(Paged):
     kind: Checkpoint.Kind | None = None
+
+
+class BaseModelOut(Answer):
+    """A model on this site that projects can start from."""
+
+    folder: str
+    checkpoint: int | None = Field(description="Its checkpoint here; null: it is not added yet.")
+
+
+class BaseModels(Answer):
+    """The models on this site that projects can start from."""
+
+    models: list[BaseModelOut]
+
+
+class NewBase(Body):
+    """A model that the project is to start from."""
+
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
+        description="The name of its folder, as the list has it."
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] | None = Field(
+        None, description="Null: the folder's name."
+    )
 
 
 class Reason(Body):
@@ -149,6 +174,42 @@ def list_checkpoints(call: Call, project_id: int, query: CheckpointFilters) -> P
         found = found.filter(kind=query.kind)
     promoted = selectors.promoted_checkpoint(project)
     return page_of(found, query, lambda one: _checkpoint(one, one == promoted))
+
+
+@operations.get("projects/<int:project_id>/base-models")
+def list_base_models(call: Call, project_id: int) -> BaseModels:
+    """List the models on this site that a project can start from, and which it has already.
+
+    Whoever runs the site puts them there.
+    """
+    project = access.get_project_for(call.user, project_id)
+    added = dict(project.checkpoints.filter(kind=Checkpoint.Kind.BASE).values_list("path", "id"))
+    return BaseModels(
+        models=[
+            BaseModelOut(folder=folder.name, checkpoint=added.get(str(folder)))
+            for folder in artifacts.base_folders()
+        ]
+    )
+
+
+@operations.post("projects/<int:project_id>/base-models", Scope.TRAIN, status=201)
+def add_base_model(call: Call, project_id: int, body: NewBase) -> CheckpointOut:
+    """Let a project start from a model on this site, if that is whole and safe to load.
+
+    Adding it again changes nothing.
+    """
+    project = access.get_project_for(call.user, project_id)
+    folders = {folder.name: folder for folder in artifacts.base_folders()}
+    if body.folder not in folders:
+        raise services.ServiceError(
+            f"There is no model {body.folder} on this site. There are: "
+            f"{', '.join(folders) or 'none'}."
+        )
+    folder = folders[body.folder]
+    added = services.register_base(
+        project, str(folder), body.name or folder.name, created_by=call.user
+    )
+    return _shown(added)
 
 
 @operations.get("checkpoints/<int:checkpoint_id>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from django.utils import timezone
 from annotations.models import ApiAnswer, Project, User
 from annotations.tests.factories import make_demonstration
 from annotations.tests.test_api import Program, problem_of
-from training import artifacts, services
+from training import artifacts, services, tasks
 from training.api import runs
 from training.models import Metric, Run, Webhook, WebhookMessage
 from training.tests.factories import (
     make_base,
+    make_base_folder,
     make_checkpoint,
     make_run,
     make_snapshot,
@@ -170,6 +172,49 @@ def test_a_log_is_read_in_parts_that_tear_no_line(
     first = engineer.get(path).json()
     assert first == {"text": "0123456789ab", "next": 12}  # no character is torn either
     assert engineer.get(f"{path}?start=12").json() == {"text": "☔☔", "next": 18}
+
+
+def test_a_program_adds_a_base_model_that_is_on_the_site(
+    engineer: Program, project: Project, settings: Any, tmp_path: Path
+) -> None:
+    settings.BASE_MODEL_PATH = tmp_path / "demo"
+    make_base_folder(tmp_path / "tiny")
+    (make_base_folder(tmp_path / "pickled") / "model.safetensors").rename(tmp_path / "model.bin")
+    path = f"projects/{project.pk}/base-models"
+    for folder, words in (
+        ("pickled", "safetensors"),
+        ("../tiny", "There are: pickled, tiny"),
+        (str(tmp_path / "tiny"), "There are: pickled, tiny"),
+    ):
+        refused = engineer.post(path, {"folder": folder})
+        assert words in problem_of(refused, 409, "not-possible")["detail"]
+    assert engineer.post(path, {"folder": "tiny"}).status_code == 201
+    added = engineer.post(path, {"folder": "tiny"}).json()
+    assert (added["kind"], added["name"]) == ("base", "tiny")
+    models = {one["folder"]: one["checkpoint"] for one in engineer.get(path).json()["models"]}
+    assert models == {"pickled": None, "tiny": added["id"]}
+    assert project.checkpoints.count() == 1
+
+
+def test_a_program_copies_what_was_made_elsewhere_and_follows_it(
+    engineer: Program, project: Project, settings: Any, tmp_path: Path
+) -> None:
+    settings.PUSH_TARGETS = [str(tmp_path)]
+    path = f"checkpoints/{make_checkpoint(project).pk}/pushes"
+    refused = engineer.post(path, {"url": "/etc/x"})
+    assert str(tmp_path) in problem_of(refused, 409, "not-possible")["detail"]
+    push = engineer.post(path, {"url": f"{tmp_path}/first"}).json()
+    assert (push["state"], push["address"], push["files"]) == ("queued", "", {})
+    tasks.push(push["id"])
+    engineer.post(f"pushes/{push['id']}/cancel")
+    found = engineer.get(f"pushes/{push['id']}").json()
+    assert (found["state"], found["is_stopping"]) == ("succeeded", False)
+    assert set(found["files"]) == {file.name for file in Path(found["address"]).iterdir()}
+    snapshot = make_snapshot(project).pk
+    other = engineer.post(f"snapshots/{snapshot}/pushes", {"url": f"{tmp_path}/rows"}).json()
+    assert engineer.post(f"pushes/{other['id']}/cancel").json()["state"] == "cancelled"
+    listed = engineer.get(f"projects/{project.pk}/pushes?snapshot={snapshot}").json()["items"]
+    assert [one["id"] for one in listed] == [other["id"]]
 
 
 def test_a_program_has_a_webhook_told(engineer: Program, project: Project) -> None:
