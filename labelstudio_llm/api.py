@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from annotations.api import (
     account,
     completions,
+    conversations,
     guard,
     guidelines,
     imports,
@@ -38,6 +39,7 @@ OPERATIONS = [
         imports.operations,
         items.operations,
         labelling.operations,
+        conversations.operations,
         said.operations,
         snapshots.operations,
         runs.operations,

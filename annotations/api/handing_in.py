@@ -27,6 +27,10 @@ from annotations.forms import (
 from annotations.forms.work_forms import WorkForm
 from annotations.models import Annotation, Assignment
 
+TURN_BY_TURN = (
+    "A conversation is had turn by turn: get it at this assignment's `conversation`, say and pick "
+    "there, and end it."
+)
 Letter = Annotated[str, StringConstraints(pattern=r"^[A-Z]$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_COMPLETION_CHARS)]
 Reason = Annotated[str, StringConstraints(max_length=MAX_REASON_CHARS)]
@@ -180,7 +184,7 @@ def hand_in(assignment: Assignment, form: WorkForm, correcting: int | None) -> A
                 reason=said["reason"],
                 correcting=correcting,
             )
-    raise services.ServiceError("Conversations are had on their page, turn by turn. Open it there.")
+    raise services.ServiceError(TURN_BY_TURN)
 
 
 def _position(letter: str, letters: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 
 from annotations import access, queue, selectors, services
 from annotations.algorithms.text import letter_of
-from annotations.api.handing_in import Answered, fields_of_answer, hand_in
+from annotations.api.handing_in import TURN_BY_TURN, Answered, fields_of_answer, hand_in
 from annotations.api.operations import LARGEST_ID, Answer, Body, Call, Operations
 from annotations.api.pages import Page, Paged, page_of
 from annotations.api.problems import Problem
@@ -242,6 +242,8 @@ def save_draft(call: Call, assignment_id: int, body: DraftIn) -> Draft:
 
 
 def _expect_newest(assignment: Assignment, body: HandIn) -> None:
+    if assignment.item.kind == Kind.CONVERSATION:
+        raise Problem("not-possible", TURN_BY_TURN)
     if body.answer.kind != assignment.item.kind:
         raise Problem(
             "wrong-body",
@@ -271,6 +273,12 @@ def _line(assignment: Assignment) -> AssignmentLine:
 
 def _shown(assignment: Assignment) -> AssignmentOut:
     """Return an assignment, if its guidelines were read."""
+    expect_guidelines_read(assignment)
+    return _assignment(assignment)
+
+
+def expect_guidelines_read(assignment: Assignment) -> None:
+    """Raise a problem where what the work is done by was changed and not acknowledged yet."""
     version = assignment.guideline_version
     if assignment.state not in Assignment.CLOSED and version is not None:
         known: GuidelineVersion | None = selectors.known_guideline(assignment.annotator, version)
@@ -281,7 +289,6 @@ def _shown(assignment: Assignment) -> AssignmentOut:
                 f"{version.pk}) to the person, acknowledge it, and ask again. Item and draft wait.",
                 guideline=version.pk,
             )
-    return _assignment(assignment)
 
 
 def _assignment(assignment: Assignment) -> AssignmentOut:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from annotations import services
 from annotations.models import (
     ApiToken,
+    Assignment,
     Battle,
     Group,
     GuidelineVersion,
@@ -36,6 +37,7 @@ from annotations.tests.factories import (
     make_demonstration,
     make_item,
     make_prompt,
+    make_replies,
 )
 from training import artifacts, supervisor
 from training.models import (
@@ -139,6 +141,10 @@ def _collect(world: World, labeller: User, owner: User) -> None:
     recall = Recall.objects.create(
         project=project, annotator=owner, reason=HOSTILE, created_by=owner, batch="none"
     )
+    talk = {"assignment_id": _converse(project, labeller).pk}
+    for name in ("get_conversation", "say", "pick", "pick_again", "ask_again", "end_conversation"):
+        world.of_address[f"api:{name}"] = talk
+    world.of_address["annotations:replies"] = talk
     world.parameters |= {
         "project_id": project.pk,
         "membership_id": project.memberships.get(user=labeller).pk,
@@ -160,6 +166,15 @@ def _collect(world: World, labeller: User, owner: User) -> None:
         "ending": "csv",
         "import_id": services.bring_file(project, HOSTILE, _hostile_file(), owner).pk,
     }
+
+
+def _converse(project: Project, labeller: User) -> Assignment:
+    """Return a conversation whose first replies are there."""
+    prompt = make_prompt(project, f"Frogs? {HOSTILE}")
+    talk = make_assignment(make_item(project, Kind.CONVERSATION, prompt=prompt), labeller)
+    make_replies(talk, HOSTILE, "other")
+    project.checkpoints.update(name=f"{AUTHOR} talks")
+    return talk
 
 
 def _know_an_answer(project: Project) -> None:
