@@ -6,7 +6,7 @@ have letters, and nothing says what wrote them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from django.http import Http404
 from pydantic import Field
@@ -162,7 +162,7 @@ def _shown(assignment: Assignment) -> ConversationOut:
     is_over = assignment.state in Assignment.CLOSED
     return ConversationOut(
         assignment=assignment.pk,
-        step="over" if is_over else standing.step,
+        step=cast("Step", "over" if is_over else standing.step),
         turn=standing.number,
         can_end=standing.can_end and not is_over,
         progress=standing.turn.progress,
@@ -175,12 +175,13 @@ def _shown(assignment: Assignment) -> ConversationOut:
 
 def _turn(turn: Turn) -> TurnOut:
     replies = {"A": turn.first, "B": turn.second}
+    choice = "-".join(filter(None, (turn.outcome, turn.strength)))
     on = turn.continued_with_id
     return TurnOut(
         number=turn.number,
         message=turn.prompt.text,
         replies=[Shown(letter=letter, text=one.text) for letter, one in replies.items() if one],
-        choice="-".join(filter(None, (turn.outcome, turn.strength))) or None,
+        choice=cast("Choice | None", choice or None),
         continued_with=next(
             (letter for letter, one in replies.items() if one and one.pk == on), None
         ),
