@@ -23,7 +23,7 @@ from annotations.api import (
 from annotations.api import annotations as said
 from annotations.api.openapi import document_of, on_page, types_on_page
 from annotations.api.problems import KINDS
-from training.api import checkpoints, pushes, rounds, runs, snapshots, webhooks
+from training.api import chats, checkpoints, pushes, rounds, runs, snapshots, webhooks
 
 app_name = "api"
 
@@ -45,6 +45,7 @@ OPERATIONS = [
         runs.operations,
         checkpoints.operations,
         pushes.operations,
+        chats.operations,
         rounds.operations,
         webhooks.operations,
     )

@@ -48,6 +48,8 @@ SENT: dict[str, Any] = {
     "add_base_model": {"folder": "x"},
     "push_checkpoint": {"url": "memory://bucket/x"},
     "push_snapshot": {"url": "memory://bucket/x"},
+    "start_chat": {"text": "Hm?", "left": "<checkpoint_id>"},
+    "say_in_chat": {"turn": 1, "text": "And?"},
     "promote_checkpoint": {"reason": "So."},
     "start_evaluation": {"against": "<checkpoint_id>"},
     "close_round": {"decision": "So."},
