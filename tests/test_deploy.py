@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from django.urls import reverse
 
+from annotations.services import MAX_IMPORT_BYTES
 from labelstudio_llm import broker, doctor, process
 from labelstudio_llm.version import VERSION
 
@@ -129,6 +131,12 @@ def test_the_proxy_takes_what_the_site_takes_and_tells_it_who_asks() -> None:
     most = re.search(r"client_max_body_size (\d+)m;", text)
     assert most is not None
     assert int(most[1]) * 2**20 >= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    files = re.search(r"location ~ (\S+) \{\s+client_max_body_size (\d+)m;", text)
+    assert files is not None
+    assert int(files[2]) * 2**20 > MAX_IMPORT_BYTES
+    for name in ("annotations:import", "api:list_imports"):
+        assert re.search(files[1], reverse(name, args=[1]))
+    assert not re.search(files[1], reverse("annotations:settings", args=[1]))
     for header in ("Host", "X-Forwarded-Proto", "X-Forwarded-For", "X-Request-ID"):
         assert f"proxy_set_header {header} " in text
     assert text.count("{") == text.count("}")
