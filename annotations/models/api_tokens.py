@@ -14,12 +14,16 @@ class Scope(models.TextChoices):
 
     READ = "read", "Read what its owner sees"
     LABEL = "label", "Take work, save it and hand it in, as its owner"
-    WRITE = "write", "Add prompts and completions, change projects, members and guidelines"
+    WRITE = (
+        "write",
+        "Add prompts and completions, import files, change projects, members and guidelines",
+    )
     TRAIN = (
         "train",
-        "Freeze snapshots, start and stop runs, promote checkpoints, have webhooks told",
+        "Freeze snapshots, start and stop runs, add base models, promote and push checkpoints, "
+        "have webhooks told",
     )
-    MODELS = "models", "Talk with the models (/v1)"
+    MODELS = "models", "Have chats, and talk with the models (/v1)"
 
 
 def default_scopes() -> list[str]:

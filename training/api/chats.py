@@ -137,7 +137,10 @@ def say_in_chat(call: Call, chat_id: int, body: NextMessage) -> ChatWithTurns:
 
 @operations.put("replies/<int:reply_id>", Scope.MODELS)
 def write_reply(call: Call, reply_id: int) -> ReplyOut:
-    """Have a reply written, and get it once it has ended. Asking twice is looking on."""
+    """Have a reply written, and get it once it has ended.
+
+    Asking twice is looking on: where the line breaks meanwhile, ask again.
+    """
     reply = access.get_reply_for(call.user, reply_id)
     for _ in services.write_reply(reply):
         pass
