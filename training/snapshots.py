@@ -312,8 +312,10 @@ def rows_from(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Return rows of a snapshot from a place in its file on, and the place of those after."""
     try:
-        with artifacts.snapshot_rows(snapshot).open("rb") as file:
-            file.seek(max(0, start - 1))
+        path = artifacts.snapshot_rows(snapshot)
+        with path.open("rb") as file:
+            # No further than its end: file systems refuse places that no file of theirs can have.
+            file.seek(min(max(0, start - 1), path.stat().st_size))
             if start and file.read(1) != b"\n":
                 raise SnapshotError("No row begins there. Send `next` of the answer before.")
             rows = [json.loads(line) for line in islice(file, count)]
