@@ -52,7 +52,8 @@ def authorization(world: World, alice: User, settings: Any) -> Iterator[str]:
 
 def sayable(body: Any) -> Any:
     """Return a body that keeps what JSON schemas cannot say: a user speaks last in a prompt."""
-    for one in body.get("prompts", []) if isinstance(body, dict) else []:
+    prompts = body.get("prompts") if isinstance(body, dict) else None
+    for one in prompts if isinstance(prompts, list) else []:
         if isinstance(one["prompt"], list):
             one["prompt"][-1]["role"] = "user"
     return body
