@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from annotations.models import (
+    WRITTEN_KINDS,
     Annotation,
     ApiToken,
     Assignment,
@@ -27,6 +28,7 @@ from annotations.models import (
     Prompt,
     Role,
     Scope,
+    TestAttempt,
     Ticket,
     User,
 )
@@ -236,6 +238,19 @@ def get_group_for(user: Person, project_id: int, group_id: int) -> Group:
         return project.groups.get(id=group_id)
     except Group.DoesNotExist:
         raise Http404("There is no such group.") from None
+
+
+def get_test_to_judge_for(user: Person, attempt_id: int) -> TestAttempt:
+    """Return a test that an owner is to judge, or has judged; never their own."""
+    tests = TestAttempt.objects.select_related("project", "person")
+    # What is scored by what is known is never shown, so that nobody learns what is gold.
+    written = tests.filter(kind__in=WRITTEN_KINDS, finished_at__isnull=False)
+    try:
+        attempt = written.exclude(person_id=_id(user)).get(id=attempt_id)
+    except TestAttempt.DoesNotExist:
+        raise Http404("There is no such test to judge.") from None
+    get_project_for(user, attempt.project_id, Role.OWNER)
+    return attempt
 
 
 def get_invitation_for(user: Person, project_id: int, invitation_id: int) -> Invitation:

@@ -32,6 +32,7 @@ from annotations.models import (
     Draw,
     Item,
     Kind,
+    KindDecision,
     KindRule,
     Membership,
     Project,
@@ -264,10 +265,13 @@ def _active_member(*, person: Slot, project: Slot) -> QuerySet[Member]:
         user=person, project=project, state=Membership.State.ACTIVE
     ).select_related("project", "user")
     rules = KindRule.objects.filter(project=OuterRef("project"))
+    by_hand = KindDecision.objects.filter(
+        project=OuterRef("project"), person=OuterRef("user"), ended_at=None
+    )
     return members.select_for_update(of=("self",)).annotate(
         asked_at=Now(),
         is_anything_over=Exists(leases_over()),
-        has_rules=Exists(rules),
+        has_rules=Exists(rules) | Exists(by_hand),
     )
 
 

@@ -144,6 +144,8 @@ urlpatterns = [
         qualification.answer,
         name="qualify_answer",
     ),
+    path("projects/<int:project_id>/tests/", qualification.tests_to_judge, name="tests_to_judge"),
+    path("tests/<int:attempt_id>/", qualification.judge_test, name="judge_test"),
     path("invitations/<str:secret>/", invitations.invitation, name="invitation"),
     path("projects/<int:project_id>/rest/", invitations.rest, name="rest"),
     path("projects/<int:project_id>/leave/", invitations.leave, name="leave"),

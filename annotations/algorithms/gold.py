@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from annotations.algorithms.rankings import outcomes_from_ranking
 
 TURNED = {"left": "right", "right": "left"}
+
+FROM_POINTS = 6
+"""From so many points on, a scale may be missed by one: nobody tells 5 of 7 from 6 for certain."""
 
 
 def compared_right(known: Mapping[str, Any], left: int, outcome: str) -> bool:
@@ -33,9 +37,92 @@ def ranked_right(known: Mapping[str, Any], tiers: Sequence[Sequence[int]]) -> bo
     >>> ranked_right(known, [[1, 2, 3]])
     False
     """
-    expected = {(a, b): label for a, b, label in outcomes_from_ranking(known["tiers"])}
-    given = {(a, b): label for a, b, label in outcomes_from_ranking(tiers)}
-    decided = {pair: label for pair, label in expected.items() if label != "tie"}
-    said = [given.get(pair) == label for pair, label in decided.items()]
-    turned = any(given.get(pair) not in (label, "tie") for pair, label in decided.items())
+    pairs = _decided_pairs(known, tiers)
+    said = [given == label for label, given in pairs]
+    turned = any(given not in (label, "tie") for label, given in pairs)
     return not turned and 2 * sum(said) > len(said)
+
+
+def share_ranked_right(known: Mapping[str, Any], tiers: Sequence[Sequence[int]]) -> float:
+    """Return the share of the pairs known to differ that a ranking orders alike.
+
+    Ties are as in `ranked_right`: a pair that is known to differ and was tied is missed, one that
+    is known to be tied is not asked. Of a ranking that ties everything there is no share.
+
+    >>> known = {"tiers": [[1], [2], [3, 4]]}
+    >>> share_ranked_right(known, [[1], [2], [4], [3]]), share_ranked_right(known, [[1, 2, 3, 4]])
+    (1.0, 0.0)
+    >>> share_ranked_right(known, [[2], [1], [3, 4]])
+    0.8
+    """
+    pairs = _decided_pairs(known, tiers)
+    if not pairs:
+        raise ValueError("This ranking is known to tie everything, so it asks nothing.")
+    return sum(given == label for label, given in pairs) / len(pairs)
+
+
+def _decided_pairs(
+    known: Mapping[str, Any], tiers: Sequence[Sequence[int]]
+) -> list[tuple[str, str | None]]:
+    """Return what is known and what was said of each pair that is known to differ."""
+    given = {(a, b): label for a, b, label in outcomes_from_ranking(tiers)}
+    return [
+        (label, given.get((a, b)))
+        for a, b, label in outcomes_from_ranking(known["tiers"])
+        if label != "tie"
+    ]
+
+
+@dataclass(frozen=True)
+class RatedPoint:
+    """One question about one completion: what is known, what was said, whether that is alike."""
+
+    completion: str
+    question: str
+    known: int
+    given: int | None
+    is_right: bool
+
+
+Points = Mapping[str, Mapping[str, int]]
+"""Completion → name of the question → point of its scale, or 1 and 0 for a flag."""
+
+
+def rated_points(
+    known: Points, given: Points, questions: Sequence[Mapping[str, Any]]
+) -> Iterator[RatedPoint]:
+    """Yield each question that a known rating asks, in the order of completions and questions.
+
+    A point of a scale is right if it is the known one, or next to it on a scale of `FROM_POINTS`
+    points or more; no answer is wrong, and where none is known nothing is asked. A flag is asked
+    where it is known to hold or was raised: else never raising one would nearly always be right.
+    """
+    for completion, points in known.items():
+        said = given.get(completion, {})
+        for question in questions:
+            name = question["name"]
+            if question["form"] == "flag":
+                holds, raised = points.get(name, 0), said.get(name, 0)
+                if holds or raised:
+                    yield RatedPoint(completion, name, holds, raised, holds == raised)
+            elif name in points:
+                off = abs(said[name] - points[name]) if name in said else None
+                most = 1 if question["points"] >= FROM_POINTS else 0
+                is_right = off is not None and off <= most
+                yield RatedPoint(completion, name, points[name], said.get(name), is_right)
+
+
+def share_rated_right(
+    known: Points, given: Points, questions: Sequence[Mapping[str, Any]]
+) -> float:
+    """Return the share of what a known rating asks that is right; all where it asks nothing.
+
+    >>> quality = {"name": "quality", "form": "scale", "points": 7}
+    >>> scheme = [quality, {"name": "rude", "form": "flag"}]
+    >>> share_rated_right({"1": {"quality": 5, "rude": 0}}, {"1": {"quality": 6}}, scheme)
+    1.0
+    >>> share_rated_right({"1": {"quality": 5, "rude": 1}}, {"1": {"quality": 4}}, scheme)
+    0.5
+    """
+    right = [point.is_right for point in rated_points(known, given, questions)]
+    return sum(right) / len(right) if right else 1.0

@@ -1,14 +1,19 @@
-"""Groups, rules for kinds of work, practice and tests."""
+"""Groups, rules for kinds of work, practice, tests, and what is decided by hand."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from annotations.forms.fields import VerbatimField
+from annotations.forms.ratings import RatingForm
+from annotations.forms.work import DemonstrationForm, RankingForm
+from annotations.forms.writing import RewriteForm
 from annotations.models import Comparison, Group, Kind, Project
 from annotations.models.qualification import PASS_PERCENT
+from annotations.selectors import Question
 from annotations.services.qualification import MAX_WHY_CHARS, MOST_ATTEMPTS, MOST_QUESTIONS
 
 LARGEST = 2**63 - 1
@@ -60,10 +65,96 @@ class PracticeForm(forms.Form):
     )
 
 
-class AnswerForm(forms.Form):
-    item = forms.IntegerField(min_value=1, max_value=LARGEST, widget=forms.HiddenInput)
+class OutcomeForm(forms.Form):
+    """Which of two completions is better; how much is not asked."""
+
     outcome = forms.ChoiceField(
         choices=Comparison.Outcome,
         error_messages={"required": "Choose which is better, a tie, or both bad."},
         widget=forms.RadioSelect,
+    )
+
+
+AnswerForm = OutcomeForm | RankingForm | RatingForm | DemonstrationForm | RewriteForm
+
+
+def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm:
+    """Return the form of a question in practice or a test. An assembly asks for its text alone."""
+    shown: dict[str, Any] = {"shown_order": question.order, "texts": question.texts}
+    scheme = question.item.rating_scheme
+    match Kind(question.item.kind):
+        case Kind.COMPARISON:
+            return OutcomeForm(data)
+        case Kind.RANKING:
+            return RankingForm(data, **shown)
+        case Kind.RATING:
+            return RatingForm(data, **shown, questions=scheme.questions if scheme else [])
+        case Kind.REWRITE:
+            return RewriteForm(data, original=question.texts[0])
+        case _:
+            return DemonstrationForm(data)
+
+
+def said_in(form: AnswerForm) -> Any:
+    """Return what a valid form says, as the services take it."""
+    match form:
+        case RankingForm():
+            return form.tiers()
+        case RatingForm():
+            return form.answers()
+        case OutcomeForm():
+            return form.cleaned_data["outcome"]
+        case _:
+            return form.cleaned_data["text"]
+
+
+class VerdictForm(forms.Form):
+    """Whether one text of a test passes, and why. It may be left for later as a whole."""
+
+    passes = forms.TypedChoiceField(
+        choices=[("yes", "Passes"), ("no", "Fails")],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        required=False,
+        widget=forms.RadioSelect,
+        label="By the guidelines this text",
+    )
+    reason = VerbatimField(
+        field="The reason",
+        max_chars=MAX_WHY_CHARS,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        label="Why",
+        help_text="Its author reads this once all of the test is judged.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Take both or neither."""
+        cleaned = super().clean() or self.cleaned_data
+        chosen, reason = cleaned.get("passes"), (cleaned.get("reason") or "").strip()
+        if chosen is not None and not reason and not self.has_error("reason"):
+            self.add_error("reason", "Say why; its author reads it.")
+        if reason and chosen is None and not self.has_error("passes"):
+            self.add_error("passes", "Choose whether the text passes.")
+        return cleaned
+
+
+class DecisionForm(forms.Form):
+    """What an owner decides by hand about one person."""
+
+    kind = forms.ChoiceField(choices=Kind, label="Kind of work")
+    decision = forms.ChoiceField(
+        choices=[
+            ("granted", "Qualified: may do it, whatever the rules say"),
+            ("withdrawn", "Not qualified: is handed none of it"),
+            ("lifted", "As the rules say: by test, group or for everybody"),
+        ],
+        label="What holds",
+    )
+    reason = VerbatimField(
+        field="The reason",
+        max_chars=MAX_WHY_CHARS,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        label="Why",
+        help_text="The person reads it, and it stays in the audit log.",
     )

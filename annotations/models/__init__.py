@@ -50,10 +50,12 @@ from annotations.models.projects import (
 from annotations.models.prompts import Completion, Message, Prompt, Split
 from annotations.models.qualification import (
     Group,
+    KindDecision,
     KindRule,
     PracticeItem,
     ScreeningAnswer,
     TestAttempt,
+    TestVerdict,
 )
 from annotations.models.reask import Reask, ReaskedItem
 from annotations.models.recalls import Recall, counted, recalled, recalls_in_force
@@ -100,6 +102,7 @@ __all__ = [
     "Invitation",
     "Item",
     "Kind",
+    "KindDecision",
     "KindRule",
     "KnownAnswer",
     "MemberNote",
@@ -130,6 +133,7 @@ __all__ = [
     "SignInAttempt",
     "Split",
     "TestAttempt",
+    "TestVerdict",
     "Ticket",
     "TicketEvent",
     "TicketReport",

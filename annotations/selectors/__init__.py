@@ -81,16 +81,12 @@ from annotations.selectors.progress import (
     work_waiting_for,
 )
 from annotations.selectors.qualification import (
-    SCREENED,
     ClosedKind,
-    Question,
+    KindStanding,
     closed_kinds,
-    gold_items,
-    known_answer,
-    practice_items,
-    practice_left_for,
+    decisions_by_hand,
+    kind_standings,
     qualification_of,
-    question_about,
 )
 from annotations.selectors.queue import (
     items_open_to,
@@ -100,6 +96,21 @@ from annotations.selectors.queue import (
 )
 from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_results
 from annotations.selectors.scores import Scorer, score_rows, scorers
+from annotations.selectors.screening import (
+    SCORED,
+    SCREENED,
+    Question,
+    Written,
+    gold_items,
+    in_letters,
+    known_answer,
+    practice_items,
+    practice_left_for,
+    question_about,
+    rated_in_words,
+    tests_to_judge,
+    written_in,
+)
 from annotations.selectors.standing import Counted, QueueCount, queue_counts, work_counted
 from annotations.selectors.tickets import (
     REPORTABLE,
@@ -114,6 +125,7 @@ from annotations.selectors.turns import Standing, standing_of, turns_of
 
 __all__ = [
     "REPORTABLE",
+    "SCORED",
     "SCREENED",
     "SPANS",
     "AgreementOverview",
@@ -126,6 +138,7 @@ __all__ = [
     "FailingGold",
     "GoldAnswer",
     "HomeCard",
+    "KindStanding",
     "Line",
     "OwnStatistics",
     "Period",
@@ -142,6 +155,7 @@ __all__ = [
     "Statement",
     "Stored",
     "Sums",
+    "Written",
     "account_of",
     "agreement_overview",
     "annotations_of",
@@ -153,6 +167,7 @@ __all__ = [
     "correction_of",
     "currency_of",
     "dashboard",
+    "decisions_by_hand",
     "earned_by",
     "earnings_by_kind",
     "entries_of",
@@ -172,10 +187,12 @@ __all__ = [
     "held_out_people",
     "home_cards",
     "imports_of",
+    "in_letters",
     "in_words",
     "is_batch",
     "is_held_out",
     "items_open_to",
+    "kind_standings",
     "kinds_with_open_items",
     "known_answer",
     "known_guideline",
@@ -203,6 +220,7 @@ __all__ = [
     "question_about",
     "queue_counts",
     "rate_in_words",
+    "rated_in_words",
     "rates_in_force",
     "rates_of",
     "reask_results",
@@ -217,10 +235,12 @@ __all__ = [
     "statements",
     "statements_of",
     "stored_about",
+    "tests_to_judge",
     "tickets_by_state",
     "tickets_of",
     "turns_of",
     "unread_notes",
     "work_counted",
     "work_waiting_for",
+    "written_in",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 
 from annotations.models import (
+    WRITTEN_KINDS,
     Annotation,
     Assignment,
     AssignmentEvent,
@@ -22,6 +23,7 @@ from annotations.models import (
     GuidelineAcknowledgement,
     GuidelineDraft,
     HeldOut,
+    KindDecision,
     MemberNote,
     Membership,
     PayEntry,
@@ -30,6 +32,7 @@ from annotations.models import (
     Recall,
     ScreeningAnswer,
     TestAttempt,
+    TestVerdict,
     TicketReport,
     User,
 )
@@ -88,6 +91,9 @@ def stored_about(user: User) -> list[Stored]:
         Stored("notes", "What owners have told you", _notes(user)),
         Stored("practice", "Your answers in practice", _practice(user)),
         Stored("tests", "Tests that you have taken", _tests(user)),
+        Stored("test_texts", "What you have written in tests", _test_texts(user)),
+        Stored("verdicts", "What was said of it", _verdicts(user)),
+        Stored("kind_decisions", "What was decided about the work you may do", _kinds(user)),
         Stored("held_out", "When no model learned from you", _held_out(user)),
         Stored("flags", "What was decided about signs in your work", _flags(user)),
         Stored("pauses", "When a sign in your work paused you", _pauses(user)),
@@ -209,12 +215,34 @@ def _notes(user: User) -> Rows:
 
 def _practice(user: User) -> Rows:
     rows = ScreeningAnswer.objects.filter(person=user, attempt=None).order_by("id")
-    return rows.values("item_id", "better", "is_right", "created_at")
+    return rows.values("item_id", "said", "is_right", "score", "created_at")
 
 
 def _tests(user: User) -> Rows:
     rows = TestAttempt.objects.filter(person=user).order_by("id")
-    return rows.values("project__name", "kind", "right", "passed", "created_at", "finished_at")
+    fields = ("kind", "right", "score", "passed", "created_at", "finished_at")
+    return rows.values("project__name", *fields)
+
+
+def _test_texts(user: User) -> Rows:
+    # Of what is scored by what is known even the question would say which items are gold.
+    rows = ScreeningAnswer.objects.filter(person=user, item__kind__in=WRITTEN_KINDS)
+    rows = rows.filter(attempt__isnull=False).order_by("id")
+    return rows.values("id", "attempt_id", "item__prompt__text", "said", "created_at")
+
+
+def _verdicts(user: User) -> Rows:
+    # As on the page: once all of a test is judged.
+    rows = TestVerdict.objects.filter(
+        answer__person=user, answer__attempt__passed__isnull=False
+    ).order_by("answer_id")
+    return rows.values("answer_id", "passes", "reason", "created_at")
+
+
+def _kinds(user: User) -> Rows:
+    rows = KindDecision.objects.filter(person=user).order_by("id")
+    fields = ("kind", "is_granted", "reason", "created_at", "ended_at")
+    return rows.values("project__name", *fields)
 
 
 def _held_out(user: User) -> Rows:

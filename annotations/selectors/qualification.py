@@ -1,29 +1,15 @@
-"""Who may do which kind of work, and how far people are in qualifying for it."""
+"""Who may do which kind of work and why, and how far people are in qualifying for it."""
 
 from __future__ import annotations
 
-import random
+from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from annotations.models import (
-    Completion,
-    Group,
-    Item,
-    Kind,
-    KindRule,
-    Project,
-    ScreeningAnswer,
-    TestAttempt,
-    User,
-)
+from annotations.models import Group, Kind, KindDecision, KindRule, Project, TestAttempt, User
 from annotations.prepared import Prepared, Slot
-
-SCREENED = (Kind.COMPARISON,)
-"""Kinds that have practice and tests."""
-
-OUTCOMES = ("left", "right", "tie", "both_bad")
+from annotations.selectors.screening import practice_left_for
 
 
 @dataclass(frozen=True)
@@ -32,26 +18,13 @@ class ClosedKind:
 
     kind: str
     needs_test: bool
-    """False: they are not in the group."""
+    """False: they are not in the group, or an owner decided so."""
+    withdrawn: str = ""
+    """Why an owner decided so, if one did."""
 
     @property
     def label(self) -> str:
         return Kind(self.kind).label
-
-
-@dataclass(frozen=True)
-class Question:
-    """A gold item as one person sees it: in an order of their own, without its answer."""
-
-    item: Item
-    shown: list[Completion]
-    number: int
-    of: int
-
-    def better(self, outcome: str) -> int | str:
-        """Return what an outcome says about the completions, whatever their order was."""
-        sides = {"left": self.shown[0].pk, "right": self.shown[1].pk}
-        return sides.get(outcome, outcome)
 
 
 @dataclass(frozen=True)
@@ -61,6 +34,8 @@ class Standing:
     rule: KindRule
     practice_left: int
     attempts: list[TestAttempt]
+    decision: KindDecision | None
+    """What an owner decided by hand."""
 
     @property
     def passed(self) -> bool:
@@ -68,17 +43,49 @@ class Standing:
 
     @property
     def running(self) -> TestAttempt | None:
-        return next((one for one in self.attempts if one.passed is None), None)
+        return next((one for one in self.attempts if self._goes_on(one)), None)
+
+    @property
+    def waiting(self) -> TestAttempt | None:
+        return next((one for one in self.attempts if one.is_waiting), None)
+
+    @property
+    def failed(self) -> list[TestAttempt]:
+        return [attempt for attempt in self.attempts if attempt.passed is False]
 
     @property
     def attempts_left(self) -> int:
         return max(0, self.rule.attempts - len(self.attempts))
 
+    @staticmethod
+    def _goes_on(attempt: TestAttempt) -> bool:
+        return attempt.passed is None and not attempt.is_waiting
+
+
+@dataclass(frozen=True)
+class KindStanding:
+    """Whether a person may do a kind of work, and why."""
+
+    kind: str
+    is_open: bool
+    why: str
+    """In words, where nobody decided by hand."""
+    decision: KindDecision | None
+    has_test: bool
+    """There is a test that they can see."""
+
+    @property
+    def label(self) -> str:
+        return Kind(self.kind).label
+
 
 def closed_kinds(user: User, project: Project) -> list[ClosedKind]:
     """Return the kinds of work that the queue does not hand a person."""
-    rules = _CLOSING_RULES(person=user.pk, project=project.pk)
-    return [ClosedKind(kind, needs_test=is_inside) for kind, is_inside in rules]
+    ids = {"person": user.pk, "project": project.pk}
+    closed = {kind: ClosedKind(kind, is_inside) for kind, is_inside in _CLOSING_RULES(**ids)}
+    for kind, reason in _WITHDRAWN(**ids):
+        closed[kind] = ClosedKind(kind, needs_test=False, withdrawn=reason)
+    return list(closed.values())
 
 
 def _closing_rules(*, person: Slot, project: Slot) -> QuerySet[KindRule, tuple[str, bool]]:
@@ -86,15 +93,85 @@ def _closing_rules(*, person: Slot, project: Slot) -> QuerySet[KindRule, tuple[s
     passed = TestAttempt.objects.filter(
         project=OuterRef("project"), kind=OuterRef("kind"), person=person, passed=True
     )
+    granted = KindDecision.objects.filter(
+        project=OuterRef("project"),
+        kind=OuterRef("kind"),
+        person=person,
+        is_granted=True,
+        ended_at=None,
+    )
     outside = Q(group__isnull=False) & ~Exists(in_group)
     untested = Q(is_tested=True) & ~Exists(passed)
-    rules = KindRule.objects.filter(outside | untested, project=project).annotate(
-        is_inside=Q(group__isnull=True) | Exists(in_group)
-    )
+    rules = KindRule.objects.filter(outside | untested, ~Exists(granted), project=project)
+    rules = rules.annotate(is_inside=Q(group__isnull=True) | Exists(in_group))
     return rules.values_list("kind", "is_inside")
 
 
 _CLOSING_RULES = Prepared(_closing_rules, "person", "project")
+
+
+def _withdrawn(*, person: Slot, project: Slot) -> QuerySet[KindDecision, tuple[str, str]]:
+    decisions = KindDecision.objects.filter(
+        person=person, project=project, is_granted=False, ended_at=None
+    )
+    return decisions.values_list("kind", "reason")
+
+
+_WITHDRAWN = Prepared(_withdrawn, "person", "project")
+
+
+def decisions_by_hand(person: User, project: Project) -> dict[str, KindDecision]:
+    """Return what owners decided about a person, by kind, as far as it holds."""
+    held = KindDecision.objects.filter(person=person, project=project, ended_at=None)
+    return {one.kind: one for one in held.select_related("made_by")}
+
+
+def kind_standings(person: User, project: Project) -> list[KindStanding]:
+    """Return for every kind of work whether a person may do it, and why."""
+    closed = {one.kind for one in closed_kinds(person, project)}
+    rules = {rule.kind: rule for rule in project.kind_rules.select_related("group")}
+    by_hand = decisions_by_hand(person, project)
+    inside = set(Group.objects.filter(project=project, members__user=person))
+    attempts: dict[str, list[TestAttempt]] = defaultdict(list)
+    for attempt in TestAttempt.objects.filter(project=project, person=person).order_by("id"):
+        attempts[attempt.kind].append(attempt)
+    return [
+        KindStanding(
+            kind,
+            is_open=kind not in closed,
+            why=_why(rules.get(kind), inside, attempts[kind]),
+            decision=by_hand.get(kind),
+            has_test=kind in rules and rules[kind].is_tested,
+        )
+        for kind in Kind.values
+    ]
+
+
+def _why(rule: KindRule | None, inside: set[Group], attempts: list[TestAttempt]) -> str:
+    """Return in words what a rule says of somebody with these groups and attempts."""
+    if rule is None or (rule.group is None and not rule.is_tested):
+        return "It is for everybody."
+    words = []
+    if rule.group is not None:
+        is_in = "in" if rule.group in inside else "not in"
+        words.append(f"It is for the group “{rule.group}”: {is_in} it.")
+    if rule.is_tested:
+        words.append(f"It is for those who pass its test: {_test_in_words(attempts)}.")
+    return " ".join(words)
+
+
+def _test_in_words(attempts: list[TestAttempt]) -> str:
+    passed = next((one for one in attempts if one.passed), None)
+    if passed is not None:
+        return f"passed with {passed.percent} %, where {passed.pass_percent} % were needed"
+    if not attempts:
+        return "not taken yet"
+    last = attempts[-1]
+    if last.is_waiting:
+        return "taken, and an owner is to judge it"
+    if last.passed is None:
+        return "begun"
+    return f"not passed, with {last.percent} % where {last.pass_percent} % were needed"
 
 
 def qualification_of(person: User, rule: KindRule) -> Standing:
@@ -102,39 +179,9 @@ def qualification_of(person: User, rule: KindRule) -> Standing:
     attempts = TestAttempt.objects.filter(
         project=rule.project_id, kind=rule.kind, person=person
     ).order_by("id")
-    return Standing(rule, practice_left_for(person, rule).count(), list(attempts))
-
-
-def practice_left_for(person: User, rule: KindRule) -> QuerySet[Item]:
-    """Return the practice items that a person has not answered, the oldest first."""
-    answered = ScreeningAnswer.objects.filter(person=person, attempt=None, item=OuterRef("pk"))
-    return practice_items(rule.project, rule.kind).filter(~Exists(answered))
-
-
-def practice_items(project: Project, kind: str) -> QuerySet[Item]:
-    """Return the items that people practise with, the oldest first."""
-    chosen = project.items.filter(practice__isnull=False, kind=kind)
-    return chosen.select_related("practice", "prompt").order_by("id")
-
-
-def gold_items(project: Project, kind: str) -> QuerySet[Item]:
-    """Return the gold items of a kind that a test may ask, the newest first."""
-    gold = project.items.filter(purpose=Item.Purpose.GOLD, kind=kind, gold__isnull=False)
-    return gold.filter(practice__isnull=True).select_related("prompt").order_by("-id")
-
-
-def question_about(person: User, item: Item, number: int, of: int) -> Question:
-    """Return an item as a person sees it, in the order that chance gave them once for all."""
-    shown = sorted(item.completions.all(), key=lambda completion: completion.pk)
-    # Repeatable on purpose: the page and what is sent from it must have the same order.
-    random.Random(f"{person.pk} {item.pk}").shuffle(shown)
-    return Question(item, shown, number, of)
-
-
-def known_answer(item: Item) -> int | str:
-    """Return the completion that a gold comparison knows to be better, or that none is."""
-    gold = item.gold or {}
-    sides = {"left": gold.get("left"), "right": gold.get("right")}
-    better = sides.get(gold.get("outcome", ""), gold.get("outcome"))
-    assert better is not None  # as of every gold comparison
-    return better
+    return Standing(
+        rule,
+        practice_left_for(person, rule).count(),
+        list(attempts),
+        decisions_by_hand(person, rule.project).get(rule.kind),
+    )

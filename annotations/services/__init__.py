@@ -94,6 +94,7 @@ from annotations.services.invitations import (
     revoke_invitation,
     sign_up,
 )
+from annotations.services.kind_decisions import DECISIONS, decide_kind
 from annotations.services.members import (
     come_back,
     end_hold_out,
@@ -184,9 +185,11 @@ from annotations.services.two_factor import (
     secret_of,
 )
 from annotations.services.upkeep import keep_up_agreement, keep_up_counts
+from annotations.services.verdicts import Verdict, judge_test
 from annotations.services.weighing import ItemWorth, record_worth
 
 __all__ = [
+    "DECISIONS",
     "DEFAULT_QUESTIONS",
     "GOLD_KINDS",
     "MAX_IMPORT_BYTES",
@@ -208,6 +211,7 @@ __all__ = [
     "ServiceError",
     "ShownRow",
     "TooManyAttempts",
+    "Verdict",
     "WaitingTurn",
     "Written",
     "accept_invitation",
@@ -251,6 +255,7 @@ __all__ = [
     "continue_import",
     "create_project",
     "decide_flag",
+    "decide_kind",
     "delete_group",
     "discard_correction",
     "discard_guideline_draft",
@@ -271,6 +276,7 @@ __all__ = [
     "import_prompts",
     "import_scores",
     "invite",
+    "judge_test",
     "keep_up_agreement",
     "keep_up_counts",
     "keep_up_daily_figures",

@@ -17,16 +17,20 @@ from django.db.models import Q, QuerySet
 
 from annotations.algorithms.mentions import mention
 from annotations.models import (
+    WRITTEN_KINDS,
     Assignment,
     AutomaticPause,
     CorrectionDraft,
     FlagDecision,
     GuidelineDraft,
+    KindDecision,
     MemberNote,
     Membership,
     PayEntry,
     Project,
     Recall,
+    ScreeningAnswer,
+    TestVerdict,
     TicketEvent,
     TicketReport,
     User,
@@ -118,10 +122,17 @@ def _forget_what_was_written(user: User) -> None:
     AutomaticPause.objects.filter(person=user).update(evidence=ERASED)
     Recall.objects.filter(annotator=user).update(reason=ERASED)
     Recall.objects.filter(annotator=user).exclude(lift_reason="").update(lift_reason=ERASED)
+    # No model learns from what is written in a test, and nothing that counts is reckoned from it.
+    texts = ScreeningAnswer.objects.filter(person=user, item__kind__in=WRITTEN_KINDS)
+    texts.update(said=ERASED)
+    KindDecision.objects.filter(person=user).update(reason=ERASED)
+    TestVerdict.objects.filter(answer__person=user).update(reason=ERASED)
     PayEntry.objects.filter(person=user).exclude(reason="").update(reason=ERASED)
     blank_mentions(names_of(user), PayEntry.objects.all(), "reason")
     blank_mentions(names_of(user), Recall.objects.all(), "reason", "lift_reason")
     blank_mentions(names_of(user), FlagDecision.objects.all(), "reason", "evidence")
+    blank_mentions(names_of(user), KindDecision.objects.all(), "reason")
+    blank_mentions(names_of(user), TestVerdict.objects.all(), "reason")
     blank_mentions(names_of(user), TicketEvent.objects.all(), "words")
     blank_mentions(names_of(user), MemberNote.objects.all(), "text")
 

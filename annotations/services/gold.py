@@ -7,13 +7,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from annotations.models import Annotation, Item, Kind, in_force
+from annotations.models import WRITTEN_KINDS, Annotation, Item, Kind, in_force
+from annotations.selectors.screening import SCREENED
 from annotations.services.rules import ServiceError, lock
 
 GOLD_OVERLAP = 10_000
 """How many people a gold item can check."""
 
-GOLD_KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.RATING)
+GOLD_KINDS = SCREENED
 
 
 @transaction.atomic
@@ -22,12 +23,17 @@ def make_gold(annotation: Annotation) -> Item:
 
     It shows the same texts, so that nobody who had the question before is asked it again. A
     question has one gold item: asking for another answer changes what is known.
+
+    Of what people write the known answer is an example, which no other can be held against: such
+    an item is asked in tests alone, and never handed out.
     """
     source = annotation.item
     lock(source.project)
     if not Annotation.objects.filter(in_force(), id=annotation.pk).exists():
         raise ServiceError("This answer was changed or taken back. Open the item again.")
     gold = _known_answer(annotation)
+    is_written = source.kind in WRITTEN_KINDS
+    overlap = 1 if is_written else GOLD_OVERLAP
     same = source.project.items.filter(
         purpose=Item.Purpose.GOLD, kind=source.kind, prompt=source.prompt
     )
@@ -35,15 +41,16 @@ def make_gold(annotation: Annotation) -> Item:
     for item in same.prefetch_related("completions"):
         if sorted(completion.pk for completion in item.completions.all()) == shown:
             item.gold = gold
-            item.save(update_fields=["gold"])
+            item.overlap = item.overlap or overlap
+            item.save(update_fields=["gold", "overlap"])
             return item
     item = Item.objects.create(
         project=source.project,
         kind=source.kind,
         prompt=source.prompt,
         purpose=Item.Purpose.GOLD,
-        overlap=GOLD_OVERLAP,
-        open_slots=GOLD_OVERLAP,
+        overlap=overlap,
+        open_slots=0 if is_written else overlap,
         fingerprint=source.fingerprint,
         rating_scheme=source.rating_scheme,
         gold=gold,
@@ -73,18 +80,29 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
             for answer in annotation.rating.answers.all():
                 answers.setdefault(str(answer.completion_id), {})[answer.question] = answer.value
             return {"answers": answers}
+        case Kind.DEMONSTRATION:
+            return {"text": annotation.demonstration.completion.text}
+        case Kind.REWRITE:
+            return {"text": annotation.rewrite.completion.text}
+        case Kind.ASSEMBLY:
+            return {"text": annotation.assembly.completion.text}
         case kind:
             raise ServiceError(
-                f"What people write cannot be checked against a known answer, so a {kind.value} "
-                "makes no gold item. Choose a comparison, a ranking or a rating."
+                f"A {kind.value} cannot be checked against a known answer, so it makes no gold "
+                "item. Choose what people judge by themselves, or a text that they wrote."
             )
 
 
 @transaction.atomic
 def retire_gold(item: Item) -> Item:
     """Ask nobody a gold item any more. Who holds it may still answer; what was said stays."""
-    retired = Item.objects.filter(id=item.pk, purpose=Item.Purpose.GOLD, open_slots__gt=0)
-    if not retired.update(overlap=F("overlap") - F("open_slots"), open_slots=0):
+    gold = Item.objects.filter(id=item.pk, purpose=Item.Purpose.GOLD)
+    if item.kind in WRITTEN_KINDS:
+        retired = gold.filter(overlap__gt=0).update(overlap=0)
+    else:
+        asked = gold.filter(open_slots__gt=0)
+        retired = asked.update(overlap=F("overlap") - F("open_slots"), open_slots=0)
+    if not retired:
         raise ServiceError("This gold item is retired already, or is none.")
     item.refresh_from_db()
     return item

@@ -1,14 +1,15 @@
-"""Groups, rules for kinds of work, practice and tests."""
+"""Groups, rules for kinds of work, practice, tests, and what owners decide by hand."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from annotations.algorithms.text import unix_newlines
+from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import (
     Group,
     Item,
@@ -21,14 +22,17 @@ from annotations.models import (
     TestAttempt,
     User,
 )
-from annotations.selectors.qualification import (
+from annotations.selectors.qualification import qualification_of
+from annotations.selectors.screening import (
     OUTCOMES,
+    SCORED,
     SCREENED,
     gold_items,
-    known_answer,
-    qualification_of,
     question_about,
+    share_right,
 )
+from annotations.services.ratings import check_answers
+from annotations.services.rewrites import check_new_text
 from annotations.services.rules import ServiceError, check, lock
 
 MAX_WHY_CHARS = 4000
@@ -105,8 +109,9 @@ def set_kind_rule(
 @transaction.atomic
 def practise_with(item: Item, why: str) -> PracticeItem:
     """Let people practise with a gold item, which is then asked in tests and unseen no more."""
-    if item.purpose != Item.Purpose.GOLD or item.kind not in SCREENED:
-        raise ServiceError("Choose a gold comparison.")
+    is_asked = gold_items(item.project, item.kind).filter(id=item.pk).exists()
+    if item.kind not in SCREENED or not (is_asked or hasattr(item, "practice")):
+        raise ServiceError("Choose a gold item that tests ask.")
     why = check(unix_newlines(why.strip()), "The explanation", MAX_WHY_CHARS)
     if not why:
         raise ServiceError("Say why the known answer is right: people read it after theirs.")
@@ -120,14 +125,10 @@ def stop_practising_with(item: Item) -> None:
 
 
 @transaction.atomic
-def answer_practice(person: User, item: Item, outcome: str) -> ScreeningAnswer:
+def answer_practice(person: User, item: Item, said: Any) -> ScreeningAnswer:
     """Keep what somebody said in practice; the first answer counts."""
-    better = _better(person, item, outcome)
     answer, _ = ScreeningAnswer.objects.get_or_create(
-        person=person,
-        item=item,
-        attempt=None,
-        defaults={"better": better, "is_right": better == known_answer(item)},
+        person=person, item=item, attempt=None, defaults=_scored(person, item, said)
     )
     return answer
 
@@ -139,8 +140,12 @@ def begin_test(rule: KindRule, person: User, *, rng: random.Random = _SYSTEM_RAN
     standing = qualification_of(person, rule)
     if standing.running:
         return standing.running
+    if standing.decision:
+        raise ServiceError("An owner has decided about this by hand, so there is no test to take.")
     if standing.passed:
         raise ServiceError("You have passed already. Start with the work.")
+    if standing.waiting:
+        raise ServiceError("Your last test is still to be judged. Wait for that.")
     if standing.practice_left:
         raise ServiceError("Finish the practice first.")
     if not standing.attempts_left:
@@ -158,39 +163,88 @@ def begin_test(rule: KindRule, person: User, *, rng: random.Random = _SYSTEM_RAN
 
 
 @transaction.atomic
-def answer_test(attempt: TestAttempt, item: Item, outcome: str) -> TestAttempt:
-    """Keep an answer to the question that comes next; the last one decides the test."""
+def answer_test(attempt: TestAttempt, item: Item, said: Any) -> TestAttempt:
+    """Keep an answer to the question that comes next; the last one decides the test.
+
+    What was written waits for an owner instead. `said` is an outcome as the person saw it, tiers
+    of completions, points by completion and question, or a text.
+    """
     current = TestAttempt.objects.select_for_update().get(id=attempt.pk)
     done = current.answers.count()
-    if current.passed is not None or current.items[done] != item.pk:
+    if current.finished_at is not None or current.items[done] != item.pk:
         return current  # sent twice, or from a page that is behind
-    better = _better(current.person, item, outcome)
-    is_right = better == known_answer(item)
-    ScreeningAnswer.objects.create(
-        person=current.person, item=item, attempt=current, better=better, is_right=is_right
+    answer = ScreeningAnswer(
+        person=current.person, item=item, attempt=current, **_scored(current.person, item, said)
     )
-    current.right += is_right
+    answer.save(force_insert=True)
+    current.right += answer.is_right
     if done + 1 == len(current.items):
-        current.passed = 100 * current.right >= current.pass_percent * len(current.items)
         current.finished_at = timezone.now()
-    current.save(update_fields=["right", "passed", "finished_at"])
+        if current.kind in SCORED:
+            decide_test(current)
+    current.save(update_fields=["right", "score", "passed", "finished_at"])
     return current
 
 
-def _better(person: User, item: Item, outcome: str) -> int | str:
-    if outcome not in OUTCOMES:
-        raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
-    return question_about(person, item, 0, 0).better(outcome)
+def decide_test(attempt: TestAttempt) -> None:
+    """Say whether a test is passed: the mean share of its answers that is right."""
+    shares = [answer.share for answer in attempt.answers.all()]
+    attempt.right = sum(share == 1 for share in shares)
+    attempt.score = sum(shares) / len(shares)
+    # Thirds do not add up to one in the last bits.
+    attempt.passed = round(100 * attempt.score, 6) >= attempt.pass_percent
+
+
+def _scored(person: User, item: Item, said: Any) -> dict[str, Any]:
+    """Return an answer as it is kept, with how much of it is right. A text is for an owner."""
+    kept = _checked(person, item, said)
+    if item.kind not in SCORED:
+        return {"said": kept, "is_right": False}
+    share = share_right(item, kept)
+    score = None if item.kind == Kind.COMPARISON else share
+    return {"said": kept, "is_right": share == 1, "score": score}
+
+
+def _checked(person: User, item: Item, said: Any) -> Any:
+    """Return what was said as it is kept, or say what is wrong with it."""
+    question = question_about(person, item, 0, 0)
+    match Kind(item.kind):
+        case Kind.COMPARISON:
+            if said not in OUTCOMES:
+                raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
+            return question.better(said)
+        case Kind.RANKING:
+            if sorted(one for tied in said for one in tied) != sorted(question.order):
+                raise ServiceError("Give every completion a place, each exactly once.")
+            return [list(tied) for tied in said]
+        case Kind.RATING:
+            scheme = item.rating_scheme
+            answers = check_answers(scheme.questions if scheme else [], question.order, said)
+            return {str(completion): points for completion, points in answers.items()}
+        case Kind.REWRITE:
+            return check_new_text(said, question.texts[0])
+        case _:
+            text = check(unix_newlines(said), "Your text", MAX_COMPLETION_CHARS)
+            if not text.strip():
+                raise ServiceError("Your text is empty. Write it.")
+            return text
 
 
 def _draw(rule: KindRule, person: User, rng: random.Random) -> list[int]:
-    """Return the questions of a test; those that a person had before only where too few are new."""
-    every = list(gold_items(rule.project, rule.kind).values_list("id", flat=True))
+    """Return the questions of a test; those that a person had before only where too few are new.
+
+    A question was had as an item that asks the same, too.
+    """
+    every = dict(gold_items(rule.project, rule.kind).values_list("id", "fingerprint"))
+    asked = person.assignments.filter(item__project=rule.project, item__kind=rule.kind)
     seen = {
         *ScreeningAnswer.objects.filter(person=person).values_list("item_id", flat=True),
-        *person.assignments.filter(item__in=every).values_list("item_id", flat=True),
+        *asked.filter(item__in=every).values_list("item_id", flat=True),
     }
-    rng.shuffle(every)
-    drawn = sorted(every, key=lambda item: item in seen)[: rule.questions]
+    prints = set(asked.exclude(fingerprint="").values_list("fingerprint", flat=True))
+    seen |= {item for item, fingerprint in every.items() if fingerprint in prints}
+    drawn = list(every)
+    rng.shuffle(drawn)
+    drawn = sorted(drawn, key=lambda item: item in seen)[: rule.questions]
     rng.shuffle(drawn)
     return drawn

@@ -522,10 +522,9 @@ def test_a_question_has_one_gold_item(project, alice, bea):
     assert gold.gold["outcome"] == "tie"
 
 
-def test_written_work_makes_no_gold(writing):
-    annotation = services.submit_demonstration(writing, HAIKU)
-    with pytest.raises(ServiceError, match="cannot be checked"):
-        services.make_gold(annotation)
+def test_written_work_makes_gold_that_is_never_handed_out(writing):
+    gold = services.make_gold(services.submit_demonstration(writing, HAIKU))
+    assert (gold.gold, gold.open_slots) == ({"text": HAIKU}, 0)
 
 
 def test_gold_comes_as_often_as_the_project_says(project, alice, bob):

@@ -38,7 +38,7 @@ def make_gold(project: Project, outcome: str = "left") -> Item:
     return item
 
 
-def make_rule(project: Project, **changes: Any) -> KindRule:
+def make_rule(project: Project, kind: str = Kind.COMPARISON, **changes: Any) -> KindRule:
     values: dict[str, Any] = {
         "group": None,
         "is_tested": True,
@@ -47,7 +47,7 @@ def make_rule(project: Project, **changes: Any) -> KindRule:
         "attempts": 2,
         **changes,
     }
-    return services.set_kind_rule(project, Kind.COMPARISON, **values)
+    return services.set_kind_rule(project, kind, **values)
 
 
 def said(person: User, item: Item, *, right: bool) -> str:
@@ -282,7 +282,7 @@ def test_owners_make_groups_rules_and_practice(
         "attempts": "2",
     }
     assert client.post(page, rule).status_code == 303
-    assert client.post(page, rule | {"kind": "ranking"}).status_code == 422
+    assert client.post(page, rule | {"kind": "review"}).status_code == 422
     assert client.post(page, rule | {"pass_percent": "101"}).status_code == 422
     assert "80 % of 5 questions" in client.get(page).text
     client.post(url("delete_group", project, poets.pk))

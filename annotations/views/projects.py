@@ -62,13 +62,16 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id)
     progress = selectors.progress_for(request.user, project)
     counted = selectors.work_counted(project)
+    membership = access.get_membership_for(request.user, project_id)
+    is_owner = membership.role == Role.OWNER
     context = {
         "project": project,
-        "membership": access.get_membership_for(request.user, project_id),
+        "membership": membership,
         "progress": progress,
         "work": work_cards(progress.waiting),
         "begun": selectors.begun_corrections(request.user, project),
         "closed_kinds": selectors.closed_kinds(request.user, project),
+        "to_judge": selectors.tests_to_judge(project, request.user).count() if is_owner else 0,
         "unread_notes": selectors.unread_notes(request.user, project),
         "kinds": _kinds(project, counted),
         "counted": counted,

@@ -1,22 +1,50 @@
-"""Practice and the test of a kind of work; and for owners groups, rules and practice items."""
+"""Practice and the test of a kind of work; for owners groups, rules, practice, texts to judge."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.db.models import Count
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotations import access, selectors, services
-from annotations.forms.qualification import AnswerForm, GroupForm, PracticeForm, RuleForm
-from annotations.models import Item, Kind, KindRule, Project, Role, ScreeningAnswer
+from annotations.forms.qualification import (
+    AnswerForm,
+    GroupForm,
+    PracticeForm,
+    RuleForm,
+    VerdictForm,
+    answer_form,
+    said_in,
+)
+from annotations.models import (
+    WRITTEN_KINDS,
+    Item,
+    Kind,
+    KindRule,
+    Project,
+    Role,
+    ScreeningAnswer,
+    TestAttempt,
+)
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 25
+
+WRITING = "annotations/_screening_writing.html"
+ASKING = {
+    Kind.COMPARISON: "annotations/_screening_comparison.html",
+    Kind.RANKING: "annotations/_screening_ranking.html",
+    Kind.RATING: "annotations/_screening_rating.html",
+} | dict.fromkeys(WRITTEN_KINDS, WRITING)
+"""The part of a page that asks a question, by its kind."""
 
 
 @login_required
@@ -48,6 +76,7 @@ def access_rules(request: AuthenticatedRequest, project_id: int) -> HttpResponse
         "group_form": group_form,
         "rule_form": rule_form,
         "screened": [(kind.value, kind.label) for kind in selectors.SCREENED],
+        "to_judge": selectors.tests_to_judge(project, request.user).count(),
     }
     status = 422 if form.is_bound else 200
     return render(request, "annotations/access_rules.html", context, status=status)
@@ -80,6 +109,8 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
         try:
             if "remove" in request.POST:
                 services.stop_practising_with(item)
+            elif "retire" in request.POST:
+                services.retire_gold(item)
             else:
                 services.practise_with(item, form.cleaned_data["why"])
         except services.ServiceError as error:
@@ -90,6 +121,7 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
         "kind": Kind(kind),
+        "is_written": kind in WRITTEN_KINDS,
         "chosen": selectors.practice_items(project, kind),
         "page": gold.get_page(request.GET.get("page")),
     }
@@ -122,17 +154,83 @@ def answer(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpRes
     """Keep an answer: in practice it is told at once what is known, in a test at the end."""
     project, rule = _rule(request, project_id, kind)
     question = _question(request, rule)
-    form = AnswerForm(request.POST)
+    if question is None or request.POST.get("item") != str(question.item.pk):
+        return SeeOther(reverse("annotations:qualify", args=[project_id, kind]))
+    form = answer_form(question, request.POST)
     if not form.is_valid():
         return _page(request, project, rule, form)
-    if question is None or question.item.pk != form.cleaned_data["item"]:
-        return SeeOther(reverse("annotations:qualify", args=[project_id, kind]))
     running = selectors.qualification_of(request.user, rule).running
-    if running is not None:
-        services.answer_test(running, question.item, form.cleaned_data["outcome"])
-        return SeeOther(reverse("annotations:qualify", args=[project_id, kind]))
-    given = services.answer_practice(request.user, question.item, form.cleaned_data["outcome"])
-    return _explain(request, project, rule, question, given)
+    try:
+        if running is None:
+            given = services.answer_practice(request.user, question.item, said_in(form))
+            return _explain(request, project, rule, question, given)
+        services.answer_test(running, question.item, said_in(form))
+    except services.ServiceError as error:
+        form.add_error(None, str(error))
+        return _page(request, project, rule, form)
+    return SeeOther(reverse("annotations:qualify", args=[project_id, kind]))
+
+
+@login_required
+@never_cache
+@require_GET
+def tests_to_judge(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    """List the written tests that wait for an owner, without the names of their authors."""
+    project = access.get_project_for(request.user, project_id, Role.OWNER)
+    found = selectors.tests_to_judge(project, request.user)
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project_id),
+        "tests": found.annotate(judged=Count("answers__verdict")),
+    }
+    return render(request, "annotations/tests_to_judge.html", context)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def judge_test(request: AuthenticatedRequest, attempt_id: int) -> HttpResponse:
+    """Show what somebody wrote in a test, whoever it is; keep what an owner says of it."""
+    attempt = access.get_test_to_judge_for(request.user, attempt_id)
+    written = selectors.written_in(attempt)
+    forms = [_verdict_form(one.answer, request.POST or None) for one in written]
+    problem = ""
+    if request.method == "POST" and all(form.is_valid() for form in forms):
+        given = {
+            one.answer.pk: services.Verdict(**form.cleaned_data)
+            for one, form in zip(written, forms, strict=True)
+            if form.cleaned_data["passes"] is not None
+        }
+        try:
+            judged = services.judge_test(attempt, given, judged_by=request.user)
+        except services.ServiceError as error:
+            problem = str(error)
+        else:
+            messages.success(request, _outcome(judged))
+            return SeeOther(reverse("annotations:tests_to_judge", args=[attempt.project_id]))
+    context = {
+        "project": attempt.project,
+        "membership": access.get_membership_for(request.user, attempt.project_id),
+        "attempt": attempt,
+        "guideline": selectors.guideline_in_force(attempt.project, attempt.kind),
+        "written": list(zip(written, forms, strict=True)),
+        "problem": problem,
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "annotations/judge_test.html", context, status=status)
+
+
+def _verdict_form(answer: ScreeningAnswer, data: QueryDict | None) -> VerdictForm:
+    verdict = getattr(answer, "verdict", None)
+    initial = verdict and {"passes": "yes" if verdict.passes else "no", "reason": verdict.reason}
+    return VerdictForm(data, prefix=f"answer-{answer.pk}", initial=initial)
+
+
+def _outcome(judged: TestAttempt) -> str:
+    if judged.passed is None:
+        return "Saved. The test is decided once all its texts are judged."
+    how = "passed" if judged.passed else "not passed"
+    return f"Test {judged.pk} is {how}, with {judged.percent} %. Its author reads your reasons."
 
 
 def _rule(request: AuthenticatedRequest, project_id: int, kind: str) -> tuple[Project, KindRule]:
@@ -148,7 +246,8 @@ def _question(request: AuthenticatedRequest, rule: KindRule) -> selectors.Questi
     running = selectors.qualification_of(request.user, rule).running
     if running is not None:
         number = running.answers.count()
-        item = Item.objects.select_related("prompt").get(id=running.items[number])
+        items = Item.objects.select_related("prompt", "rating_scheme")
+        item = items.get(id=running.items[number])
         return selectors.question_about(request.user, item, number + 1, len(running.items))
     left = list(selectors.practice_left_for(request.user, rule))
     if not left:
@@ -161,14 +260,18 @@ def _page(
     request: AuthenticatedRequest, project: Project, rule: KindRule, form: AnswerForm | None
 ) -> HttpResponse:
     question = _question(request, rule)
-    initial = {"item": question.item.pk} if question else None
+    standing = selectors.qualification_of(request.user, rule)
+    written = [(one, selectors.written_in(one)) for one in standing.attempts if _is_told(one)]
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.pk),
         "rule": rule,
-        "standing": selectors.qualification_of(request.user, rule),
+        "standing": standing,
         "question": question,
-        "form": form or AnswerForm(initial=initial),
+        "is_written": rule.kind in WRITTEN_KINDS,
+        "judged": written,
+        "form": form or (answer_form(question) if question else None),
+        "asking": ASKING[Kind(rule.kind)],
     }
     return render(request, "annotations/qualify.html", context, status=422 if form else 200)
 
@@ -180,22 +283,27 @@ def _explain(
     question: selectors.Question,
     given: ScreeningAnswer,
 ) -> HttpResponse:
-    context = {
+    context: dict[str, Any] = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.pk),
         "rule": rule,
         "question": question,
-        "given": _in_words(question, given.better),
-        "known": _in_words(question, selectors.known_answer(question.item)),
-        "is_right": given.is_right,
+        "given": given,
+        "percent": int(round(100 * given.share, 6)),
+        "is_written": rule.kind in WRITTEN_KINDS,
         "why": question.item.practice.why,
     }
+    known = selectors.known_answer(question.item)
+    if rule.kind in WRITTEN_KINDS:
+        context["example"] = known
+    elif rule.kind == Kind.RATING:
+        context["points"] = selectors.rated_in_words(question, given.said)
+    else:
+        context["said"] = selectors.in_letters(question, given.said)
+        context["known"] = selectors.in_letters(question, known)
     return render(request, "annotations/practice_answer.html", context)
 
 
-def _in_words(question: selectors.Question, better: int | str) -> str:
-    """Return what was found better in words, as this person saw it."""
-    words = {"tie": "Neither is better", "both_bad": "Both are bad"}
-    for letter, completion in zip("AB", question.shown, strict=True):
-        words[str(completion.pk)] = f"{letter} is better"
-    return words[str(better)]
+def _is_told(attempt: TestAttempt) -> bool:
+    """Say whether the author of a test reads what was said of each answer: of texts alone."""
+    return attempt.kind in WRITTEN_KINDS and attempt.passed is not None

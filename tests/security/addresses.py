@@ -66,6 +66,8 @@ LETS_IN: dict[str, str] = {
     "annotations:qualify": MEMBERS,
     "annotations:begin_test": MEMBERS,
     "annotations:qualify_answer": MEMBERS,
+    "annotations:tests_to_judge": OWNER,
+    "annotations:judge_test": OWNER,
     "annotations:rest": MEMBERS,
     "annotations:leave": MEMBERS,
     "annotations:person": "oa",

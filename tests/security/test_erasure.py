@@ -25,6 +25,9 @@ from annotations.models import (
     Kind,
     Project,
     Recall,
+    ScreeningAnswer,
+    TestAttempt,
+    TestVerdict,
     User,
 )
 from annotations.tests.factories import make_assignment, make_item
@@ -88,6 +91,17 @@ def mina(project: Project) -> User:
         project=project, annotator=person, reason=f"{name} guessed", created_by=alice
     )
     record(project, alice, "recalled", recalled, f"{username} guessed.", {"who": email})
+    written = make_item(project, Kind.DEMONSTRATION)
+    attempt = TestAttempt.objects.create(
+        project=project, kind=Kind.DEMONSTRATION, person=person, items=[1], pass_percent=75
+    )
+    answer = ScreeningAnswer.objects.create(
+        person=person, item=written, attempt=attempt, said=f"by {name}", is_right=False
+    )
+    TestVerdict.objects.create(answer=answer, passes=True, reason=f"{username}?", judged_by=alice)
+    services.decide_kind(
+        project, person, "rating", "withdrawn", reason=f"As {name} asked.", decided_by=alice
+    )
     base = make_base(project)
     chat = Chat.objects.create(
         project=project, person=person, title=name, left=base, temperature=1, top_p=1,

@@ -74,6 +74,7 @@ SAFE = {
     ("templates/annotations/_guidelines_panel.html", "safe html"): (1, "`markdown.render`, saved"),
     ("templates/annotations/acknowledge.html", "safe html"): (1, "`markdown.render`, saved"),
     ("templates/annotations/guideline.html", "safe html"): (1, "`markdown.render`, saved"),
+    ("templates/annotations/judge_test.html", "safe html"): (1, "`markdown.render`, saved"),
     ("templates/annotations/_guideline_preview.html", "safe html"): (1, "`markdown.render`"),
     # Scripts
     ("static/js/requests.js", "parsed html"): (

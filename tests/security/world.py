@@ -26,6 +26,7 @@ from annotations.models import (
     Project,
     Recall,
     Role,
+    TestAttempt,
     Ticket,
     TicketReport,
     User,
@@ -134,6 +135,7 @@ def _collect(world: World, labeller: User, owner: User) -> None:
         ticket=ticket, reporter=owner, reason="other", words=HOSTILE, source="queue"
     )
     _know_an_answer(project)
+    attempt = _write_in_a_test(project, labeller)
     project.kind_rules.create(kind=COMPARISON, is_tested=True, questions=1)
     scheme = project.guideline_versions.get(kind=COMPARISON)
     published = services.publish_guideline(project, COMPARISON, f"# Now\n\n{HOSTILE}", owner)
@@ -161,6 +163,7 @@ def _collect(world: World, labeller: User, owner: User) -> None:
         "version_id": scheme.pk,
         "recall_id": recall.pk,
         "note_id": services.write_note(project, labeller, HOSTILE, owner).pk,
+        "attempt_id": attempt.pk,
         "kind": COMPARISON,
         "panel": "answers",
         "ending": "csv",
@@ -179,12 +182,31 @@ def _converse(project: Project, labeller: User) -> Assignment:
 
 def _know_an_answer(project: Project) -> None:
     """Add a gold item that is practised with, too."""
-    gold = make_item(project, texts=["known left", "known right"], purpose="gold", open_slots=0)
+    gold = make_item(project, texts=["known left", "known right"], purpose="gold")
     left, right = sorted(gold.completions.values_list("id", flat=True))
     known = {"left": left, "right": right, "outcome": "left"}
     Item.objects.filter(id=gold.pk).update(gold=known)
     gold.refresh_from_db()
     services.practise_with(gold, f"{ANSWER} {HOSTILE}")
+
+
+def _write_in_a_test(project: Project, labeller: User) -> TestAttempt:
+    """Return a test of writing that waits for an owner."""
+    gold = {"text": f"{ANSWER} {HOSTILE}"}
+    item = make_item(project, Kind.DEMONSTRATION, purpose="gold", open_slots=0, gold=gold)
+    attempt = TestAttempt.objects.create(
+        project=project,
+        kind=Kind.DEMONSTRATION,
+        person=labeller,
+        items=[item.pk],
+        pass_percent=75,
+        finished_at=Now(),
+    )
+    attempt.answers.create(person=labeller, item=item, said=HOSTILE, is_right=False)
+    services.decide_kind(
+        project, labeller, Kind.RANKING, "withdrawn", reason=HOSTILE, decided_by=project.created_by
+    )
+    return attempt
 
 
 def _hostile_file() -> list[bytes]:

@@ -1,0 +1,240 @@
+"""Practice and tests of rankings, of ratings and of what people write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from annotations import queue, services
+from annotations.models import Item, Kind, Project, TestAttempt, User
+from annotations.selectors import closed_kinds, question_about, stored_about
+from annotations.tests.factories import make_demonstration, make_item
+from annotations.tests.test_qualification import make_rule, url
+
+BEST_FIRST = [0, 1, 2, 3]
+"""By the age of a completion. The known ranking ties the two that are worst."""
+
+
+def make_known(project: Project, kind: str, **gold: Any) -> Item:
+    return make_item(project, kind, purpose="gold", overlap=100, gold=gold)
+
+
+def make_known_ranking(project: Project) -> Item:
+    """Return a gold ranking of four: five of its six pairs are known to differ."""
+    item = make_known(project, Kind.RANKING)
+    ids = sorted(item.completions.values_list("id", flat=True))
+    item.gold = {"tiers": [ids[:1], ids[1:2], ids[2:]]}
+    item.save(update_fields=["gold"])
+    return item
+
+
+def ranked(item: Item, order: list[int]) -> list[list[int]]:
+    """Return an order of an item's completions, by their ages, as tiers."""
+    ids = sorted(item.completions.values_list("id", flat=True))
+    return [[ids[place]] for place in order]
+
+
+# Rankings
+
+
+@pytest.mark.parametrize(
+    ("second", "passes"),
+    [
+        ([1, 0, 3, 2], True),  # 4 of 5 known pairs: 90 % with the first
+        ([3, 2, 1, 0], False),  # none: 50 %
+    ],
+)
+def test_a_test_of_rankings_asks_for_three_quarters_of_the_known_pairs(
+    project: Project, bob: User, second: list[int], passes: bool
+) -> None:
+    rule = make_rule(project, Kind.RANKING, questions=2)
+    items = [make_known_ranking(project), make_known_ranking(project)]
+    everything_tied = make_known(project, Kind.RANKING, tiers=[[1, 2]])
+    make_item(project, Kind.RANKING)
+    assert queue.lease_next(bob, project) is None
+    attempt = services.begin_test(rule, bob)
+    assert set(attempt.items) == {item.pk for item in items}
+    with pytest.raises(services.ServiceError, match="tests ask"):
+        services.practise_with(everything_tied, "It asks nothing.")
+    for item_id, order in zip(attempt.items, [BEST_FIRST, second], strict=True):
+        item = Item.objects.get(id=item_id)
+        attempt = services.answer_test(attempt, item, ranked(item, order))
+    assert (attempt.passed, attempt.percent, attempt.right) == (passes, 90 if passes else 50, 1)
+    assert (queue.lease_next(bob, project) is not None) == passes
+
+
+def test_practice_with_a_ranking_shows_the_known_order_and_how_much_was_alike(
+    client: Client, project: Project, bob: User
+) -> None:
+    make_rule(project, Kind.RANKING)
+    item = make_known_ranking(project)
+    services.practise_with(item, "A has a <frog>.")
+    client.force_login(bob)
+    page, answering = url("qualify", project, "ranking"), url("qualify_answer", project, "ranking")
+    assert client.get(page).context["question"].item == item
+    shown = question_about(bob, item, 1, 1)
+    assert client.post(answering, {"item": item.pk, "tier-1": "1"}).status_code == 422
+    oldest_last = sorted(shown.order, reverse=True)
+    places = {f"tier-{n}": oldest_last.index(pk) + 1 for n, pk in enumerate(shown.order, 1)}
+    told = client.post(answering, {"item": item.pk, **places}).text
+    letters = [shown.letters[pk] for pk in sorted(shown.order)]
+    assert f"{letters[0]}, then {letters[1]}, then {' and '.join(sorted(letters[2:]))}" in told
+    assert "0 % of the pairs" in told
+    assert "A has a &lt;frog&gt;." in told
+
+
+# Ratings
+
+
+def test_practice_and_test_of_ratings_count_what_is_near_the_known_points(
+    client: Client, project: Project, bob: User
+) -> None:
+    rule = make_rule(project, Kind.RATING, questions=1)
+    practised, asked = (make_known(project, Kind.RATING) for _ in range(2))
+    for item in (practised, asked):
+        first, second = sorted(item.completions.values_list("id", flat=True))
+        known = {first: {"overall": 6, "harmful": 0}, second: {"overall": 2, "harmful": 1}}
+        item.gold = {"answers": {str(pk): points for pk, points in known.items()}}
+        item.save(update_fields=["gold"])
+    services.practise_with(practised, "So.")
+    client.force_login(bob)
+
+    def send(item: Item, points: list[int], harmful: int) -> str:
+        """Rate the older completion and the younger; raise a flag about one of them by age."""
+        order = question_about(bob, item, 1, 1).order
+        ages = [sorted(order).index(pk) for pk in order]
+        data = {f"rating-{n}-overall": points[age] for n, age in enumerate(ages, 1)}
+        data[f"rating-{ages.index(harmful) + 1}-harmful"] = 1
+        answering = url("qualify_answer", project, "rating")
+        return client.post(answering, {"item": item.pk, **data}, follow=True).text
+
+    # Right: 5 and 1 are next to the known points. Missed: the flag that was raised, and the other.
+    told = send(practised, [5, 1], harmful=0)
+    assert "50 % as known" in told
+    assert told.count("missed") == 2
+    client.post(url("begin_test", project, "rating"))
+    # Right: 6 and the flag. Missed: 4, which is two off.
+    send(asked, [6, 4], harmful=1)
+    attempt = TestAttempt.objects.get()
+    assert (attempt.percent, attempt.passed) == (66, False)
+    assert "66 % as known; 75 % were needed" in client.get(url("qualify", project, "rating")).text
+    assert [one.kind for one in closed_kinds(bob, project)] == [rule.kind]
+
+
+# What people write
+
+
+@pytest.fixture
+def written(project: Project, bea: User) -> list[Item]:
+    """Two questions of a test of writing, from demonstrations that an owner finds good."""
+    return [
+        services.make_gold(make_demonstration(project, bea, f"good {n}").annotation)
+        for n in range(2)
+    ]
+
+
+def test_nobody_is_handed_a_question_of_a_written_test(
+    project: Project, ben: User, written: list[Item]
+) -> None:
+    Project.objects.filter(id=project.pk).update(gold_percent=100)
+    project.refresh_from_db()
+    assert queue.lease_next(ben, project) is None
+    ordinary = make_item(project, Kind.DEMONSTRATION)
+    leased = queue.lease_next(ben, project)
+    assert leased is not None
+    assert leased.item == ordinary
+    rule = make_rule(project, Kind.DEMONSTRATION)
+    services.retire_gold(written[0])
+    assert services.begin_test(rule, ben).items == [written[1].pk]
+
+
+def test_an_owner_judges_what_was_written_without_knowing_whose_it_is(
+    client: Client, project: Project, alice: User, bob: User, written: list[Item]
+) -> None:
+    bob.first_name = "Robert"
+    bob.save(update_fields=["first_name"])
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=2, attempts=1)
+    client.force_login(bob)
+    client.post(url("begin_test", project, "demonstration"))
+    page, answering = (
+        url(name, project, "demonstration") for name in ("qualify", "qualify_answer")
+    )
+    for text in ("first frog", "  ", "second frog"):
+        asked = client.get(page)
+        item = asked.context["question"].item
+        assert f"good {written.index(item)}" not in asked.text
+        client.post(answering, {"item": item.pk, "text": text})
+    assert "An owner judges it" in client.get(page).text
+    with pytest.raises(services.ServiceError, match="still to be judged"):
+        services.begin_test(rule, bob)
+    attempt = TestAttempt.objects.get()
+    assert attempt.is_waiting
+
+    client.force_login(alice)
+    judging = reverse("annotations:judge_test", args=[attempt.pk])
+    assert judging in client.get(url("tests_to_judge", project)).text
+    shown = client.get(judging).text
+    assert "first frog" in shown
+    assert "good 0" in shown
+    assert "How to do a demonstration." in shown
+    assert not any(name in shown.lower() for name in ("robert", ">bob", f"/people/{bob.pk}/"))
+    one, two = (f"answer-{answer.pk}" for answer in attempt.answers.all())
+    no_reason = {f"{one}-passes": "yes", f"{two}-reason": "Hm."}
+    assert client.post(judging, no_reason).status_code == 422
+    assert (
+        client.post(judging, {f"{one}-passes": "yes", f"{one}-reason": "A frog."}).status_code
+        == 303
+    )
+    attempt.refresh_from_db()
+    assert attempt.is_waiting
+    both = {
+        f"{one}-passes": "yes",
+        f"{one}-reason": "A <b>frog</b>.",
+        f"{two}-passes": "no",
+        f"{two}-reason": "Six lines.",
+    }
+    assert client.post(judging, both).status_code == 303
+    attempt.refresh_from_db()
+    assert (attempt.passed, attempt.right, attempt.percent) == (False, 1, 50)
+    with pytest.raises(services.ServiceError, match="decided already"):
+        services.judge_test(attempt, {}, judged_by=alice)
+    stored = {part.name: list(part.read()) for part in stored_about(bob)}
+    assert [row["said"] for row in stored["test_texts"]] == ["first frog", "second frog"]
+
+    client.force_login(bob)
+    told = client.get(page).text
+    assert "A &lt;b&gt;frog&lt;/b&gt;." in told
+    assert "Six lines." in told
+    assert "1 of 2 passed" in told
+
+
+def test_texts_that_pass_open_the_kind_and_nobody_judges_their_own(
+    client: Client, project: Project, alice: User, bob: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=1)
+    services.practise_with(written[0], "It counts its syllables.")
+    client.force_login(bob)
+    practice = {"item": written[0].pk, "text": "mine"}
+    told = client.post(url("qualify_answer", project, "demonstration"), practice).text
+    assert "good 0" in told
+    assert "It counts its syllables." in told
+    services.answer_practice(alice, written[0], "mine")
+    for person in (alice, bob):
+        attempt = services.answer_test(services.begin_test(rule, person), written[1], "a frog")
+        (answer,) = attempt.answers.all()
+        verdict = {answer.pk: services.Verdict(passes=True, reason="Good.")}
+        if person == alice:
+            client.force_login(alice)
+            assert "Nothing to judge" in client.get(url("tests_to_judge", project)).text
+            assert (
+                client.get(reverse("annotations:judge_test", args=[attempt.pk])).status_code == 404
+            )
+            with pytest.raises(services.ServiceError, match="your own"):
+                services.judge_test(attempt, verdict, judged_by=alice)
+        else:
+            assert closed_kinds(bob, project)
+            assert services.judge_test(attempt, verdict, judged_by=alice).passed
+            assert not closed_kinds(bob, project)
