@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotations import access, selectors, services
 from annotations.agreement_charts import parts_chart, share_point
 from annotations.forms.notes import NoteForm
+from annotations.forms.qualification import DecisionForm
 from annotations.models import Project, Role, User
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
@@ -94,5 +95,7 @@ def _page(
         "notes": selectors.notes_to(person, project),
         "is_held_out": is_owner and selectors.is_held_out(person, project),
         "form": form,
+        "kind_standings": selectors.kind_standings(person, project),
+        "decision_form": DecisionForm(auto_id="decision_%s") if is_owner else None,
     }
     return render(request, "annotations/person.html", context, status=status)

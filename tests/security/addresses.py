@@ -140,6 +140,7 @@ LETS_IN: dict[str, str] = {
     "training:export_job": TRAINING,
     "training:run_status": TRAINING,
     "training:cancel_run": TRAINING,
+    "training:decide_kind": OWNER,
     "training:recalls": TRAINING,
     "training:recall": TRAINING,
     "training:lift_recall": OWNER,

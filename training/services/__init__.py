@@ -41,6 +41,7 @@ from training.services.pushes import (
     push_snapshot,
     push_targets,
 )
+from training.services.qualification import decide_kind
 from training.services.rebuilds import rebuild
 from training.services.recalls import lift_recall, recall_annotations, retrain_clean
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
@@ -94,6 +95,7 @@ __all__ = [
     "check_exportable",
     "close_round",
     "create_api_token",
+    "decide_kind",
     "delete_checkpoint",
     "delete_snapshot",
     "delete_webhook",
