@@ -55,8 +55,7 @@ class Settings:
     """Held-out prompts on which the suite measures."""
     rounds: int = 1
     """How often it goes round; all but the first start and end by themselves."""
-    # A third pass over the demonstrations changed the loss on held-out ones by .01.
-    sft: dict[str, Any] = field(default_factory=lambda: {"epochs": 2.0})
+    sft: dict[str, Any] = field(default_factory=dict)
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=lambda: {"steps": 14})
 
