@@ -284,8 +284,13 @@ def cancel_import(brought: Import) -> None:
 
 
 def forget_imports() -> None:
-    """Stop the imports that nobody went on with, and remove their files: they may be large."""
+    """Stop the imports that nobody went on with, and remove their files: they may be large.
+
+    So are those of imports that are over; whoever ended one was killed before it was removed.
+    """
     alone = timezone.now() - LEFT_ALONE_FOR
+    for over in Import.objects.filter(state__in=Import.OVER, ended_at__gte=alone):
+        remove_file(over)
     old = Import.objects.filter(created_at__lt=alone)
     for brought in old.exclude(state__in=(*Import.ACTIVE, *Import.OVER)):
         if max(brought.created_at, brought.ended_at or brought.created_at) < alone:
