@@ -47,18 +47,18 @@ def share_ranked_right(known: Mapping[str, Any], tiers: Sequence[Sequence[int]])
     """Return the share of the pairs known to differ that a ranking orders alike.
 
     Ties are as in `ranked_right`: a pair that is known to differ and was tied is missed, one that
-    is known to be tied is not asked. Of a ranking that ties everything there is no share.
+    is known to be tied is not asked. All is right where everything is known to be tied.
 
     >>> known = {"tiers": [[1], [2], [3, 4]]}
     >>> share_ranked_right(known, [[1], [2], [4], [3]]), share_ranked_right(known, [[1, 2, 3, 4]])
     (1.0, 0.0)
     >>> share_ranked_right(known, [[2], [1], [3, 4]])
     0.8
+    >>> share_ranked_right({"tiers": [[1, 2]]}, [[1], [2]])
+    1.0
     """
-    pairs = _decided_pairs(known, tiers)
-    if not pairs:
-        raise ValueError("This ranking is known to tie everything, so it asks nothing.")
-    return sum(given == label for label, given in pairs) / len(pairs)
+    right = [given == label for label, given in _decided_pairs(known, tiers)]
+    return sum(right) / len(right) if right else 1.0
 
 
 def _decided_pairs(

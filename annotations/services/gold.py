@@ -74,6 +74,11 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
             tiers: dict[int, list[int]] = {}
             for entry in annotation.ranking.entries.all():
                 tiers.setdefault(entry.tier, []).append(entry.completion_id)
+            if len(tiers) < 2:
+                raise ServiceError(
+                    "This ranking ties everything, so as gold it would ask nothing. Choose one "
+                    "that puts a completion before another."
+                )
             return {"tiers": [tiers[tier] for tier in sorted(tiers)]}
         case Kind.RATING:
             answers: dict[str, dict[str, int]] = {}

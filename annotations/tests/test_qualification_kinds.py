@@ -11,7 +11,7 @@ from django.urls import reverse
 from annotations import queue, services
 from annotations.models import Item, Kind, Project, TestAttempt, User
 from annotations.selectors import closed_kinds, question_about, stored_about
-from annotations.tests.factories import make_demonstration, make_item
+from annotations.tests.factories import make_demonstration, make_item, make_ranking
 from annotations.tests.test_qualification import make_rule, url
 
 BEST_FIRST = [0, 1, 2, 3]
@@ -84,6 +84,23 @@ def test_practice_with_a_ranking_shows_the_known_order_and_how_much_was_alike(
     assert f"{letters[0]}, then {letters[1]}, then {' and '.join(sorted(letters[2:]))}" in told
     assert "0 % of the pairs" in told
     assert "A has a &lt;frog&gt;." in told
+
+
+def test_a_question_that_is_asked_is_not_told_that_everything_ties(
+    project: Project, bob: User, bea: User
+) -> None:
+    item = make_known_ranking(project)
+    services.practise_with(item, "So.")
+    texts = list(item.completions.order_by("id"))
+    again = make_item(project, Kind.RANKING, prompt=item.prompt, completions=texts)
+    ids = [text.pk for text in texts]
+    with pytest.raises(services.ServiceError, match="ties everything"):
+        services.make_gold(make_ranking(again, bea, [ids]).annotation)
+    assert services.make_gold(make_ranking(again, bob, [ids[:3], ids[3:]]).annotation) == item
+    # What was kept before such rankings were refused is answered all the same.
+    Item.objects.filter(id=item.pk).update(gold={"tiers": [ids]})
+    item.refresh_from_db()
+    assert services.answer_practice(bob, item, ranked(item, BEST_FIRST)).is_right
 
 
 # Ratings
