@@ -108,13 +108,16 @@ def practice_items(project: Project, kind: str) -> QuerySet[Item]:
 def gold_items(project: Project, kind: str) -> QuerySet[Item]:
     """Return the gold items of a kind that a test may ask, the newest first.
 
-    Not those that are retired, nor rankings that are known to tie everything.
+    Not those that are retired, nor rankings that are known to tie everything, nor ratings of
+    which nothing is known.
     """
     gold = project.items.filter(purpose=Item.Purpose.GOLD, kind=kind, gold__isnull=False)
     # Of what is written the places say only whether it is asked: no queue hands it out.
     gold = gold.filter(Q(open_slots__gt=0) | Q(kind__in=WRITTEN_KINDS, overlap__gt=0))
     if kind == Kind.RANKING:
         gold = gold.filter(gold__tiers__1__isnull=False)
+    if kind == Kind.RATING:
+        gold = gold.filter(gold__answers__isnull=False).exclude(gold__answers={})
     return gold.filter(practice__isnull=True).select_related("prompt").order_by("-id")
 
 

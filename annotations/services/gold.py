@@ -22,7 +22,8 @@ def make_gold(annotation: Annotation) -> Item:
     """Return a gold item that asks the same question and knows this annotation as its answer.
 
     It shows the same texts, so that nobody who had the question before is asked it again. A
-    question has one gold item: asking for another answer changes what is known.
+    question has one gold item: asking for another answer changes what is known. Ratings of the
+    same texts by other questions are other questions.
 
     Of what people write the known answer is an example, which no other can be held against: such
     an item is asked in tests alone, and never handed out.
@@ -37,6 +38,8 @@ def make_gold(annotation: Annotation) -> Item:
     same = source.project.items.filter(
         purpose=Item.Purpose.GOLD, kind=source.kind, prompt=source.prompt
     )
+    if source.kind == Kind.RATING:
+        same = same.filter(rating_scheme=source.rating_scheme)
     shown = sorted(source.completions.values_list("id", flat=True))
     for item in same.prefetch_related("completions"):
         if sorted(completion.pk for completion in item.completions.all()) == shown:
@@ -81,6 +84,11 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
                 )
             return {"tiers": [tiers[tier] for tier in sorted(tiers)]}
         case Kind.RATING:
+            if annotation.rating.scheme_id != annotation.item.rating_scheme_id:
+                raise ServiceError(
+                    "This rating answers other questions than its item asks. Choose one that "
+                    "answers those of the item."
+                )
             answers: dict[str, dict[str, int]] = {}
             for answer in annotation.rating.answers.all():
                 answers.setdefault(str(answer.completion_id), {})[answer.question] = answer.value

@@ -9,9 +9,17 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import queue, services
-from annotations.models import Item, Kind, Project, TestAttempt, User
-from annotations.selectors import closed_kinds, question_about, stored_about
-from annotations.tests.factories import make_demonstration, make_item, make_ranking
+from annotations.models import Annotation, Item, Kind, Project, TestAttempt, User
+from annotations.selectors import closed_kinds, gold_items, question_about, stored_about
+from annotations.services.ratings import write_rating
+from annotations.tests.factories import (
+    OVERALL,
+    make_annotation,
+    make_demonstration,
+    make_item,
+    make_ranking,
+    make_rating_scheme,
+)
 from annotations.tests.test_qualification import make_rule, url
 
 BEST_FIRST = [0, 1, 2, 3]
@@ -139,6 +147,35 @@ def test_practice_and_test_of_ratings_count_what_is_near_the_known_points(
     assert (attempt.percent, attempt.passed) == (66, False)
     assert "66 % as known; 75 % were needed" in client.get(url("qualify", project, "rating")).text
     assert [one.kind for one in closed_kinds(bob, project)] == [rule.kind]
+
+
+def test_a_known_rating_answers_the_questions_that_its_gold_item_asks(
+    project: Project, bob: User, bea: User
+) -> None:
+    old = make_item(project, Kind.RATING)
+    texts = list(old.completions.order_by("id"))
+    scheme = make_rating_scheme(project, questions=[{**OVERALL, "name": "clarity"}])
+    new = make_item(project, Kind.RATING, prompt=old.prompt, completions=texts)
+    assert new.rating_scheme == scheme
+    ids = [text.pk for text in texts]
+
+    def rated(item: Item, person: User, name: str) -> Annotation:
+        annotation = make_annotation(item, person, shown_order=ids)
+        asked = scheme if name == "clarity" else old.rating_scheme
+        assert asked is not None
+        write_rating(annotation, asked, {pk: {name: 6} for pk in ids})
+        return annotation
+
+    first, second = (
+        services.make_gold(rated(item, bob, name))
+        for item, name in ((old, "overall"), (new, "clarity"))
+    )
+    assert [gold.rating_scheme for gold in (first, second)] == [old.rating_scheme, scheme]
+    assert [len(gold.gold["answers"][str(ids[0])]) for gold in (first, second)] == [2, 1]
+    with pytest.raises(services.ServiceError, match="other questions"):
+        services.make_gold(rated(old, bea, "clarity"))
+    make_known(project, Kind.RATING, answers={})
+    assert set(gold_items(project, Kind.RATING)) == {first, second}
 
 
 # What people write
