@@ -14,6 +14,9 @@ from annotations.services.rules import ServiceError, lock
 GOLD_OVERLAP = 10_000
 """How many people a gold item can check."""
 
+MOST_OVERLAP = 32_767
+"""The most that the column holds."""
+
 GOLD_KINDS = SCREENED
 
 
@@ -44,8 +47,8 @@ def make_gold(annotation: Annotation) -> Item:
     for item in same.prefetch_related("completions"):
         if sorted(completion.pk for completion in item.completions.all()) == shown:
             item.gold = gold
-            item.overlap = item.overlap or overlap
-            item.save(update_fields=["gold", "overlap"])
+            item.save(update_fields=["gold"])
+            _ask_again(item)
             return item
     item = Item.objects.create(
         project=source.project,
@@ -60,6 +63,22 @@ def make_gold(annotation: Annotation) -> Item:
     )
     item.completions.add(*shown)
     return item
+
+
+def _ask_again(item: Item) -> None:
+    """Open a gold item that was retired, or that checked as many people as it could."""
+    if item.kind in WRITTEN_KINDS:
+        Item.objects.filter(id=item.pk, overlap=0).update(overlap=1)
+    else:
+        closed = Item.objects.filter(id=item.pk, open_slots=0)
+        room = closed.filter(overlap__lte=MOST_OVERLAP - GOLD_OVERLAP)
+        opened = room.update(overlap=F("overlap") + GOLD_OVERLAP, open_slots=GOLD_OVERLAP)
+        if not opened and closed.exists():
+            raise ServiceError(
+                f"Item {item.pk} asks this already and has checked as many people as a gold item "
+                "can. Choose another question."
+            )
+    item.refresh_from_db()
 
 
 def _known_answer(annotation: Annotation) -> dict[str, Any]:

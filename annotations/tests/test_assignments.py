@@ -522,6 +522,19 @@ def test_a_question_has_one_gold_item(project, alice, bea):
     assert gold.gold["outcome"] == "tie"
 
 
+def test_a_retired_gold_item_is_asked_again_once_it_is_made_anew(project, alice, bob):
+    gold = gold_of(project, alice)
+    known = Annotation.objects.get()
+    make_assignment(gold, bob)
+    for overlap in (10_001, 10_001):
+        services.retire_gold(gold)
+        gold = services.make_gold(known)
+        assert (gold.overlap, gold.open_slots) == (overlap, 10_000)
+    Item.objects.filter(id=gold.pk).update(overlap=30_000, open_slots=0)
+    with pytest.raises(services.ServiceError, match="as many people"):
+        services.make_gold(known)
+
+
 def test_written_work_makes_gold_that_is_never_handed_out(writing):
     gold = services.make_gold(services.submit_demonstration(writing, HAIKU))
     assert (gold.gold, gold.open_slots) == ({"text": HAIKU}, 0)
