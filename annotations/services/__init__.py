@@ -56,7 +56,7 @@ from annotations.services.conversations import (
     report_turn_progress,
 )
 from annotations.services.daily import keep_up_daily_figures, rebuild_daily_figures
-from annotations.services.erasure import blank_mentions, erase_person, mention, names_of
+from annotations.services.erasure import ERASED, blank_mentions, erase_person, mention, names_of
 from annotations.services.flags import (
     decide_flag,
     flags_raised,
@@ -191,6 +191,7 @@ from annotations.services.weighing import ItemWorth, record_worth
 __all__ = [
     "DECISIONS",
     "DEFAULT_QUESTIONS",
+    "ERASED",
     "GOLD_KINDS",
     "MAX_IMPORT_BYTES",
     "MAX_QUESTIONS",

@@ -34,7 +34,7 @@ from annotations.tests.factories import make_assignment, make_item
 from annotations.tests.test_people import work
 from conftest import PASSWORD
 from training.models import AuditEntry, Chat, ChatMessage
-from training.services import erase_person, record
+from training.services import decide_kind, erase_person, record
 from training.tests.factories import make_base
 
 NAMES = ("wilhelmina", "Mina Murray", "mina@example.org")
@@ -146,6 +146,21 @@ def test_nothing_names_who_asked_to_be_forgotten(client: Client, mina: User) -> 
     assert not client.login(username=mina.username, password=PASSWORD)
     said = AuditEntry.objects.get(action="erased")
     assert (said.subject_name, said.user) == (str(mina), mina)
+
+
+def test_what_was_decided_about_them_by_hand_goes_without_their_name_in_it(
+    mina: User, bob: User, project: Project
+) -> None:
+    for person in (mina, bob):
+        decide_kind(
+            project, person, "ranking", "granted", reason="A nurse.", decided_by=project.created_by
+        )
+    erase_person(mina, by=None)
+    kept = AuditEntry.objects.filter(action="granted").order_by("id")
+    assert list(kept.values_list("reason", "facts")) == [
+        ("(erased)", {}),
+        ("A nurse.", {"person": bob.pk, "kind": "ranking"}),
+    ]
 
 
 def test_it_needs_the_password_and_a_person_who_is_there(

@@ -39,6 +39,7 @@ def erase_person(user: User, *, by: User | None) -> User:
     except collecting.ServiceError as error:
         raise ServiceError(str(error)) from None
     _blank_facts(names)
+    _blank_decisions(user)
     collecting.blank_mentions(names, AuditEntry.objects.all(), "reason", "subject_name")
     collecting.blank_mentions(names, Promotion.objects.all(), "reason")
     collecting.blank_mentions(names, Round.objects.all(), "decision")
@@ -61,6 +62,15 @@ def erase_oneself(user: User, *, password: str, address: str) -> None:
         raise ServiceError("That is not your password. Nothing was erased; try again.")
     collecting.succeed(attempt)
     erase_person(user, by=user)
+
+
+def _blank_decisions(user: User) -> None:
+    """Erase what the log says of decisions by hand about the person, whoever it names."""
+    made = user.kind_decisions.all()
+    about = AuditEntry.objects.filter(
+        subject_kind=AuditEntry.kind_of(made.model()), subject_id__in=made.values("id")
+    )
+    about.update(reason=collecting.ERASED, facts={})
 
 
 def _blank_facts(names: list[str]) -> None:
