@@ -200,6 +200,7 @@ def tests_to_judge(project: Project, judge: User) -> QuerySet[TestAttempt]:
 def written_in(attempt: TestAttempt) -> list[Written]:
     """Return what was written in a test, in the order in which it was asked."""
     answers = attempt.answers.select_related("item__prompt", "verdict").order_by("id")
+    answers = answers.prefetch_related("item__completions")
     return [
         Written(question_about(attempt.person, answer.item, number, len(attempt.items)), answer)
         for number, answer in enumerate(answers, start=1)

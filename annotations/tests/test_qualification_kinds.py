@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotations import queue, services
@@ -263,6 +265,30 @@ def test_an_owner_judges_what_was_written_without_knowing_whose_it_is(
     assert "A &lt;b&gt;frog&lt;/b&gt;." in told
     assert "Six lines." in told
     assert "1 of 2 passed" in told
+
+
+def test_many_texts_are_read_in_as_many_queries_as_one(
+    client: Client, project: Project, alice: User, bob: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=1, attempts=2)
+    queries = []
+    for questions in (1, 2):
+        rule.questions = questions
+        attempt = services.begin_test(rule, bob)
+        client.force_login(bob)
+        asked = client.get(url("qualify", project, "demonstration"))
+        assert asked.context["judged"] == []
+        for item_id in attempt.items:
+            attempt = services.answer_test(attempt, Item.objects.get(id=item_id), "a frog")
+        client.force_login(alice)
+        with CaptureQueriesContext(connection) as captured:
+            client.get(reverse("annotations:judge_test", args=[attempt.pk]))
+        queries.append(len(captured))
+        given = {
+            one.pk: services.Verdict(passes=False, reason="-") for one in attempt.answers.all()
+        }
+        services.judge_test(attempt, given, judged_by=alice)
+    assert queries[0] == queries[1]
 
 
 def test_texts_that_pass_open_the_kind_and_nobody_judges_their_own(

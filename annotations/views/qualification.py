@@ -261,7 +261,7 @@ def _page(
 ) -> HttpResponse:
     question = _question(request, rule)
     standing = selectors.qualification_of(request.user, rule)
-    written = [(one, selectors.written_in(one)) for one in standing.attempts if _is_told(one)]
+    told = [] if question else [one for one in standing.attempts if _is_told(one)]
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.pk),
@@ -269,7 +269,7 @@ def _page(
         "standing": standing,
         "question": question,
         "is_written": rule.kind in WRITTEN_KINDS,
-        "judged": written,
+        "judged": [(one, selectors.written_in(one)) for one in told],
         "form": form or (answer_form(question) if question else None),
         "asking": ASKING[Kind(rule.kind)],
     }
