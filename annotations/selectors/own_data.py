@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from annotations.models import (
     WRITTEN_KINDS,
@@ -38,6 +38,9 @@ from annotations.models import (
 )
 
 CHUNK = 2000
+
+COUNT_GOLD = ("random", "copier_on_gold")
+"""Signs whose evidence counts gold items."""
 
 Rows = QuerySet[Any, Any]
 """Read as dictionaries."""
@@ -252,7 +255,10 @@ def _held_out(user: User) -> Rows:
 
 def _flags(user: User) -> Rows:
     rows = FlagDecision.objects.filter(Q(person=user) | Q(other=user)).order_by("id")
-    return rows.values("project__name", "detector", "evidence", "verdict", "reason", "created_at")
+    # As of pauses: what counts gold items is nobody's to learn.
+    evidence = Case(When(detector__in=COUNT_GOLD, then=Value("", TextField())), default="evidence")
+    fields = ("project__name", "detector", "verdict", "reason", "created_at")
+    return rows.values(*fields, shown_evidence=evidence)
 
 
 def _pauses(user: User) -> Rows:

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotations import services
-from annotations.models import Item, Kind, Membership, Project, User
+from annotations.models import FlagDecision, Item, Kind, Membership, Project, User
 from annotations.selectors import stored_about
 from annotations.tests.factories import make_assignment, make_completion, make_item
 from annotations.tests.test_people import work
@@ -77,6 +77,26 @@ def test_the_file_has_everything_of_oneself_and_nothing_of_others(
         "rating",
         "rewrite",
     }
+
+
+def test_evidence_that_counts_gold_is_not_told(
+    client: Client, project: Project, alice: User, bob: User, bea: User
+) -> None:
+    for detector, other in (("random", None), ("copier_on_gold", bea), ("copier", bea)):
+        FlagDecision.objects.create(
+            project=project,
+            person=bob,
+            other=other,
+            detector=detector,
+            n=9,
+            evidence="3 of 9.",
+            verdict="dismissed",
+            reason="-",
+            decided_by=alice,
+        )
+    client.force_login(bob)
+    told = [(row["detector"], row["shown_evidence"]) for row in take(client)["flags"]]
+    assert told == [("random", ""), ("copier_on_gold", ""), ("copier", "3 of 9.")]
 
 
 def test_what_was_done_stays_after_leaving_and_can_still_be_had(
