@@ -12,7 +12,13 @@ from django.urls import reverse
 
 from annotations import queue, services
 from annotations.models import Annotation, Item, Kind, Project, TestAttempt, User
-from annotations.selectors import closed_kinds, gold_items, question_about, stored_about
+from annotations.selectors import (
+    closed_kinds,
+    gold_items,
+    known_answer,
+    question_about,
+    stored_about,
+)
 from annotations.services.ratings import write_rating
 from annotations.tests.factories import (
     OVERALL,
@@ -173,7 +179,7 @@ def test_a_known_rating_answers_the_questions_that_its_gold_item_asks(
         for item, name in ((old, "overall"), (new, "clarity"))
     )
     assert [gold.rating_scheme for gold in (first, second)] == [old.rating_scheme, scheme]
-    assert [len(gold.gold["answers"][str(ids[0])]) for gold in (first, second)] == [2, 1]
+    assert [len(known_answer(gold)[str(ids[0])]) for gold in (first, second)] == [2, 1]
     with pytest.raises(services.ServiceError, match="other questions"):
         services.make_gold(rated(old, bea, "clarity"))
     make_known(project, Kind.RATING, answers={})
