@@ -506,8 +506,9 @@ def _is_inside(probs: Tensor, drawn: Tensor, rows: Tensor, top_p: float) -> Tens
 def nucleus(probs: Tensor, top_p: float, *, at_once: int = NUCLEUS_AT_ONCE) -> Tensor:
     """Return (N, V) probabilities without their tails: 0 for tokens behind the likeliest `top_p`.
 
-    The token that crosses the line stays (Holtzman et al. 2020, The Curious Case of Neural Text
-    Degeneration). Only rows whose `at_once` likeliest tokens do not reach it are sorted wholly.
+    The token that crosses the line stays, and so do those that are as likely (Holtzman et al. 2020,
+    The Curious Case of Neural Text Degeneration). Only rows whose `at_once` likeliest tokens do not
+    reach it are sorted wholly.
     """
     kept = torch.zeros_like(probs)
     ordered, order = probs.topk(min(at_once, probs.shape[-1]), dim=-1)
@@ -516,7 +517,8 @@ def nucleus(probs: Tensor, top_p: float, *, at_once: int = NUCLEUS_AT_ONCE) -> T
     if at_once < probs.shape[-1] and wide.any():
         ordered, order = probs[wide].sort(dim=-1, descending=True)
         kept[wide] = torch.zeros_like(ordered).scatter_(-1, order, _before(ordered, top_p))
-    return kept
+    least = kept.masked_fill(kept == 0, torch.inf).amin(dim=-1, keepdim=True)
+    return probs.masked_fill(probs < least, 0)
 
 
 def _before(ordered: Tensor, top_p: float) -> Tensor:
