@@ -51,10 +51,17 @@ def continue_import(import_id: int, **_later: Any) -> None:
     name="annotations.continue_imports", ignore_result=True, time_limit=60, soft_time_limit=50
 )
 def continue_imports(**_later: Any) -> None:
-    """Send a hint again for each import that waits; forget files left alone. Every 10 seconds."""
-    imports.forget_imports()
+    """Send a hint again for each import that waits. Every 10 seconds."""
     for import_id in imports.waiting_imports():
         hint_import(import_id=import_id)
+
+
+@shared_task(
+    name="annotations.forget_imports", ignore_result=True, time_limit=120, soft_time_limit=110
+)
+def forget_imports(**_later: Any) -> None:
+    """Remove the files of imports that nobody goes on with. Every 10 minutes."""
+    imports.forget_imports()
 
 
 def hint_import(*, import_id: int, **_signal: Any) -> None:

@@ -494,6 +494,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600.0},
     },
+    "forget imports that were left alone": {
+        "task": "annotations.forget_imports",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
     "keep leaderboards up to date": {
         "task": "training.keep_up_boards",
         "schedule": 30.0,

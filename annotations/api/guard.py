@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -134,9 +135,13 @@ def _run(
         values["query"] = query
     if operation.file is not None:
         operation.file.check(call, **path)
-        with received(request, largest=operation.file.largest) as file:
+        with received(request, largest=operation.file.largest) as file, ExitStack() as stack:
+            try:
+                ready = stack.enter_context(operation.file.prepare(call, **values, file=file))
+            except operation.refusals as refusal:
+                raise Problem("not-possible", str(refusal)) from None
             sent = file.sha256.encode()
-            return _once(request, operation, call, {**values, "file": file}, sent)
+            return _once(request, operation, call, {**values, "file": ready}, sent)
     raw = _read(request)
     if operation.body is not None:
         values["body"] = _read_body(request, raw, operation.body)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -169,21 +172,30 @@ def list_imports(call: Call, project_id: int, query: ImportFilters) -> Page[Impo
     return page_of(found, query, lambda brought: ImportOut(**_values(brought)))
 
 
+def _kept_aside(
+    call: Call, project_id: int, query: FileName, file: Received
+) -> AbstractContextManager[Callable[[], Import]]:
+    project = _project(call, project_id)
+    return services.file_kept_aside(project, query.name, file.chunks(), call.user)
+
+
 @operations.upload(
     "projects/<int:project_id>/imports",
     Scope.WRITE,
     largest=services.MAX_IMPORT_BYTES,
     check=_project,
+    prepare=_kept_aside,
 )
-def upload_import(call: Call, project_id: int, query: FileName, file: Received) -> ImportWithErrors:
+def upload_import(
+    call: Call, project_id: int, query: FileName, file: Callable[[], Import]
+) -> ImportWithErrors:
     """Send a file that is to be imported, in one request. Nothing is imported until it is started.
 
     Tables (JSONL, JSON, CSV, Parquet) and the formats of `format` are recognised: read the
     preview, correct what it was taken for, start it. What nobody starts or goes on with is removed
     after two weeks.
     """
-    project = _project(call, project_id)
-    return _shown(services.bring_file(project, query.name, file.chunks(), call.user))
+    return _shown(file())
 
 
 @operations.get("imports/<int:import_id>")
@@ -268,13 +280,14 @@ def _columns(brought: Import, wanted: dict[Target, str] | None) -> dict[str, str
     numbers = {name: f"{COLUMN}{number}" for number, name in enumerate(there)}
     unseen = {name for name in brought.columns.values() if name not in there}
     fields: dict[str, str] = {}
+    (often, times), *_ = Counter(wanted.values()).most_common(1) or [("", 0)]
+    if times > 1:
+        raise services.ServiceError(f"{often} is named twice. A column is one thing.")
     for target, name in wanted.items():
         if name not in numbers and name not in unseen:
             raise services.ServiceError(
                 f"There is no column {name}. There are: {', '.join(numbers) or 'none'}."
             )
-        if numbers.get(name) in fields:
-            raise services.ServiceError(f"{name} is named twice. A column is one thing.")
         if name in numbers:
             fields[numbers[name]] = target
     form = ReadingForm(brought, there, {"format": brought.format, **fields})
@@ -282,7 +295,8 @@ def _columns(brought: Import, wanted: dict[Target, str] | None) -> dict[str, str
         raise services.ServiceError(
             " ".join(str(text) for texts in form.errors.values() for text in texts)
         )
-    return form.columns()
+    # Of those, too, that the first rows lack: the form leaves them as they are.
+    return {str(target): name for target, name in wanted.items()}
 
 
 def _record(record: Record) -> RecordOut:

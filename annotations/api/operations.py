@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -112,6 +113,9 @@ class FileBody:
     """In bytes."""
     check: Callable[..., object]
     """Called as the operation is, before the file is read: who may not send it need not."""
+    prepare: Callable[..., AbstractContextManager[Any]]
+    """What is done with the file before the operation, which gets what this yields: copies take
+    long, and while an operation with a key goes on others wait."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +193,16 @@ class Operations:
         return self._operation("POST", path, scope, status, answers_secret=answers_secret)
 
     def upload(
-        self, path: str, scope: Scope, *, largest: int, check: Callable[..., object]
+        self,
+        path: str,
+        scope: Scope,
+        *,
+        largest: int,
+        check: Callable[..., object],
+        prepare: Callable[..., AbstractContextManager[Any]],
     ) -> Callable[[F], F]:
-        return self._operation("POST", path, scope, 201, file=FileBody(largest, check))
+        file = FileBody(largest, check, prepare)
+        return self._operation("POST", path, scope, 201, file=file)
 
     def put(self, path: str, scope: Scope) -> Callable[[F], F]:
         return self._operation("PUT", path, scope, 200)

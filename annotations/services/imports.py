@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path, PurePath
@@ -92,6 +92,18 @@ def file_of(brought: Import) -> Path:
 
 def bring_file(project: Project, name: str, chunks: Iterable[bytes], user: User) -> Import:
     """Keep a file and look at it. Nothing is imported until somebody says so."""
+    with file_kept_aside(project, name, chunks, user) as place:
+        return place()
+
+
+@contextmanager
+def file_kept_aside(
+    project: Project, name: str, chunks: Iterable[bytes], user: User
+) -> Iterator[Callable[[], Import]]:
+    """Keep a file aside and look at it; yield what brings it. What is not brought is gone after.
+
+    A copy may take long: no transaction is to be open meanwhile.
+    """
     brought = Import(project=project, name=_name(name), created_by=user)
 
     def keep(path: Path) -> None:
@@ -101,7 +113,8 @@ def bring_file(project: Project, name: str, chunks: Iterable[bytes], user: User)
         if not brought.size:
             raise ServiceError("This file is empty. Choose one with at least one row.")
 
-    return _bring(brought, keep)
+    with _kept_aside(brought, keep) as place:
+        yield place
 
 
 def bring_folder(project: Project, folder: Path, user: User) -> Import:
@@ -115,35 +128,31 @@ def bring_folder(project: Project, folder: Path, user: User) -> Import:
                 for _ in _digested(brought, iter(lambda: file.read(COPY_BYTES), b"")):
                     pass
 
-    return _bring(brought, keep)
+    with _kept_aside(brought, keep) as place:
+        return place()
 
 
-def _bring(brought: Import, keep: Callable[[Path], None]) -> Import:
-    """Keep a file aside and look at it, then give it its place: others write meanwhile."""
-    _remove_half_brought(_imports_folder(brought))
+@contextmanager
+def _kept_aside(brought: Import, keep: Callable[[Path], None]) -> Iterator[Callable[[], Import]]:
+    """Keep a file aside and look at it; yield what gives it its place: others write meanwhile."""
     aside = _imports_folder(brought) / f"{INCOMING}{uuid.uuid4().hex}"
     aside.mkdir(parents=True)
     try:
         brought.sha256 = ""
         keep(aside / "file")
         _look(brought, aside / "file")
-        with transaction.atomic():
-            brought.save()
-            # The number is new: what lies there is of one that was taken back.
-            shutil.rmtree(folder_of(brought), ignore_errors=True)
-            aside.rename(folder_of(brought))
+        yield lambda: _placed(brought, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@transaction.atomic
+def _placed(brought: Import, aside: Path) -> Import:
+    brought.save()
+    # The number is new: what lies there is of one that was taken back.
+    shutil.rmtree(folder_of(brought), ignore_errors=True)
+    aside.rename(folder_of(brought))
     return brought
-
-
-def _remove_half_brought(folder: Path) -> None:
-    """Remove what was left by those who were killed while they brought a file."""
-    long_ago = time.time() - HALF_BROUGHT_FOR.total_seconds()
-    for aside in folder.glob(f"{INCOMING}*"):
-        with suppress(FileNotFoundError):  # another one has removed it
-            if aside.stat().st_mtime < long_ago:
-                shutil.rmtree(aside, ignore_errors=True)
 
 
 def _digested(brought: Import, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -253,6 +262,8 @@ def change_reading(
     brought.annotator = annotator.strip()[:MAX_NAME_CHARS] or Reading("table").annotator
     brought.asks, brought.state = asks, State.SHOWN
     brought.bad, brought.bad_count, brought.problem = [], 0, ""
+    # Somebody goes on with it: from now on it is left alone again.
+    brought.attempt, brought.ended_at = brought.attempt + 1, timezone.now()
     brought.save()
     return brought
 
@@ -286,15 +297,32 @@ def cancel_import(brought: Import) -> None:
 def forget_imports() -> None:
     """Stop the imports that nobody went on with, and remove their files: they may be large.
 
-    So are those of imports that are over; whoever ended one was killed before it was removed.
+    What was left by those who were killed while they brought a file or ended an import goes, too.
     """
+    _remove_left_over()
     alone = timezone.now() - LEFT_ALONE_FOR
-    for over in Import.objects.filter(state__in=Import.OVER, ended_at__gte=alone):
-        remove_file(over)
     old = Import.objects.filter(created_at__lt=alone)
     for brought in old.exclude(state__in=(*Import.ACTIVE, *Import.OVER)):
         if max(brought.created_at, brought.ended_at or brought.created_at) < alone:
             _forget(brought)
+
+
+def _remove_left_over() -> None:
+    """Go by what lies on the disk: hardly anything, whatever the number of imports."""
+    long_ago = time.time() - HALF_BROUGHT_FOR.total_seconds()
+    lying = {}
+    for folder in Path(settings.ARTIFACTS_ROOT).glob("projects/*/imports/*"):
+        with suppress(FileNotFoundError):  # it has just been placed or removed
+            if folder.name.startswith(INCOMING):
+                if folder.stat().st_mtime < long_ago:
+                    shutil.rmtree(folder, ignore_errors=True)
+            elif folder.name.isdecimal():
+                lying[int(folder.name)] = (folder, folder.stat().st_mtime < long_ago)
+    states = dict(Import.objects.filter(id__in=lying).values_list("id", "state"))
+    for number, (folder, is_old) in lying.items():
+        # Without a row: taken back as it was placed, unless that is still going on.
+        if states.get(number) in Import.OVER or (number not in states and is_old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @transaction.atomic

@@ -10,12 +10,14 @@ from io import BytesIO
 from typing import Any, get_args
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from annotations import importers, services
 from annotations.api import imports
 from annotations.models import Annotation, Comparison, Import, Project, Prompt, User
+from annotations.services import imports as import_services
 from annotations.services.imports import LEFT_ALONE_FOR, folder_of, forget_imports
 from annotations.tests.test_api import Program, problem_of
 
@@ -126,13 +128,55 @@ def test_a_file_is_taken_whole_or_not_at_all(
 def test_what_a_killed_upload_left_is_in_nobodys_way(engineer: Program, project: Project) -> None:
     first = Import.objects.get(id=send(engineer, project, VOTES).json()["id"])
     folder = folder_of(first).parent
-    for name, hours in (("incoming-old", 25), ("incoming-new", 1), (str(first.pk + 1), 0)):
+    hours = {"incoming-old": 25, "incoming-new": 1, f"{first.pk + 1}": 0, "98": 25, "99": 1}
+    for name, old in hours.items():
         (folder / name / "file").mkdir(parents=True)
-        os.utime(folder / name, (time.time() - 3600 * hours,) * 2)
+        os.utime(folder / name, (time.time() - 3600 * old,) * 2)
     brought = send(engineer, project, VOTES).json()["id"]
-    names = {str(first.pk), str(brought), "incoming-new"}
+    forget_imports()
+    names = {str(first.pk), str(brought), "incoming-new", "99"}
     assert {path.name for path in folder.iterdir()} == names
     assert engineer.get(f"imports/{brought}/preview").json()["columns"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_while_a_file_is_kept_aside(
+    engineer: Program, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, inside = import_services.look_at, []
+
+    def looking(*arguments: Any) -> Any:
+        inside.append(connection.in_atomic_block)
+        return look(*arguments)
+
+    monkeypatch.setattr(import_services, "look_at", looking)
+    sent = send(engineer, project, VOTES, headers={"Idempotency-Key": "votes-1"})
+    assert (sent.status_code, inside) == (201, [False])
+
+
+def test_a_file_that_somebody_corrects_is_not_left_alone(
+    engineer: Program, project: Project
+) -> None:
+    brought = send(engineer, project, VOTES).json()["id"]
+    Import.objects.update(created_at=timezone.now() - 2 * LEFT_ALONE_FOR)
+    engineer.ask("PATCH", f"imports/{brought}", {"annotator": "w1"})
+    forget_imports()
+    assert Import.objects.get().state == "shown"
+
+
+def test_columns_that_the_first_rows_lack_are_named_or_are_nothing(
+    engineer: Program, project: Project
+) -> None:
+    tasks = [{"data": {"prompt": "q", "answer1": "a", "answer2": "b"}}]
+    content = json.dumps(tasks).encode()
+    brought = send(engineer, project, content).json()
+    unseen = {
+        what: name for what, name in brought["columns"].items() if name not in tasks[0]["data"]
+    }
+    assert unseen
+    columns = {"prompt": "prompt", "left": next(iter(unseen.values()))}
+    changed = engineer.ask("PATCH", f"imports/{brought['id']}", {"columns": columns}).json()
+    assert changed["columns"] == columns
 
 
 def test_the_document_knows_every_format_and_all_that_a_column_can_be() -> None:

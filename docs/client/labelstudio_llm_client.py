@@ -166,6 +166,8 @@ class Client:
         `format`, `annotator` and `asks`. Its `state` is `done`, or `refused`: `errors` says why.
         """
         file = Path(path)
+        # Whoever may not is told so before the file is sent, where a broken line would say less.
+        self.ask("GET", f"projects/{project}/imports", limit=1)
         sent = self.ask("POST", f"projects/{project}/imports", file, name=file.name[-200:])
         changes = {"columns": columns, **reading}
         # Another format brings columns of its own, so it goes first.

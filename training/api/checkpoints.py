@@ -206,6 +206,9 @@ def add_base_model(call: Call, project_id: int, body: NewBase) -> CheckpointOut:
             f"{', '.join(folders) or 'none'}."
         )
     folder = folders[body.folder]
+    there = project.checkpoints.filter(kind=Checkpoint.Kind.BASE, path=str(folder)).first()
+    if there is not None:
+        return _shown(there)
     added = services.register_base(
         project, str(folder), body.name or folder.name, created_by=call.user
     )

@@ -165,9 +165,16 @@ def a_file_without_a_hint(project: Project) -> list[Any]:
     return []
 
 
+def a_file_that_was_left_alone(project: Project) -> list[Any]:
+    a_file(project)
+    project.imports.update(state="shown", created_at="2020-01-01T00:00:00Z")
+    return []
+
+
 SCENES: list[tuple[str, Scene]] = [
     ("annotations.continue_import", a_file),
     ("annotations.continue_imports", a_file_without_a_hint),
+    ("annotations.forget_imports", a_file_that_was_left_alone),
     ("annotations.keep_up_daily_figures", an_answer),
     ("annotations.keep_up_agreement", an_answer),
     ("training.execute_run", a_run),
