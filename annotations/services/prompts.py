@@ -25,7 +25,7 @@ from annotations.models import (
 )
 from annotations.selectors import guideline_in_force
 from annotations.selectors.queue import leases_of, limit_reached
-from annotations.services.rules import CHUNK, ServiceError, check, chunks, lock
+from annotations.services.rules import CHUNK, ServiceError, check, chunks, expect_open, lock
 from annotations.services.submissions import write_demonstration
 
 
@@ -89,6 +89,7 @@ def write_own_prompt(project: Project, user: User, style: str, text: str) -> Ass
         raise ServiceError("This project takes no prompts from labellers. Start the next item.")
     if project.is_paused or limit_reached(user, project):
         raise ServiceError("There is no more to do here for now, so no prompt was added.")
+    expect_open(Kind.DEMONSTRATION, user, project)
     if style not in Prompt.Style.values:
         raise ServiceError("Choose what kind of prompt this is.")
     text = check(unix_newlines(text), "The prompt", MAX_PROMPT_CHARS).strip()

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import TypeVar
 
 from annotations.algorithms.text import TextError, check_text
-from annotations.models import Project
+from annotations.models import Kind, Project, User
+from annotations.selectors.qualification import closed_kinds
 
 CHUNK = 500
 """Values in one SQL statement."""
@@ -24,6 +25,18 @@ class ServiceError(Exception):
 def lock(project: Project) -> None:
     """Make the writers of one project's prompts, items and members wait for each other."""
     Project.objects.select_for_update(no_key=True).get(id=project.pk)
+
+
+def expect_open(kind: Kind, user: User, project: Project) -> None:
+    """Refuse work that the queue would not hand a person: what they begin of their own is work."""
+    for closed in closed_kinds(user, project):
+        if closed.kind != kind:
+            continue
+        if closed.withdrawn:
+            raise ServiceError(f"“{kind.label}” is not open to you: {closed.withdrawn}")
+        if closed.needs_test:
+            raise ServiceError(f"“{kind.label}” is for those who passed its test. Take it first.")
+        raise ServiceError(f"“{kind.label}” is kept for a group that you are not in.")
 
 
 def check(value: str, field: str, max_chars: int) -> str:

@@ -33,7 +33,7 @@ from annotations.models import (
 from annotations.selectors.queue import leases_of, limit_reached
 from annotations.selectors.turns import MAX_TURNS, turns_of
 from annotations.services.prompts import prompt_of
-from annotations.services.rules import CHUNK, MAX_OVERLAP, ServiceError, check, lock
+from annotations.services.rules import CHUNK, MAX_OVERLAP, ServiceError, check, expect_open, lock
 from annotations.services.submissions import (
     annotate,
     annotation_in_force,
@@ -53,6 +53,7 @@ def start_conversation(project: Project, user: User, text: str) -> Assignment:
         raise ServiceError("This project takes no conversations of your own. Start the next item.")
     if project.is_paused or limit_reached(user, project):
         raise ServiceError("There is no more to do here for now, so no conversation was begun.")
+    expect_open(Kind.CONVERSATION, user, project)
     messages = user_turn(_message(text))
     lock(project)
     if leases_of(user, project).filter(item__kind=Kind.CONVERSATION).exists():

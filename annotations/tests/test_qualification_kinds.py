@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotations import queue, services
-from annotations.models import Annotation, Item, Kind, Project, TestAttempt, User
+from annotations.models import Annotation, Item, Kind, KindRule, Project, TestAttempt, User
 from annotations.selectors import (
     closed_kinds,
     gold_items,
@@ -184,6 +184,38 @@ def test_a_known_rating_answers_the_questions_that_its_gold_item_asks(
         services.make_gold(rated(old, bea, "clarity"))
     make_known(project, Kind.RATING, answers={})
     assert set(gold_items(project, Kind.RATING)) == {first, second}
+
+
+# What people begin of their own
+
+
+@pytest.mark.parametrize("why", ["group", "test", "by hand"])
+def test_nobody_begins_work_of_their_own_of_a_kind_that_is_closed_to_them(
+    client: Client, project: Project, alice: User, bob: User, why: str
+) -> None:
+    project.own_prompts_allowed = project.own_conversations_allowed = True
+    project.save()
+    client.force_login(bob)
+    pages = [url("own_prompt", project), url("start_conversation", project)]
+    assert all(page in client.get(url("project", project)).text for page in pages)
+    poets = services.save_group(project, "Poets", [])
+    for kind in (Kind.DEMONSTRATION, Kind.CONVERSATION):
+        if why == "by hand":
+            services.decide_kind(
+                project, bob, kind, "withdrawn", reason="Read the rules.", decided_by=alice
+            )
+        elif why == "group":
+            make_rule(project, kind, group=poets, is_tested=False)
+        else:
+            KindRule.objects.create(project=project, kind=kind, is_tested=True)
+    overview = client.get(url("project", project)).text
+    for page in pages:
+        assert page not in overview
+        refused = client.post(page, {"style": "plain", "text": "A frog."})
+        assert refused.status_code == 422
+        words = {"group": "kept for a group", "test": "passed its test", "by hand": "Read the"}
+        assert words[why] in refused.context["form"].errors["text"].as_text()
+    assert not Item.objects.exists()
 
 
 # What people write

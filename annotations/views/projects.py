@@ -64,13 +64,15 @@ def project(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     counted = selectors.work_counted(project)
     membership = access.get_membership_for(request.user, project_id)
     is_owner = membership.role == Role.OWNER
+    closed = selectors.closed_kinds(request.user, project)
     context = {
         "project": project,
         "membership": membership,
         "progress": progress,
         "work": work_cards(progress.waiting),
         "begun": selectors.begun_corrections(request.user, project),
-        "closed_kinds": selectors.closed_kinds(request.user, project),
+        "closed_kinds": closed,
+        "closed": [one.kind for one in closed],
         "to_judge": selectors.tests_to_judge(project, request.user).count() if is_owner else 0,
         "unread_notes": selectors.unread_notes(request.user, project),
         "kinds": _kinds(project, counted),
