@@ -127,6 +127,8 @@ class VerdictForm(forms.Form):
         label="Why",
         help_text="Its author reads this once all of the test is judged.",
     )
+    shown = forms.CharField(required=False, widget=forms.HiddenInput)
+    """The digest of the verdict that the page showed, so that no other one is replaced."""
 
     def clean(self) -> dict[str, Any]:
         """Take both or neither."""

@@ -186,7 +186,7 @@ from annotations.services.two_factor import (
     secret_of,
 )
 from annotations.services.upkeep import keep_up_agreement, keep_up_counts
-from annotations.services.verdicts import Verdict, judge_test
+from annotations.services.verdicts import JudgedMeanwhileError, Verdict, judge_test
 from annotations.services.weighing import ItemWorth, record_worth
 
 __all__ = [
@@ -206,6 +206,7 @@ __all__ = [
     "ImportedPrompts",
     "ImportedScores",
     "ItemWorth",
+    "JudgedMeanwhileError",
     "QuestionRow",
     "Reply",
     "SavedDraft",

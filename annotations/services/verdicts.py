@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,24 @@ class Verdict(NamedTuple):
 
     passes: bool
     reason: str
+    shown: str = ""
+    """The digest of the verdict that was there when this one was given; empty: there was none."""
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.passes} {self.reason}".encode()).hexdigest()
+
+
+class JudgedMeanwhileError(ServiceError):
+    """Somebody else judged the text after it was shown. The digest is of what they said."""
+
+    def __init__(self, number: int, answer_id: int, stored: Verdict) -> None:
+        how = "passes" if stored.passes else "fails"
+        super().__init__(
+            f"Somebody judged text {number} meanwhile: it {how}, because “{stored.reason}” "
+            "Save again to put your words in place of theirs."
+        )
+        self.answer_id, self.digest = answer_id, stored.digest
 
 
 @transaction.atomic
@@ -26,18 +45,28 @@ def judge_test(
 ) -> TestAttempt:
     """Keep what an owner says of answers, by their ids; once all are judged the test is decided.
 
-    Until then a verdict can be changed.
+    Until then a verdict can be changed. One that is as it was shown leaves alone what is stored;
+    one that was given without knowing of another does not replace it.
     """
     current = TestAttempt.objects.select_for_update().get(id=attempt.pk)
     if current.person_id == judged_by.pk:
         raise ServiceError("This test is your own. Somebody else judges it.")
     if not current.is_waiting:
         raise ServiceError("This test is decided already, or is still to be finished.")
-    answers = {answer.pk: answer for answer in current.answers.all()}
+    answers = {answer.pk: answer for answer in current.answers.order_by("id")}
+    stored = {
+        one.pk: Verdict(one.passes, one.reason)
+        for one in TestVerdict.objects.filter(answer__attempt=current)
+    }
     for answer_id, verdict in verdicts.items():
         reason = check(unix_newlines(verdict.reason.strip()), "The reason", MAX_WHY_CHARS)
         if not reason:
             raise ServiceError("Say why each text passes or fails: its author reads it.")
+        given, known = verdict._replace(reason=reason), stored.get(answer_id)
+        if given.digest in (given.shown, known and known.digest):
+            continue
+        if known is not None and known.digest != given.shown:
+            raise JudgedMeanwhileError(list(answers).index(answer_id) + 1, answer_id, known)
         TestVerdict.objects.update_or_create(
             answer=answers[answer_id],
             defaults={"passes": verdict.passes, "reason": reason, "judged_by": judged_by},

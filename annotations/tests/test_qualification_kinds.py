@@ -11,7 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotations import queue, services
-from annotations.models import Annotation, Item, Kind, KindRule, Project, TestAttempt, User
+from annotations.models import (
+    Annotation,
+    Item,
+    Kind,
+    KindRule,
+    Project,
+    TestAttempt,
+    TestVerdict,
+    User,
+)
 from annotations.selectors import (
     closed_kinds,
     gold_items,
@@ -289,6 +298,7 @@ def test_an_owner_judges_what_was_written_without_knowing_whose_it_is(
         f"{one}-reason": "A <b>frog</b>.",
         f"{two}-passes": "no",
         f"{two}-reason": "Six lines.",
+        f"{one}-shown": shown_in(client, judging, one),
     }
     assert client.post(judging, both).status_code == 303
     attempt.refresh_from_db()
@@ -327,6 +337,55 @@ def test_many_texts_are_read_in_as_many_queries_as_one(
         }
         services.judge_test(attempt, given, judged_by=alice)
     assert queries[0] == queries[1]
+
+
+def shown_in(client: Client, judging: str, prefix: str) -> str:
+    """Return what the page for judging keeps of the verdict about a text that it shows."""
+    forms = [form for _, form in client.get(judging).context["written"]]
+    return next(str(one["shown"].value() or "") for one in forms if one.prefix == prefix)
+
+
+def test_no_verdict_replaces_one_that_its_author_has_not_seen(
+    client: Client, project: Project, alice: User, bea: User, bob: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=2)
+    attempt = services.begin_test(rule, bob)
+    for item in attempt.items:
+        services.answer_test(attempt, Item.objects.get(id=item), "a frog")
+    first, second = (answer.pk for answer in attempt.answers.order_by("id"))
+    services.judge_test(attempt, {first: services.Verdict(True, "Good.")}, judged_by=bea)
+
+    client.force_login(alice)
+    judging = reverse("annotations:judge_test", args=[attempt.pk])
+    one, two = f"answer-{first}", f"answer-{second}"
+    both = {
+        f"{one}-passes": "yes",
+        f"{one}-reason": "Good.",
+        f"{one}-shown": shown_in(client, judging, one),
+        f"{two}-passes": "yes",
+        f"{two}-reason": "My own words.",
+        f"{two}-shown": shown_in(client, judging, two),
+    }
+    services.judge_test(
+        attempt, {first: services.Verdict(False, "Bad.", both[f"{one}-shown"])}, judged_by=bea
+    )
+    TestVerdict.objects.create(
+        answer_id=second, passes=False, reason="No <i>haiku</i>.", judged_by=bea
+    )
+    refused = client.post(judging, both)
+    assert refused.status_code == 422
+    assert "Somebody judged text 2 meanwhile: it fails" in refused.text
+    assert "No &lt;i&gt;haiku&lt;/i&gt;." in refused.text
+    assert "My own words." in refused.text
+    assert not TestVerdict.objects.filter(judged_by=alice).exists()
+
+    # Told of it, she insists; what she has not touched stays as it is, and its author's.
+    told = {f"{form.prefix}-shown": form["shown"].value() for _, form in refused.context["written"]}
+    assert client.post(judging, both | told).status_code == 303
+    kept = TestVerdict.objects.order_by("pk").values_list("passes", "reason", "judged_by")
+    assert list(kept) == [(False, "Bad.", bea.pk), (True, "My own words.", alice.pk)]
+    attempt.refresh_from_db()
+    assert (attempt.passed, attempt.right) == (False, 1)
 
 
 def test_texts_that_pass_open_the_kind_and_nobody_judges_their_own(

@@ -193,7 +193,8 @@ def judge_test(request: AuthenticatedRequest, attempt_id: int) -> HttpResponse:
     """Show what somebody wrote in a test, whoever it is; keep what an owner says of it."""
     attempt = access.get_test_to_judge_for(request.user, attempt_id)
     written = selectors.written_in(attempt)
-    forms = [_verdict_form(one.answer, request.POST or None) for one in written]
+    data = request.POST.copy() if request.POST else None
+    forms = [_verdict_form(one.answer, data) for one in written]
     problem = ""
     if request.method == "POST" and all(form.is_valid() for form in forms):
         given = {
@@ -205,6 +206,9 @@ def judge_test(request: AuthenticatedRequest, attempt_id: int) -> HttpResponse:
             judged = services.judge_test(attempt, given, judged_by=request.user)
         except services.ServiceError as error:
             problem = str(error)
+            if data is not None and isinstance(error, services.JudgedMeanwhileError):
+                # The other verdict is told with the refusal, so it may be replaced knowingly.
+                data[f"answer-{error.answer_id}-shown"] = error.digest
         else:
             messages.success(request, _outcome(judged))
             return SeeOther(reverse("annotations:tests_to_judge", args=[attempt.project_id]))
@@ -222,7 +226,11 @@ def judge_test(request: AuthenticatedRequest, attempt_id: int) -> HttpResponse:
 
 def _verdict_form(answer: ScreeningAnswer, data: QueryDict | None) -> VerdictForm:
     verdict = getattr(answer, "verdict", None)
-    initial = verdict and {"passes": "yes" if verdict.passes else "no", "reason": verdict.reason}
+    initial = verdict and {
+        "passes": "yes" if verdict.passes else "no",
+        "reason": verdict.reason,
+        "shown": services.Verdict(verdict.passes, verdict.reason).digest,
+    }
     return VerdictForm(data, prefix=f"answer-{answer.pk}", initial=initial)
 
 
