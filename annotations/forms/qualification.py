@@ -82,6 +82,7 @@ def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm
     """Return the form of a question in practice or a test. An assembly asks for its text alone."""
     shown: dict[str, Any] = {"shown_order": question.order, "texts": question.texts}
     scheme = question.item.rating_scheme
+    form: AnswerForm
     match Kind(question.item.kind):
         case Kind.COMPARISON:
             return OutcomeForm(data)
@@ -90,9 +91,13 @@ def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm
         case Kind.RATING:
             return RatingForm(data, **shown, questions=scheme.questions if scheme else [])
         case Kind.REWRITE:
-            return RewriteForm(data, original=question.texts[0])
+            form = RewriteForm(data, original=question.texts[0])
+            form.unchanged = "This is the original, unchanged. Change what makes it better."
         case _:
-            return DemonstrationForm(data)
+            form = DemonstrationForm(data)
+    # Practice and tests have no skip.
+    form.fields["text"].error_messages["required"] = "Your text is empty. Write it."
+    return form
 
 
 def said_in(form: AnswerForm) -> Any:

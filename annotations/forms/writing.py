@@ -28,6 +28,11 @@ class RewriteForm(ReasonForm):
         error_messages={"required": "Your version is empty. Write it, or skip this one."},
     )
 
+    unchanged = (
+        "This is the original, unchanged. Change what makes it better, or skip this one if "
+        "nothing does."
+    )
+
     def __init__(self, *args: Any, original: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.original = original
@@ -36,10 +41,7 @@ class RewriteForm(ReasonForm):
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
         if text.strip() == self.original.strip():
-            raise ValidationError(
-                "This is the original, unchanged. Change what makes it better, or skip this one if "
-                "nothing does."
-            )
+            raise ValidationError(self.unchanged)
         return text
 
 

@@ -269,7 +269,9 @@ def test_an_owner_judges_what_was_written_without_knowing_whose_it_is(
         asked = client.get(page)
         item = asked.context["question"].item
         assert f"good {written.index(item)}" not in asked.text
-        client.post(answering, {"item": item.pk, "text": text})
+        answered = client.post(answering, {"item": item.pk, "text": text})
+        assert "or skip" not in answered.text
+        assert ("Your text is empty" in answered.text) == (not text.strip())
     assert "An owner judges it" in client.get(page).text
     with pytest.raises(services.ServiceError, match="still to be judged"):
         services.begin_test(rule, bob)
