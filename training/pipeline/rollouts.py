@@ -363,8 +363,9 @@ def sample(
     """Sample `repeat` completions of each prompt; rows that ended leave the batch.
 
     The log-probs are those of the distribution at `temperature`, before `top_p` cuts its tail.
-    Every step draws as many uniform numbers per row from `generator`, so a row's text does not
-    depend on when others end. `after_token` is told how many tokens each row has by now, at most.
+    Every step draws the same count of uniform numbers for each row from `generator`, so a row's
+    text does not depend on when others end. `after_token` is told how many tokens each row has by
+    now, at most.
     """
     for drawing in draw(
         model,
