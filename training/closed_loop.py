@@ -55,7 +55,7 @@ class Settings:
     """Held-out prompts on which the suite measures."""
     rounds: int = 1
     """How often it goes round; all but the first start and end by themselves."""
-    sft: dict[str, Any] = field(default_factory=dict)
+    sft: dict[str, Any] = field(default_factory=lambda: {"looks": 1})
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=lambda: {"steps": 14})
 

@@ -45,6 +45,7 @@ from training.pipeline.config import (
     SuiteConfig,
     TrainConfig,
     WeighConfig,
+    rows_at_once,
 )
 from training.pipeline.shapes import Shape
 
@@ -213,8 +214,9 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
                 checkpointing=_computes_again(config),
             )
         case SampleConfig() | SuiteConfig():
-            cached = config.batch_size * (prompt_tokens + config.max_new_tokens)
-            return _Load(0, config.batch_size, cached_tokens=cached)
+            rows = rows_at_once(config.batch_size, prompt_tokens, config.max_new_tokens)
+            cached = rows * (prompt_tokens + config.max_new_tokens)
+            return _Load(0, rows, cached_tokens=cached)
         case ReplayConfig() | WeighConfig():
             return _Load(0, 0, cached_tokens=2 * (prompt_tokens + ANSWER_TOKENS))
     return None

@@ -201,7 +201,7 @@ def enter(
     rest = torch.cat([own, tokens], dim=1)
     rest_mask = torch.cat([prompt_mask, mask.to(prompt_mask.dtype)], dim=1)
     lower = (split.lower, LayerCache(split.upper.config))
-    before, behind = _read(*lower, "input_ids", prefix, rest, rest_mask)
+    before, behind = read_behind(*lower, "input_ids", prefix, rest, rest_mask)
     return Entered(before, behind, prompt_mask, tokens, mask)
 
 
@@ -216,11 +216,12 @@ def read_entered(split: Split, entered: Entered, *, recompute: bool = False) -> 
         width = entered.mask.shape[1] + 1
         return _read_recomputing(split.upper, entered.shared, entered.rest, mask)[:, -width:]
     cache = LayerCache(split.upper.config, split.first)
-    _, hidden = _read(split.upper, cache, "inputs_embeds", entered.shared, entered.rest, mask)
+    part = split.upper
+    _, hidden = read_behind(part, cache, "inputs_embeds", entered.shared, entered.rest, mask)
     return hidden[:, entered.prompt_mask.shape[1] - 1 :]
 
 
-def _read(
+def read_behind(
     part: nn.Module,
     cache: LayerCache,
     name: str,

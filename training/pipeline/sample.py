@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from training.pipeline import data, external
 from training.pipeline.best import gain, keep_best
 from training.pipeline.checkpoints import check_adapter, publish
-from training.pipeline.config import SampleConfig
+from training.pipeline.config import SampleConfig, rows_at_once
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import ExternalSource, Job
@@ -87,7 +87,9 @@ def answers(
     sources = [("policy", job.base_path, job.adapter_path)]
     if job.rival and job.rival_external is None:
         sources.append(("rival", job.rival_base_path or job.base_path, job.rival_path))
-    per_batch = max(1, config.batch_size // (config.completions_per_prompt * config.best_of))
+    longest = max(len(row.ids) for row in prompts)
+    at_once = rows_at_once(config.batch_size, longest, config.max_new_tokens)
+    per_batch = max(1, at_once // (config.completions_per_prompt * config.best_of))
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
     total = len(batches) * len(sources) * config.max_new_tokens
     rows: list[dict[str, Any]] = []

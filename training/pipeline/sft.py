@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,6 +26,7 @@ from trl import SFTTrainer
 
 from training.pipeline import data
 from training.pipeline.checkpoints import newest_whole
+from training.pipeline.completion_loss import completion_loss, is_plain
 from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
@@ -173,6 +174,31 @@ def check_packing(model: nn.Module) -> None:
         )
 
 
+class DemonstrationTrainer(SFTTrainer):
+    """TRL's trainer, with our pass over the demonstrations where it is the quicker one."""
+
+    reads_quickly = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        found = None
+        if self.reads_quickly and not return_outputs:
+            found = completion_loss(
+                model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"]
+            )
+        if found is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        metrics["entropy"].append((found.entropy / found.tokens).item())
+        metrics["mean_token_accuracy"].append((found.correct / found.tokens).item())
+        return found.nll / (found.tokens if num_items_in_batch is None else num_items_in_batch)
+
+
 def _trainer(
     job: Job,
     config: SFTConfig,
@@ -181,10 +207,10 @@ def _trainer(
     training: list[dict[str, list[int]]],
     held_out: list[dict[str, list[int]]],
     reporting: TrainerReporter,
-) -> SFTTrainer:
+) -> DemonstrationTrainer:
     share = config.batch_size // config.processes
     at_once = config.micro_batch_size or share
-    return SFTTrainer(
+    trainer = DemonstrationTrainer(
         model=model,
         args=TRLConfig(
             output_dir=str(Path(job.work_dir) / "trainer"),
@@ -218,3 +244,11 @@ def _trainer(
         processing_class=tokenizer,
         callbacks=[reporting],
     )
+    elsewhere = config.packing or config.gradient_checkpointing or config.processes > 1
+    trainer.reads_quickly = (
+        pick_device().type == "cpu"
+        and is_plain(model)
+        and not elsewhere
+        and not trainer.aux_loss_enabled
+    )
+    return trainer

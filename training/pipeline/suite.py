@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data
 from training.pipeline.checkpoints import publish
-from training.pipeline.config import SampleConfig, SuiteConfig
+from training.pipeline.config import SampleConfig, SuiteConfig, rows_at_once
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
@@ -66,7 +66,9 @@ def train(job: Job, config: SuiteConfig, reporter: Reporter) -> dict[str, Any]:
     if not prompts:
         raise PipelineError("There are no prompts to answer. Add prompts to the project first.")
     prompts.sort(key=lambda row: (len(row.ids), row.prompt_id))  # like lengths, little padding
-    per_batch = max(1, config.batch_size // config.completions_per_prompt)
+    longest = max(len(row.ids) for row in prompts)
+    at_once = rows_at_once(config.batch_size, longest, config.max_new_tokens)
+    per_batch = max(1, at_once // config.completions_per_prompt)
     batches = [prompts[i : i + per_batch] for i in range(0, len(prompts), per_batch)]
     child, parent = _both(job, config, tokenizer, batches, reporter)
     if job.reward_path is not None:

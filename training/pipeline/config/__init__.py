@@ -24,6 +24,7 @@ from training.pipeline.config.outputs import (
     SampleConfig,
     SuiteConfig,
     WeighConfig,
+    rows_at_once,
 )
 from training.pipeline.config.rewards import GroupConfig, GRPOConfig, PPOConfig, RLOOConfig
 from training.pipeline.config.stage import (
@@ -62,6 +63,7 @@ __all__ = [
     "check_sampling",
     "parse_config",
     "read_settings",
+    "rows_at_once",
 ]
 
 AnyConfig = (

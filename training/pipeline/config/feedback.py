@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.pipeline.config.outputs import SampleConfig
+from training.pipeline.config.outputs import SIDE_BY_SIDE, SampleConfig
 from training.pipeline.config.stage import (
     MOST_FULL_RATE,
     TrainConfig,
@@ -209,8 +209,8 @@ class RejectionConfig(TrainConfig):
     """Sampling temperature of the candidates."""
     max_new_tokens: int = 48
     """Longest completion in tokens."""
-    sampling_batch_size: int = 64
-    """Candidates sampled side by side."""
+    sampling_batch_size: int = SIDE_BY_SIDE
+    """Candidates sampled side by side; fewer where they are long."""
     epochs: float = 1.0
     """Passes over the completions that were kept."""
     max_length: int = 256

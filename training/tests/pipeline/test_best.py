@@ -29,7 +29,9 @@ from training.tests.pipeline.rows import prompt_rows, write_rows
 
 MakeJob = Callable[..., Job]
 SAMPLING = SampleConfig(completions_per_prompt=2, best_of=4, max_new_tokens=6, batch_size=64)
-REJECTION = RejectionConfig(best_of=4, max_new_tokens=24, batch_size=1, min_rows=1)
+REJECTION = RejectionConfig(
+    sampling_batch_size=64, best_of=4, max_new_tokens=24, batch_size=1, min_rows=1
+)
 QUIET = Reporter(lambda event: None, lambda: False)
 
 
