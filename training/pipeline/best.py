@@ -6,17 +6,15 @@ policy for its KL, which is known beforehand, and paid for with n times the samp
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from peft import PeftModel
 
 from training.pipeline.data import PromptRow
-from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import kl_of_best_of
 from training.pipeline.reporting import Reporter
-from training.pipeline.rollouts import score_groups
+from training.pipeline.scoring import score_each
 
 
 @torch.no_grad()
@@ -33,19 +31,21 @@ def keep_best(
     One that never ended is kept only where none did: half a text cannot be judged. Of equal ones
     the first is kept. What was chosen from stands in its `sampling`.
     """
+    together = [candidates[n : n + best_of] for n in range(0, len(candidates), best_of)]
+    groups = [
+        {
+            "prompt": prompts[group[0]["prompt_id"]].ids,
+            "completions": [row.pop("tokens") for row in group],
+        }
+        for group in together
+    ]
+
+    def tell(done: int, total: int) -> None:
+        reporter.count(done * best_of, total * best_of, "candidate")
+
+    found = score_each(scorer, groups, pad, tell)
     kept: list[dict[str, Any]] = []
-    for start in range(0, len(candidates), best_of):
-        group = candidates[start : start + best_of]
-        prompt = prompts[group[0]["prompt_id"]].ids
-        completions = [row.pop("tokens") for row in group]
-        scores = score_groups(
-            scorer, [{"prompt": prompt, "completions": completions}], pad
-        ).tolist()
-        if not all(map(math.isfinite, scores)):
-            raise PipelineError(
-                "The reward model gave a score that is not a number. Train it again with a lower "
-                "learning rate, or choose another."
-            )
+    for group, scores in zip(together, found, strict=True):
         best = max(range(len(group)), key=lambda n: (group[n]["sampling"]["ended"], scores[n], -n))
         group[best]["sampling"] |= {
             "best_of": best_of,
@@ -54,7 +54,6 @@ def keep_best(
             "kl": kl_of_best_of(best_of),
         }
         kept.append(group[best])
-        reporter.count(start + len(group), len(candidates), "candidate")
     return kept
 
 

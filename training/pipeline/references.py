@@ -6,17 +6,15 @@ reward model's zero means nothing by itself, so all of them are scored by the sa
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 
 from training.pipeline import data
-from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.loading import load_scorer, load_tokenizer
 from training.pipeline.reporting import Reporter
-from training.pipeline.rollouts import score_groups
+from training.pipeline.scoring import score_each
 
 
 @torch.no_grad()
@@ -30,23 +28,28 @@ def add_scores(
     reporter.phase("scoring the answers")
     tokenizer = load_tokenizer(job.base_path)
     scorer = load_scorer(job, tokenizer)
-    for done, prompt in enumerate(prompt_rows, start=1):
-        own = [row for row in rows if row["prompt_id"] == prompt["prompt_id"]]
-        pairs: dict[str, list[str]] = prompt.get("references", {})
-        texts = [row["text"] for row in own] + [text for pair in pairs.values() for text in pair]
-        group = {
-            "prompt": data.encode_prompt(tokenizer, prompt["prompt"]),
-            "completions": [data.encode_completion(tokenizer, text) for text in texts],
-        }
-        scores = score_groups(scorer, [group], tokenizer.pad_token_id).tolist()
-        if not all(map(math.isfinite, scores)):
-            raise PipelineError(
-                "The reward model gave a score that is not a number. Train it again with a lower "
-                "learning rate, or choose another."
-            )
+    owns: dict[int, list[dict[str, Any]]] = {prompt["prompt_id"]: [] for prompt in prompt_rows}
+    for row in rows:
+        owns[row["prompt_id"]].append(row)
+    groups = []
+    for prompt in prompt_rows:
+        texts = [row["text"] for row in owns[prompt["prompt_id"]]]
+        texts += [text for pair in prompt.get("references", {}).values() for text in pair]
+        groups.append(
+            {
+                "prompt": data.encode_prompt(tokenizer, prompt["prompt"]),
+                "completions": [data.encode_completion(tokenizer, text) for text in texts],
+            }
+        )
+
+    def tell(done: int, total: int) -> None:
+        reporter.count(done, total, "prompt")
+
+    found = score_each(scorer, groups, tokenizer.pad_token_id, tell)
+    for prompt, scores in zip(prompt_rows, found, strict=True):
+        own, pairs = owns[prompt["prompt_id"]], prompt.get("references", {})
         known = iter(scores[len(own) :])
         of_pairs = {name: [next(known), next(known)] for name in pairs}
         for row, score in zip(own, scores, strict=False):
             row["sampling"]["score"] = score
             row["references"] = of_pairs
-        reporter.count(done, len(prompt_rows), "prompt")

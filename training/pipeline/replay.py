@@ -20,7 +20,7 @@ from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
 from training.pipeline.loading import load_scorer, load_tokenizer
 from training.pipeline.reporting import Reporter
-from training.pipeline.rollouts import score_groups
+from training.pipeline.scoring import score_groups
 
 
 @torch.no_grad()

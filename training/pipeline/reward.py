@@ -43,7 +43,7 @@ from training.pipeline.loading import (
 from training.pipeline.losses import grouped_pairwise_loss
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.rollouts import score_groups
+from training.pipeline.scoring import score_each, score_groups
 
 TOKENS_AT_ONCE = 4096
 """Tokens whose activations are in memory at a time. With 135M parameters in float32, three times as
@@ -78,16 +78,21 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if reporting.stopped:
         raise RunStopped
+    model.eval()
+
+    def score(groups: list[PreferenceGroup]) -> list[list[float]]:
+        def tell(done: int, total: int) -> None:
+            reporter.count(done, total, "prompt")
+
+        return score_each(model, [vars(group) for group in groups], tokenizer.pad_token_id, tell)
+
     reporter.phase("evaluating")
-    pad = tokenizer.pad_token_id
-    scores = score_all(model, held_out, pad, config.batch_size, reporter)
+    scores = score(held_out)
     judged = judged_pairs(held_out, scores, by=heldout_by)
     everywhere = judged + judged_pairs(training, by=heldout_by)
     people = human_agreement(everywhere)
-    demonstrations = _demonstrations(job, config, tokenizer)
     reporter.phase("scoring the demonstrations")
-    shown = score_all(model, demonstrations, pad, config.batch_size, reporter)
-    centre = centre_of(shown, scores)
+    centre = centre_of(score(_demonstrations(job, config, tokenizer)), scores)
     results = {
         "train_pairs": pairs,
         "train_prompts": len({group.prompt_id for group in training}),
@@ -134,25 +139,6 @@ def _demonstrations(
         most=CENTRED_ON_MOST,
         seed=config.seed,
     )
-
-
-@torch.no_grad()
-def score_all(
-    model: PeftModel,
-    groups: list[PreferenceGroup],
-    pad: int,
-    batch_size: int,
-    reporter: Reporter,
-) -> list[list[float]]:
-    """Return the scores of each group's completions, as the score head gives them."""
-    model.eval()
-    found: list[list[float]] = []
-    for start in range(0, len(groups), batch_size):
-        batch = groups[start : start + batch_size]
-        scores = iter(score_groups(model, [vars(group) for group in batch], pad).tolist())
-        found += [[next(scores) for _ in group.completions] for group in batch]
-        reporter.count(len(found), len(groups), "prompt")
-    return found
 
 
 def judged_pairs(

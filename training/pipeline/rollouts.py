@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from training.pipeline.layers import LayerCache, Split, recomputing
-from training.pipeline.loading import head_of, pick_device, trunk_of
+from training.pipeline.loading import head_of, trunk_of
 from training.pipeline.losses import token_entropy, token_log_probs
 
 MIN_SHARED = 8
@@ -529,27 +528,3 @@ def _before(ordered: Tensor, top_p: float) -> Tensor:
 
 def _positions(mask: Tensor, width: int) -> Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
-
-
-def score_groups(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
-    """Return the score of every completion of every group, in order, (N,) in float32."""
-    scores: Tensor = model.get_base_model().score(states_at_end(model, groups, pad))
-    return scores.squeeze(-1).float()
-
-
-def states_at_end(model: PeftModel, groups: list[dict[str, Any]], pad: int) -> Tensor:
-    """Return what the trunk makes of every completion of every group, in order, (N, H)."""
-    trunk = trunk_of(model)
-    prompts = [group["prompt"] for group in groups]
-    tokens, mask = pad_right(
-        [c for group in groups for c in group["completions"]], pad, pick_device()
-    )
-    state = read_prompts(trunk, prompts, pad=pad)
-    owner = torch.tensor(
-        [i for i, group in enumerate(groups) for _ in group["completions"]], device=mask.device
-    )
-    state.cache.batch_select_indices(owner)
-    state.mask = state.mask[owner]
-    hidden = read_tokens(trunk, state, tokens, mask)
-    last = mask.sum(dim=1) - 1
-    return hidden[torch.arange(len(last), device=hidden.device), last]

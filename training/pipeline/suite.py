@@ -13,7 +13,6 @@ are kept (`training.regressions`).
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,10 @@ from training.pipeline.rollouts import (
     read_prompts,
     read_tokens,
     sample,
-    score_groups,
 )
 from training.pipeline.sample import answers as answered_by
 from training.pipeline.sample import load_merged
+from training.pipeline.scoring import score_each
 from training.pipeline.suite_report import Answer, report
 
 LOGITS_AT_ONCE = 1024
@@ -220,18 +219,18 @@ def _score(
     by_prompt: dict[int, list[Answer]] = {}
     for one in answers:
         by_prompt.setdefault(one.prompt_id, []).append(one)
-    for done, (prompt_id, group) in enumerate(by_prompt.items(), start=1):
-        texts = {"prompt": ids[prompt_id], "completions": [one.tokens for one in group]}
-        for one, score in zip(
-            group, score_groups(scorer, [texts], tokenizer.pad_token_id).tolist(), strict=True
-        ):
-            if not math.isfinite(score):
-                raise PipelineError(
-                    "The reward model gave a score that is not a number. Train it again with a "
-                    "lower learning rate, or choose another."
-                )
+    groups = [
+        {"prompt": ids[prompt_id], "completions": [one.tokens for one in group]}
+        for prompt_id, group in by_prompt.items()
+    ]
+
+    def tell(done: int, total: int) -> None:
+        reporter.count(done, total, "prompt")
+
+    found = score_each(scorer, groups, tokenizer.pad_token_id, tell)
+    for group, scores in zip(by_prompt.values(), found, strict=True):
+        for one, score in zip(group, scores, strict=True):
             one.score = score
-        reporter.count(done, len(by_prompt), "prompt")
 
 
 def _on_cases(job: Job, config: SuiteConfig, reporter: Reporter) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
 from training.pipeline.loading import load_scorer, load_tokenizer
 from training.pipeline.reporting import Reporter
-from training.pipeline.rollouts import states_at_end
+from training.pipeline.scoring import states_at_end
 
 TAKEN_ONE_BY_ONE = 300
 """More than are handed out before the items are weighed again."""

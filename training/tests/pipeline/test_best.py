@@ -84,8 +84,8 @@ def test_it_keeps_what_the_reward_model_scores_highest(
 
 
 def test_it_keeps_half_a_text_only_where_none_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([[9.0, 1.0, 2.0], [1.0, 3.0, 3.0]])
-    monkeypatch.setattr(best, "score_groups", lambda *_: torch.tensor(next(scores)))
+    scores = [[9.0, 1.0, 2.0], [1.0, 3.0, 3.0]]
+    monkeypatch.setattr(best, "score_each", lambda *_: scores)
     prompts = {n: PromptRow(n, "", [1]) for n in (1, 2)}
     candidates = [
         {"prompt_id": n, "text": f"{n}-{k}", "tokens": [k], "sampling": {"ended": n == 1 and k > 0}}

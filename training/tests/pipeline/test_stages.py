@@ -20,7 +20,7 @@ from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.reward import groups_at_once
-from training.pipeline.rollouts import score_groups
+from training.pipeline.scoring import score_groups
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import preference_rows, write_rows
 
