@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -159,15 +160,30 @@ def events(generation_id: str) -> Iterator[Event]:
 
 def events_of(generation_ids: Sequence[str]) -> Iterator[tuple[int, Event]]:
     """Yield the events of several completions as they come, each with its number in the list."""
+    with following() as has_room:
+        yield from _Reading(generation_ids).events() if has_room else _refused(generation_ids)
+
+
+@contextmanager
+def following() -> Iterator[bool]:
+    """Count a reader in, and yield whether this process has a thread to spare for one."""
     global _readers
     with _readers_lock:
         _readers += 1
-        is_full = _readers > MOST_READERS
+        has_room = _readers <= MOST_READERS
     try:
-        yield from _refused(generation_ids) if is_full else _Reading(generation_ids).events()
+        yield has_room
     finally:
         with _readers_lock:
             _readers -= 1
+
+
+def leave(generation_id: str, *, seconds: int) -> None:
+    """Let a completion be written on for so long, until somebody reads it again from the start."""
+    try:
+        streams.keep([generation_id], seconds=seconds)
+    except streams.BrokerError:
+        return  # the next reader is told what became of it
 
 
 def stop(generation_id: str) -> None:

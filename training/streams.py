@@ -103,11 +103,11 @@ def places(names: Sequence[str]) -> list[int | None]:
         return [None if rank is None else int(rank) + 1 for rank in pipe.execute()]
 
 
-def keep(names: Sequence[str]) -> None:
-    """Say that somebody reads these."""
+def keep(names: Sequence[str], seconds: int | None = None) -> None:
+    """Say that somebody reads these, and will say so again within some seconds."""
     with _broker().pipeline() as pipe:
         for name in names:
-            pipe.set(_key(name, "reader"), 1, ex=READER_S)
+            pipe.set(_key(name, "reader"), 1, ex=seconds or READER_S)
         pipe.execute()
 
 

@@ -275,9 +275,13 @@ def _carry_out(operation: Operation, call: Call, values: Mapping[str, Any]) -> H
     if answer is None:
         return HttpResponse(status=operation.status)
     assert isinstance(answer, BaseModel)
-    return HttpResponse(
+    response = HttpResponse(
         answer.model_dump_json(), status=operation.status, content_type="application/json"
     )
+    if operation.again_in_s is not None and (seconds := operation.again_in_s(answer)):
+        response.status_code = 202
+        response["Retry-After"] = str(seconds)
+    return response
 
 
 def by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]:

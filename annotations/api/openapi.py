@@ -164,6 +164,11 @@ def _responses(operation: Operation, refs: Refs) -> Json:
         schema = refs[operation.answer, "serialization"]
         done["content"] = {"application/json": {"schema": schema}}
     responses: Json = {str(operation.status): done}
+    if operation.again_in_s is not None:
+        responses["202"] = done | {
+            "description": "Not all of it yet: ask again when `Retry-After` says.",
+            "headers": _limit_headers() | _retry_header(),
+        }
     for name in _problems(operation):
         kind = next(kind for kind in KINDS if kind.name == name)
         # One answer for each status: its `type` tells kinds of the same status apart.
@@ -192,7 +197,7 @@ def _problem(refs: Refs, title: str) -> Json:
     schema = refs[ProblemDetails, "serialization"]
     return {
         "description": title,
-        "headers": _limit_headers() | {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
+        "headers": _limit_headers() | _retry_header(),
         "content": {CONTENT_TYPE: {"schema": schema}},
     }
 
@@ -200,6 +205,10 @@ def _problem(refs: Refs, title: str) -> Json:
 def _limit_headers() -> Json:
     names = ("RateLimit", "RateLimit-Policy")
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _retry_header() -> Json:
+    return {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
 
 
 def _headers() -> Json:

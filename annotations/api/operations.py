@@ -139,6 +139,8 @@ class Operation:
     """Its answer is kept nowhere: it is given once."""
     file: FileBody | None = None
     """The body is a file and not JSON."""
+    again_in_s: Callable[[Any], int] | None = None
+    """Of an answer: in how many seconds to ask again, as it is not all of it; 0 where it is."""
 
     @property
     def name(self) -> str:
@@ -204,8 +206,10 @@ class Operations:
         file = FileBody(largest, check, prepare)
         return self._operation("POST", path, scope, 201, file=file)
 
-    def put(self, path: str, scope: Scope) -> Callable[[F], F]:
-        return self._operation("PUT", path, scope, 200)
+    def put(
+        self, path: str, scope: Scope, *, again_in_s: Callable[[Any], int] | None = None
+    ) -> Callable[[F], F]:
+        return self._operation("PUT", path, scope, 200, again_in_s=again_in_s)
 
     def patch(self, path: str, scope: Scope) -> Callable[[F], F]:
         return self._operation("PATCH", path, scope, 200)
@@ -222,6 +226,7 @@ class Operations:
         *,
         answers_secret: bool = False,
         file: FileBody | None = None,
+        again_in_s: Callable[[Any], int] | None = None,
     ) -> Callable[[F], F]:
         def add(function: F) -> F:
             hints = get_type_hints(function)
@@ -241,6 +246,7 @@ class Operations:
                     refusals=self.refusals,
                     answers_secret=answers_secret,
                     file=file,
+                    again_in_s=again_in_s,
                 )
             )
             return function

@@ -241,6 +241,17 @@ class Client:
                 yield one["step"], one["values"]
             after = answer["next"]
 
+    def reply(self, reply: int, *, every_s: float = 1.0) -> Json:
+        """Have a reply of a chat written; return it once it has ended, however it has.
+
+        The site is asked again until then: it holds no request for longer than 20 seconds.
+        """
+        while True:
+            found = self.ask("PUT", f"replies/{reply}")
+            if found["state"] not in ("waiting", "writing"):
+                return found
+            time.sleep(every_s)
+
     @staticmethod
     def _run(answer: Any) -> Run:
         run: Run = answer

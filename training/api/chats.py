@@ -1,7 +1,8 @@
 """Chats with checkpoints, which are one's own: what is said, and what comes back.
 
-A reply waits until somebody has it written, and whoever asks for that waits for its end, as on a
-page without scripts. Programs that want it word by word talk with the model at `/v1`.
+A reply waits until somebody has it written. Whoever asks for that waits for it as a page without
+scripts does: for so long, and then asks again. Programs that want it word by word talk with the
+model at `/v1`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from training.models import Chat, ChatMessage, Checkpoint
 from training.services.chats import MOST_TURNS
 
 operations = Operations("Chats", refusals=(services.ServiceError,))
+
+AGAIN_S = 2
+"""After so long a reply that is still being written is worth asking for again."""
 
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Number = Annotated[int, Field(ge=0, le=MOST_TURNS)]
@@ -52,7 +56,8 @@ class ReplyOut(Answer):
     side: ChatMessage.Side
     checkpoint: int
     state: ChatMessage.State = Field(
-        description="`waiting` until it is asked to be written, `writing` until it has ended."
+        description="`waiting` while nobody asks for it, `writing` while somebody does, until it "
+        "has ended."
     )
     text: str
     error: str = Field(description="Why it failed, and what to do.")
@@ -135,14 +140,21 @@ def say_in_chat(call: Call, chat_id: int, body: NextMessage) -> ChatWithTurns:
     return _shown(access.get_chat_for(call.user, chat_id))
 
 
-@operations.put("replies/<int:reply_id>", Scope.MODELS)
+def _again_in_s(reply: ReplyOut) -> int:
+    """Return in how many seconds a reply is worth asking for again; 0 where it has ended."""
+    return AGAIN_S if reply.state in ChatMessage.OPEN else 0
+
+
+@operations.put("replies/<int:reply_id>", Scope.MODELS, again_in_s=_again_in_s)
 def write_reply(call: Call, reply_id: int) -> ReplyOut:
     """Have a reply written, and get it once it has ended.
 
-    Asking twice is looking on: where the line breaks meanwhile, ask again.
+    After 20 seconds without its end the answer is 202, with what came so far: ask again when
+    `Retry-After` says. It is written on for half a minute, then it counts as left alone and is
+    stopped. Asking twice at once is looking on: where the line breaks meanwhile, ask again.
     """
     reply = access.get_reply_for(call.user, reply_id)
-    for _ in services.write_reply(reply):
+    for _ in services.write_reply(reply, within_s=services.WAITED_FOR_S, asks_again=True):
         pass
     return _reply(access.get_reply_for(call.user, reply_id))
 

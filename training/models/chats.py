@@ -63,7 +63,7 @@ class ChatMessage(models.Model):
 
     class State(models.TextChoices):
         WAITING = "waiting"
-        """Nobody has begun it; whoever shows the page does."""
+        """Nobody reads it. Who does begins it, or goes on with its `generation`."""
         WRITING = "writing"
         """One reader writes it down as it comes, and stamps `seen_at`."""
         DONE = "done"
@@ -97,7 +97,7 @@ class ChatMessage(models.Model):
     seconds = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField(null=True)
-    """The last sign of life of who writes it down."""
+    """The last sign of life of who writes it down; none of what was not begun."""
 
     class Meta:
         ordering = ["turn", "id"]

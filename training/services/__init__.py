@@ -18,6 +18,7 @@ from training.services.automation import (
     skip_stage,
 )
 from training.services.chats import (
+    WAITED_FOR_S,
     Choice,
     News,
     ask_again,
@@ -80,6 +81,7 @@ __all__ = [
     "KINDS_OF_WORK",
     "MODELS",
     "SCORED",
+    "WAITED_FOR_S",
     "Choice",
     "News",
     "Server",

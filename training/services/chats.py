@@ -2,12 +2,14 @@
 
 A reply waits until somebody reads it: `write_reply` claims it, draws it through the streaming door
 and keeps what came, about once a second and at its end. Whoever looks on meanwhile, from another
-tab, is told what was kept. A reader who goes away stops the reply; its text so far stays.
+tab, is told what was kept. A reader who goes away stops the reply; its text so far stays. One who
+may wait for so long only leaves it written on: it waits again, and the next reader goes on there.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Generator, Iterator
@@ -16,6 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotations import services as collecting
@@ -35,7 +38,9 @@ State, Role, Side = ChatMessage.State, ChatMessage.Role, ChatMessage.Side
 KEEP_EVERY_S = 1.0
 LOOK_EVERY_S = 0.5
 ABANDONED_AFTER = timedelta(seconds=30)
-"""A reply that is being written and has shown no sign of life for so long lost its reader."""
+"""A reply that was begun and has shown no sign of life for so long lost its reader."""
+WAITED_FOR_S = 20.0
+"""How long a request that gets a reply whole waits for it: it holds a thread of its process."""
 LONGEST_TITLE = 60
 MOST_TURNS = 200
 
@@ -57,7 +62,8 @@ class News:
     """What whoever shows a reply is told while it comes."""
 
     kind: str
-    """`place` while it waits in line, `token`, `text` (all of it so far), `beat` or `end`."""
+    """`place` while it waits in line, `token`, `text` (all of it so far), `beat`, and last `end`,
+    or `later` where the reader may wait no longer."""
     text: str = ""
 
 
@@ -118,47 +124,82 @@ def ask_again(reply: ChatMessage) -> None:
 def stop_reply(reply: ChatMessage) -> None:
     """End a reply where it is. One that has ended stays as it is."""
     row = ChatMessage.objects.filter(id=reply.pk)
-    if row.filter(state=State.WAITING).update(state=State.STOPPED, finish_reason="stop"):
+    waited = row.filter(state=State.WAITING).update(state=State.STOPPED, finish_reason="stop")
+    if not waited and not row.filter(state=State.WRITING).update(stop_asked=True):
         return
-    if row.filter(state=State.WRITING).update(stop_asked=True):
-        reply.refresh_from_db()
-        if reply.generation:
-            streaming.stop(reply.generation)
-        _give_up_abandoned(reply.chat)
+    reply.refresh_from_db()
+    if reply.generation:
+        streaming.stop(reply.generation)
+    _give_up_abandoned(reply.chat)
 
 
-def write_reply(reply: ChatMessage) -> Generator[News]:
-    """Yield a reply as it comes, and write it down; where another reader does, look on."""
+def write_reply(
+    reply: ChatMessage, *, within_s: float = math.inf, asks_again: bool = False
+) -> Generator[News]:
+    """Yield a reply as it comes, and write it down; where another reader does, look on.
+
+    After `within_s` seconds the reader leaves, and what was begun goes on for half a minute, in
+    which whoever asks for it gets it from its beginning. Then it counts as left alone. Of a reader
+    who asks again a reply for which there is no room waits; else it fails, and says so.
+    """
+    until = time.monotonic() + within_s
     waiting = ChatMessage.objects.filter(id=reply.pk, state=State.WAITING)
-    if waiting.update(state=State.WRITING, seen_at=Now()):
-        yield from _Writing(reply).news()
-    else:
-        yield from _look_on(reply)
+    while True:
+        _give_up_abandoned(reply.chat)
+        if waiting.update(state=State.WRITING, seen_at=Now()):
+            reply.refresh_from_db()
+            yield from _Writing(reply, until, asks_again=asks_again).news()
+            return
+        reply.refresh_from_db()
+        if not reply.is_open:
+            yield News("end")
+            return
+        with streaming.following() as has_room:
+            if not has_room or time.monotonic() >= until:
+                yield News("later")
+                return
+            yield from _look_on(reply, until)
 
 
 class _Writing:
-    """One reply while it is drawn. It ends here and nowhere else."""
+    """One reply while it is drawn. It ends here, or goes on with the next reader."""
 
-    def __init__(self, reply: ChatMessage) -> None:
+    def __init__(self, reply: ChatMessage, until: float, *, asks_again: bool) -> None:
         self.reply = reply
-        self.began = self.kept_at = time.monotonic()
+        self.until = until
+        self.asks_again = asks_again
+        self.kept_at = time.monotonic()
+        self.began = self.kept_at - (reply.seconds or 0)
         self.pieces: list[str] = []
         # What holds if the reader goes away: a generator that is closed stops where it yields.
         self.end: dict[str, Any] = {"state": State.STOPPED, "finish_reason": "stop"}
         self.is_over = False
 
     def news(self) -> Iterator[News]:
-        generation = ""
+        generation = self.reply.generation
         try:
-            generation = streaming.begin(_generation(self.reply))
+            if generation:
+                yield News("text")  # it comes again from its beginning
+            else:
+                generation = streaming.begin(_generation(self.reply))
             if self._keep(generation=generation):
                 streaming.stop(generation)
             for event in streaming.events(generation):
                 yield from self._take_in(event)
+                if time.monotonic() >= self.until and self.end["state"] == State.STOPPED:
+                    self._leave(generation)
+                    yield News("later")
+                    return
                 if time.monotonic() - self.kept_at >= KEEP_EVERY_S:
                     self._keep()
             self.is_over = True
-        except (ServiceError, streaming.Busy, streaming.Unavailable) as error:
+        except streaming.Busy as error:
+            if self.asks_again:  # nothing was begun, so it waits as before
+                self._still_mine().update(state=State.WAITING, seen_at=None)
+                yield News("later")
+                return
+            self.end = _failure(str(error))
+        except (ServiceError, streaming.Unavailable) as error:
             self.end, self.is_over = _failure(str(error)), True
         except Exception:  # what the door did not foresee; the page must not wait for ever
             logger.exception("The reply %s broke off.", self.reply.pk)
@@ -184,39 +225,48 @@ class _Writing:
             case streaming.Heartbeat():
                 yield News("beat")
 
+    def _leave(self, generation: str) -> None:
+        """Let it be written on, for whoever asks for it next."""
+        streaming.leave(generation, seconds=int(ABANDONED_AFTER.total_seconds()))
+        self._keep(state=State.WAITING, seconds=self._seconds())
+        self.is_over = True
+
     def _keep(self, **changes: Any) -> bool:
         """Write what came so far. Return whether somebody asked to stop."""
         self.kept_at = time.monotonic()
-        writing = ChatMessage.objects.filter(id=self.reply.pk, state=State.WRITING)
+        writing = self._still_mine()
         writing.update(text=self._text(), seen_at=Now(), **changes)
         return writing.filter(stop_asked=True).exists()
 
+    def _still_mine(self) -> QuerySet[ChatMessage]:
+        return ChatMessage.objects.filter(id=self.reply.pk, state=State.WRITING)
+
     def _write_end(self) -> None:
-        writing = ChatMessage.objects.filter(id=self.reply.pk, state=State.WRITING)
+        writing = self._still_mine()
         if self.end["state"] == State.DONE and writing.filter(stop_asked=True).exists():
             self.end["state"] = State.STOPPED
-        seconds = round(time.monotonic() - self.began, 3)
-        writing.update(text=self._text(), seconds=seconds, **lifecycle.clean(self.end))
+        writing.update(text=self._text(), seconds=self._seconds(), **lifecycle.clean(self.end))
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
 
     def _text(self) -> str:
-        return str(lifecycle.clean("".join(self.pieces)))
+        """Return what came so far: what an earlier reader kept, until it has come again."""
+        return max(str(lifecycle.clean("".join(self.pieces))), self.reply.text, key=len)
 
 
-def _look_on(reply: ChatMessage) -> Iterator[News]:
-    """Tell what another reader has kept, until the reply has ended."""
-    while True:
-        _give_up_abandoned(reply.chat)
-        reply.refresh_from_db()
-        if not reply.is_open:
-            yield News("end")
-            return
+def _look_on(reply: ChatMessage, until: float) -> Iterator[News]:
+    """Tell what another reader keeps, while that one reads."""
+    while reply.state == State.WRITING and time.monotonic() < until:
         yield News("text", reply.text)
         time.sleep(LOOK_EVERY_S)
+        _give_up_abandoned(reply.chat)
+        reply.refresh_from_db()
 
 
 def _give_up_abandoned(chat: Chat) -> None:
-    """End replies whose reader died without a word; what they wrote down stays."""
-    silent = chat.messages.filter(state=State.WRITING, seen_at__lt=Now() - ABANDONED_AFTER)
+    """End replies that were begun and whose reader did not come back; what was kept stays."""
+    silent = chat.messages.filter(state__in=ChatMessage.OPEN, seen_at__lt=Now() - ABANDONED_AFTER)
     silent.update(state=State.STOPPED, finish_reason="stop")
 
 

@@ -19,6 +19,7 @@ class ScriptedDoor:
     def __init__(self) -> None:
         self.asked: list[Generation] = []
         self.stopped: list[str] = []
+        self.left: list[str] = []
         self.refusal: Exception | None = None
         self.script: list[Event | Callable[[], Any]] = [
             Waiting(2, 4),
@@ -44,10 +45,13 @@ class ScriptedDoor:
     def stop(self, generation_id: str) -> None:
         self.stopped.append(generation_id)
 
+    def leave(self, generation_id: str, *, seconds: int) -> None:
+        self.left.append(generation_id)
+
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch) -> ScriptedDoor:
     """Put a scripted door in the place of the one to the workers."""
     door = ScriptedDoor()
-    for name in ("begin", "events", "stop"):
-        monkeypatch.setattr(streaming, name, lambda one, name=name: getattr(door, name)(one))
+    for name in ("begin", "events", "stop", "leave"):
+        monkeypatch.setattr(streaming, name, getattr(door, name))
     return door

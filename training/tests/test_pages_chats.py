@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Project, User
-from training import artifacts, streaming
+from training import artifacts, services, streaming
 from training.models import Chat, ChatMessage, Checkpoint, Promotion
 from training.services import chats
 from training.streaming import Done, Failed, Heartbeat, Token
@@ -202,6 +202,19 @@ def test_it_keeps_what_was_written_when_the_reader_goes_away(
     reply.refresh_from_db()
     assert (reply.state, reply.text) == ("stopped", "old ")
     assert door.stopped == ["generation-1"]
+
+
+def test_a_page_without_scripts_waits_for_so_long_and_offers_to_wait_again(
+    engineer: Client, policy: Checkpoint, door: ScriptedDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.script = [Token("old "), *[Heartbeat()] * 99]
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "WAITED_FOR_S", 0)
+        chat = begin(engineer, policy)
+    page = text_of(engineer.get(url("chat", chat.pk)))
+    assert "old" in page
+    assert "Wait for it" in page
+    assert (door.left, door.stopped) == (["generation-1"], [])
 
 
 def test_stop_ends_a_reply_where_it_is(

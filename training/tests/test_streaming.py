@@ -117,6 +117,23 @@ def test_what_nobody_reads_any_more_is_stopped(
             time.sleep(0.05)
 
 
+def test_what_a_reader_leaves_is_written_on_and_read_again_from_its_beginning(
+    policy: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "READER_S", 1)
+    name = streaming.begin(ask(policy, seed=FOR_EVER))
+    with brokers.serving():
+        reading = streaming.events(name)
+        first = next(event for event in reading if isinstance(event, Token))
+        streaming.leave(name, seconds=30)
+        reading.close()
+        time.sleep(1.5)
+        again = streaming.events(name)
+        assert next(event for event in again if isinstance(event, Token)) == first
+        streaming.stop(name)
+        assert isinstance(last_of(list(again)), Done)
+
+
 def test_one_that_takes_too_long_ends_where_it_is(
     policy: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

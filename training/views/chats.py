@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -187,11 +188,12 @@ def _say(request: AuthenticatedRequest, chat: Chat, act: Callable[..., None]) ->
 
 
 def _write_all(chat: Chat) -> None:
-    """Wait until every reply of a chat has ended: what a page without scripts does."""
+    """Wait for every reply of a chat, but not for ever: what a page without scripts does."""
+    until = time.monotonic() + services.WAITED_FOR_S
     for turn in selectors.turns_of(chat):
         for one in turn.replies:
             if one.is_open:
-                for _ in services.write_reply(one):
+                for _ in services.write_reply(one, within_s=until - time.monotonic()):
                     pass
 
 
