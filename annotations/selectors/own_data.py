@@ -36,11 +36,37 @@ from annotations.models import (
     TicketReport,
     User,
 )
+from annotations.selectors.flags import TITLES
 
 CHUNK = 2000
 
 COUNT_GOLD = ("random", "copier_on_gold")
 """Signs whose evidence counts gold items."""
+NOT_TOLD = "Not told: it counts items that are there to check the work."
+
+KEYS = {
+    "project__name": "project",
+    "guideline_version__project__name": "project",
+    "guideline_version__kind": "kind",
+    "guideline_version__version": "version",
+    "item__project__name": "project",
+    "item__kind": "kind",
+    "item__prompt__text": "prompt",
+    "prompt__text": "prompt",
+    "supersedes_id": "in_place_of",
+    "retraction__created_at": "taken_back_at",
+    "comparison__left_id": "left",
+    "comparison__right_id": "right",
+    "comparison__outcome": "outcome",
+    "comparison__strength": "strength",
+    "demonstration__completion__text": "demonstration",
+    "rewrite__completion__text": "rewrite",
+    "assembly__completion__text": "assembly",
+    "review__decision": "decision",
+    "review__completion__text": "fix",
+    "told_evidence": "evidence",
+}
+"""What a column is called in the file, where the database's name for it says nothing to people."""
 
 Rows = QuerySet[Any, Any]
 """Read as dictionaries."""
@@ -60,7 +86,8 @@ class Stored:
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yield the rows, a few thousand in memory at a time."""
-        return self.rows.iterator(chunk_size=CHUNK)
+        for row in self.rows.iterator(chunk_size=CHUNK):
+            yield {KEYS.get(name, name): value for name, value in row.items()}
 
 
 def account_of(user: User) -> dict[str, Any]:
@@ -255,16 +282,26 @@ def _held_out(user: User) -> Rows:
 
 def _flags(user: User) -> Rows:
     rows = FlagDecision.objects.filter(Q(person=user) | Q(other=user)).order_by("id")
-    # As of pauses: what counts gold items is nobody's to learn.
-    evidence = Case(When(detector__in=COUNT_GOLD, then=Value("", TextField())), default="evidence")
-    fields = ("project__name", "detector", "verdict", "reason", "created_at")
-    return rows.values(*fields, shown_evidence=evidence)
+    fields = ("project__name", "verdict", "reason", "created_at")
+    return rows.values(*fields, sign=_sign(), told_evidence=_evidence())
 
 
 def _pauses(user: User) -> Rows:
-    # The evidence may count gold items, which nobody is to learn of; `told_why` is on the page.
     rows = AutomaticPause.objects.filter(person=user).order_by("id")
-    return rows.values("project__name", "detector", "n", "created_at", "ended_at")
+    fields = ("project__name", "created_at", "ended_at")
+    return rows.values(*fields, sign=_sign(), told_evidence=_evidence())
+
+
+def _sign() -> Case:
+    """Return a sign in the words of the page."""
+    titles = [When(detector=name, then=Value(title)) for name, title in TITLES.items()]
+    return Case(*titles, default="detector", output_field=TextField())
+
+
+def _evidence() -> Case:
+    """Return what a sign was seen by, but for what counts gold items: nobody is to learn of it."""
+    hidden = When(detector__in=COUNT_GOLD, then=Value(NOT_TOLD))
+    return Case(hidden, default="evidence", output_field=TextField())
 
 
 def _recalls(user: User) -> Rows:

@@ -13,8 +13,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotations import services
-from annotations.models import FlagDecision, Item, Kind, Membership, Project, User
+from annotations.models import (
+    AutomaticPause,
+    FlagDecision,
+    Item,
+    Kind,
+    Membership,
+    Project,
+    User,
+)
 from annotations.selectors import stored_about
+from annotations.selectors.own_data import NOT_TOLD
 from annotations.tests.factories import make_assignment, make_completion, make_item
 from annotations.tests.test_people import work
 
@@ -95,8 +104,28 @@ def test_evidence_that_counts_gold_is_not_told(
             decided_by=alice,
         )
     client.force_login(bob)
-    told = [(row["detector"], row["shown_evidence"]) for row in take(client)["flags"]]
-    assert told == [("random", ""), ("copier_on_gold", ""), ("copier", "3 of 9.")]
+    AutomaticPause.objects.create(
+        project=project, person=bob, detector="random", p=0, n=9, evidence="x"
+    )
+    mine = take(client)
+    told = [(row["sign"], row["evidence"]) for row in mine["flags"]]
+    assert told == [
+        ("Random answers", NOT_TOLD),
+        ("Two with the same wrong answers to gold items", NOT_TOLD),
+        ("Two who answer alike", "3 of 9."),
+    ]
+    assert [(row["sign"], row["evidence"]) for row in mine["pauses"]] == [told[0]]
+
+
+def test_the_file_speaks_of_things_and_not_of_tables(
+    client: Client, project: Project, bob: User
+) -> None:
+    leave_traces(project, bob)
+    client.force_login(bob)
+    mine = take(client)
+    keys = {key for name, rows in mine.items() if name != "account" for row in rows for key in row}
+    assert {"project", "prompt", "outcome", "rewrite"} <= keys
+    assert not {key for key in keys if "__" in key}
 
 
 def test_what_was_done_stays_after_leaving_and_can_still_be_had(
