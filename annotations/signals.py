@@ -23,3 +23,14 @@ flag_decided = Signal()
 import_waits = Signal()
 """A file is to be imported, or there is more of it. Sent on commit, with `import_id`; without a
 receiver it is found by whoever looks for waiting imports next."""
+
+file_kept = Signal()
+"""A file that is to be imported lies in `folder`, in full. Without a receiver it lies there alone:
+on the only machine, or in a folder that all of them share."""
+
+file_wanted = Signal()
+"""The file in `folder` is about to be read; `beat` is called while it is brought to this machine. A
+receiver that cannot bring it raises a ServiceError."""
+
+file_removed = Signal()
+"""Nobody needs the file in `folder` any more, on any machine."""

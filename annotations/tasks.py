@@ -39,10 +39,13 @@ def keep_up_agreement(**_later: Any) -> None:
 
 
 @shared_task(
-    name="annotations.continue_import", ignore_result=True, time_limit=120, soft_time_limit=110
+    name="annotations.continue_import", ignore_result=True, time_limit=900, soft_time_limit=890
 )
 def continue_import(import_id: int, **_later: Any) -> None:
-    """Go on with an import for a while. Delivering the message twice is harmless."""
+    """Go on with an import for a while. Delivering the message twice is harmless.
+
+    The first time it takes as long as the file takes to come here, where it lies elsewhere.
+    """
     if imports.continue_import(import_id, seconds=SLICE_S):
         hint_import(import_id=import_id)
 

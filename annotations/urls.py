@@ -105,6 +105,7 @@ urlpatterns = [
     ),
     path("projects/<int:project_id>/questions/", rating_schemes.questions, name="questions"),
     path("projects/<int:project_id>/import/", imports.imports, name="import"),
+    path("projects/<int:project_id>/import/allowed/", imports.may_import, name="may_import"),
     path("projects/<int:project_id>/export/", downloads.downloads, name="downloads"),
     path(
         "projects/<int:project_id>/export/<slug:content>.<slug:ending>",

@@ -224,6 +224,9 @@ DEMO = flag("DEMO")
 VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
 """Where everything lies that this installation writes."""
 VAR_DIR.mkdir(parents=True, exist_ok=True)
+# Large files lie here while they arrive, and are moved to the artifacts: renamed, on one disk.
+FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
+FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 
 ARTIFACTS_ROOT, ARTIFACTS_REMOTE = artifacts_place()
 BASE_MODEL_PATH = Path(

@@ -147,6 +147,12 @@ def remove(path: str) -> None:
         _filesystem().rm(_place(path), recursive=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder from the store, named by where its copy lies here."""
+    if is_remote():
+        remove(_relative(folder))
+
+
 class WorkFolder:
     """A run's folder of resume points and logs: another machine may go on with it.
 

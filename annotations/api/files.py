@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import IO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -25,36 +25,37 @@ PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Received:
-    """A file that arrived in full."""
+    """A file that arrived in full; it may be moved from where it lies."""
 
-    file: IO[bytes]
+    path: Path
     sha256: str
-
-    def chunks(self) -> Iterator[bytes]:
-        self.file.seek(0)
-        yield from iter(lambda: self.file.read(PIECE_BYTES), b"")
 
 
 @contextmanager
 def received(request: HttpRequest, *, largest: int) -> Iterator[Received]:
-    """Read the body of a request into a file, which is gone afterwards."""
+    """Read the body of a request into a file, which is gone afterwards, if it was not moved."""
     if request.content_type != MEDIA_TYPE:
         raise Problem("wrong-media-type", f"Send the file itself, with Content-Type: {MEDIA_TYPE}.")
     length = _length(request)
     if length > largest:
         raise Problem("too-large", f"A file may have {largest:,} bytes, and this has {length:,}.")
     digest, size = hashlib.sha256(), 0
-    with TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
-        try:
-            while piece := request.read(PIECE_BYTES):
-                digest.update(piece)
-                size += len(piece)
-                file.write(piece)
-        except UnreadablePostError:
-            size = -1
+    with NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, delete=False) as file:
+        path = Path(file.name)
+    try:
+        with path.open("wb") as file:
+            try:
+                while piece := request.read(PIECE_BYTES):
+                    digest.update(piece)
+                    size += len(piece)
+                    file.write(piece)
+            except UnreadablePostError:
+                size = -1
         if size != length:
             raise Problem("malformed", "The file did not arrive in full. Send it again.")
-        yield Received(file, digest.hexdigest())
+        yield Received(path, digest.hexdigest())
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _length(request: HttpRequest) -> int:

@@ -176,7 +176,7 @@ def _kept_aside(
     call: Call, project_id: int, query: FileName, file: Received
 ) -> AbstractContextManager[Callable[[], Import]]:
     project = _project(call, project_id)
-    return services.file_kept_aside(project, query.name, file.chunks(), call.user)
+    return services.arrived_file_kept_aside(project, query.name, file.path, file.sha256, call.user)
 
 
 @operations.upload(

@@ -44,11 +44,10 @@ from annotations.models import Comparison, Import, Project, User
 from annotations.services.rating_schemes import flag, publish_scheme, scale
 from annotations.services.records import add_records, fitting_scheme
 from annotations.services.rules import ServiceError, lock
-from annotations.signals import import_waits
+from annotations.signals import file_kept, file_removed, file_wanted, import_waits
 
 logger = logging.getLogger(__name__)
 
-COPY_BYTES = 1024 * 1024
 PREVIEWED = 200
 BATCH_ROWS = 500
 BATCH_BYTES = 8 * 1024 * 1024
@@ -66,6 +65,13 @@ HALF_BROUGHT_FOR = timedelta(days=1)
 HELD_BY_OTHERS_S = 0.2
 """Between two looks at whether another one still goes on with an import."""
 INCOMING = "incoming-"
+MODE = 0o644
+"""Of a file that arrived: a worker may be another user than the web process."""
+DID_NOT_ARRIVE = (
+    "This file has not arrived in full. If nobody is sending it any more, upload it again."
+)
+CANT_BE_READ = (ServiceError, UnreadableFile, FileNotFoundError)
+"""What reading a file raises, with a sentence for people or an obvious one."""
 POINTS = (5, 7, 10)
 """How many points a scale of a file is taken to have: the fewest that hold its highest."""
 
@@ -90,81 +96,116 @@ def file_of(brought: Import) -> Path:
     return folder_of(brought) / "file"
 
 
+def _file_here(brought: Import, beat: Callable[[], object] = lambda: None) -> Path:
+    """Return the file, brought to this machine; `beat` is called while that lasts."""
+    file_wanted.send(sender=Import, folder=folder_of(brought), beat=beat)
+    return file_of(brought)
+
+
 def bring_file(project: Project, name: str, chunks: Iterable[bytes], user: User) -> Import:
     """Keep a file and look at it. Nothing is imported until somebody says so."""
-    with file_kept_aside(project, name, chunks, user) as place:
+
+    def keep(path: Path) -> tuple[int, str]:
+        with path.open("wb") as file:
+            return _digested(chunks, file.write)
+
+    with _kept_aside(project, name, keep, user) as place:
+        return place()
+
+
+def bring_arrived(project: Project, name: str, path: Path, user: User) -> Import:
+    """Keep a file that has arrived on this machine, and look at it. It is moved from its place."""
+    with arrived_file_kept_aside(project, name, path, _hash_of(path), user) as place:
         return place()
 
 
 @contextmanager
-def file_kept_aside(
-    project: Project, name: str, chunks: Iterable[bytes], user: User
+def arrived_file_kept_aside(
+    project: Project, name: str, path: Path, sha256: str, user: User
 ) -> Iterator[Callable[[], Import]]:
-    """Keep a file aside and look at it; yield what brings it. What is not brought is gone after.
+    """Keep a file that has arrived aside and look at it; yield what brings it.
 
-    A copy may take long: no transaction is to be open meanwhile.
+    What is not brought is gone after. Other machines may need the file, which takes its time: no
+    transaction is to be open meanwhile.
     """
-    brought = Import(project=project, name=_name(name), created_by=user)
 
-    def keep(path: Path) -> None:
-        with path.open("wb") as file:
-            for chunk in _digested(brought, chunks):
-                file.write(chunk)
-        if not brought.size:
-            raise ServiceError("This file is empty. Choose one with at least one row.")
+    def keep(aside: Path) -> tuple[int, str]:
+        size = path.stat().st_size
+        path.chmod(MODE)
+        shutil.move(path, aside)  # renamed, where both lie on one disk
+        return size, sha256
 
-    with _kept_aside(brought, keep) as place:
+    with _kept_aside(project, name, keep, user) as place:
         yield place
 
 
 def bring_folder(project: Project, folder: Path, user: User) -> Import:
     """Keep a copy of a data set that lies on this machine, and look at it."""
-    brought = Import(project=project, name=_name(folder.name), created_by=user)
 
-    def keep(path: Path) -> None:
+    def keep(path: Path) -> tuple[int, str]:
         shutil.copytree(folder, path)
-        for arrow in sorted(path.rglob("*.arrow")):
-            with arrow.open("rb") as file:
-                for _ in _digested(brought, iter(lambda: file.read(COPY_BYTES), b"")):
-                    pass
+        arrows = sorted(path.rglob("*.arrow"))
+        return sum(arrow.stat().st_size for arrow in arrows), "".join(map(_hash_of, arrows))
 
-    with _kept_aside(brought, keep) as place:
+    with _kept_aside(project, folder.name, keep, user) as place:
         return place()
 
 
 @contextmanager
-def _kept_aside(brought: Import, keep: Callable[[Path], None]) -> Iterator[Callable[[], Import]]:
-    """Keep a file aside and look at it; yield what gives it its place: others write meanwhile."""
+def _kept_aside(
+    project: Project, name: str, keep: Callable[[Path], tuple[int, str]], user: User
+) -> Iterator[Callable[[], Import]]:
+    """Keep a file where it can stay and look at it; yield what shows it to people.
+
+    Its number names the folder, so its row is there before: as that of a file that did not arrive.
+    """
+    _remove_left_over()
+    brought = Import(project=project, name=_name(name), created_by=user)
     aside = _imports_folder(brought) / f"{INCOMING}{uuid.uuid4().hex}"
     aside.mkdir(parents=True)
+    is_shown = False
+
+    def show() -> Import:
+        nonlocal is_shown
+        arrived = Import.objects.filter(id=brought.pk, problem=DID_NOT_ARRIVE)
+        arrived.update(state=State.SHOWN, problem="")
+        is_shown = True
+        brought.refresh_from_db()
+        return brought
+
     try:
-        brought.sha256 = ""
-        keep(aside / "file")
+        brought.size, sha256 = keep(aside / "file")
+        brought.sha256 = hashlib.sha256(sha256.encode()).hexdigest()
+        if not brought.size:
+            raise ServiceError("This file is empty. Choose one with at least one row.")
         _look(brought, aside / "file")
-        yield lambda: _placed(brought, aside)
+        brought.state, brought.problem = State.FAILED, DID_NOT_ARRIVE
+        brought.save()
+        # The number is new: what lies there is of one that was taken back.
+        shutil.rmtree(folder_of(brought), ignore_errors=True)
+        aside.rename(folder_of(brought))
+        file_kept.send(sender=Import, folder=folder_of(brought))
+        yield show
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        if brought.pk is not None and not is_shown:
+            remove_file(brought)
+            brought.delete()
 
 
-@transaction.atomic
-def _placed(brought: Import, aside: Path) -> Import:
-    brought.save()
-    # The number is new: what lies there is of one that was taken back.
-    shutil.rmtree(folder_of(brought), ignore_errors=True)
-    aside.rename(folder_of(brought))
-    return brought
-
-
-def _digested(brought: Import, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass chunks on; how many bytes they were, and their hash, are the import's then."""
-    digest = hashlib.sha256()
-    brought.size = brought.size or 0
+def _digested(chunks: Iterable[bytes], use: Callable[[bytes], object]) -> tuple[int, str]:
+    """Let each chunk be used. Return how many bytes they were, and their hash."""
+    digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
-        brought.size += len(chunk)
-        yield chunk
-    together = brought.sha256 + digest.hexdigest()
-    brought.sha256 = hashlib.sha256(together.encode()).hexdigest()
+        size += len(chunk)
+        use(chunk)
+    return size, digest.hexdigest()
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(name: str) -> str:
@@ -187,14 +228,14 @@ def reading_of(brought: Import) -> Reading:
 
 def sample_of(brought: Import) -> Sample:
     """Return the first rows of an import's file, and its columns."""
-    return look_at(file_of(brought), reading_of(brought))
+    return look_at(_file_here(brought), reading_of(brought))
 
 
 def columns_of(brought: Import) -> Mapping[str, str]:
     """Return the columns of an import's file with a value of each; none if it can't be read."""
     try:
         columns = sample_of(brought).columns
-    except (UnreadableFile, FileNotFoundError):
+    except CANT_BE_READ:
         return {}
     return dict(islice(columns.items(), MAX_COLUMNS))
 
@@ -205,13 +246,14 @@ def preview_of(brought: Import, *, most: int) -> tuple[list[Record], list[LineEr
     errors: list[LineError] = []
     reading = reading_of(brought)
     try:
-        for read in islice(read_records(file_of(brought), brought.container, reading), PREVIEWED):
+        file = _file_here(brought)
+        for read in islice(read_records(file, brought.container, reading), PREVIEWED):
             records += read.records
             if read.error is not None:
                 errors.append(read.error)
             if len(records) >= most:
                 break
-    except (UnreadableFile, FileNotFoundError) as error:
+    except CANT_BE_READ as error:
         errors.append(LineError(1, _in_words(error)))
     return records[:most], errors
 
@@ -251,8 +293,8 @@ def change_reading(
         raise ServiceError("Choose one of the formats.")
     if format != brought.format:
         try:
-            sample = look_at(file_of(brought), Reading(format))
-        except (UnreadableFile, FileNotFoundError) as error:
+            sample = look_at(_file_here(brought), Reading(format))
+        except CANT_BE_READ as error:
             raise ServiceError(_in_words(error)) from None
         reading = guess(sample.rows, format)
         columns, annotator = dict(reading.columns), reading.annotator
@@ -310,19 +352,23 @@ def forget_imports() -> None:
 def _remove_left_over() -> None:
     """Go by what lies on the disk: hardly anything, whatever the number of imports."""
     long_ago = time.time() - HALF_BROUGHT_FOR.total_seconds()
+    for file in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
+        with suppress(FileNotFoundError):  # it has just arrived
+            if file.stat().st_mtime < long_ago:
+                file.unlink()
     lying = {}
     for folder in Path(settings.ARTIFACTS_ROOT).glob("projects/*/imports/*"):
         with suppress(FileNotFoundError):  # it has just been placed or removed
-            if folder.name.startswith(INCOMING):
-                if folder.stat().st_mtime < long_ago:
-                    shutil.rmtree(folder, ignore_errors=True)
-            elif folder.name.isdecimal():
-                lying[int(folder.name)] = (folder, folder.stat().st_mtime < long_ago)
+            is_old = folder.stat().st_mtime < long_ago
+            if folder.name.isdecimal():
+                lying[int(folder.name)] = (folder, is_old)
+            elif is_old:  # half of a file, on its way here from people or from the store
+                shutil.rmtree(folder, ignore_errors=True)
     states = dict(Import.objects.filter(id__in=lying).values_list("id", "state"))
     for number, (folder, is_old) in lying.items():
         # Without a row: taken back as it was placed, unless that is still going on.
         if states.get(number) in Import.OVER or (number not in states and is_old):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 @transaction.atomic
@@ -341,7 +387,12 @@ def _forget(brought: Import) -> None:
 
 def remove_file(brought: Import) -> None:
     """Remove the file of an import that is over."""
-    shutil.rmtree(folder_of(brought), ignore_errors=True)
+    _remove(folder_of(brought))
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    file_removed.send(sender=Import, folder=folder)
 
 
 def hint(brought: Import) -> None:
@@ -378,7 +429,7 @@ def continue_import(import_id: int, *, seconds: float) -> bool:
         return False
     except (OperationalError, InterfaceError):
         raise  # nothing can be written now; it is taken up again when it is held no longer
-    except (ServiceError, UnreadableFile, FileNotFoundError) as error:
+    except CANT_BE_READ as error:
         _end(brought, State.FAILED, _in_words(error))
     except Exception as error:
         logger.exception("Import %s failed.", import_id)
@@ -410,7 +461,8 @@ def _in_words(error: Exception) -> str:
 
 def _reads(brought: Import) -> Iterator[Read]:
     start = Place(brought.rows, brought.line, brought.offset)
-    return read_records(file_of(brought), brought.container, reading_of(brought), start)
+    file = _file_here(brought, beat=lambda: _mine(brought).update(held_until=Now() + HELD_FOR))
+    return read_records(file, brought.container, reading_of(brought), start)
 
 
 def _check(brought: Import, until: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,7 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import services
-from annotations.models import Annotation, Import, Project, User
+from annotations.models import Annotation, Import, Project, Scope, User
+from annotations.services.imports import file_of
+from annotations.tests.test_api import Program
 
 ROWS = [{"q": "<b>Frogs</b>", "one": "a", "two": "b", "best": person} for person in ("1", "2")]
 
@@ -30,6 +34,55 @@ def upload(client: Client, project: Project, name: str, content: bytes) -> Impor
 
 def url(name: str, brought: Import) -> str:
     return reverse(f"annotations:{name}", args=[brought.pk])
+
+
+@pytest.mark.parametrize("most_in_memory", [0, 10**6], ids=["large", "small"])
+def test_a_file_is_kept_as_it_was_sent_and_nothing_of_it_elsewhere(
+    alices: Client, project: Project, settings: Any, tmp_path: Path, most_in_memory: int
+) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = most_in_memory
+    content = json.dumps(ROWS[0]).encode()
+    brought = upload(alices, project, "votes.jsonl", content)
+    assert file_of(brought).read_bytes() == content
+    assert brought.size == len(content)
+    assert not list(settings.FILE_UPLOAD_TEMP_DIR.iterdir())
+    # The same bytes are the same batch, however they came.
+    again = services.bring_file(project, "votes.jsonl", [content], project.created_by)
+    assert again.batch == brought.batch
+
+
+def test_a_file_that_does_not_arrive_says_so_until_it_goes(
+    project: Project, tmp_path: Path
+) -> None:
+    file = tmp_path / "arrived"
+    file.write_bytes(json.dumps(ROWS[0]).encode())
+    with services.arrived_file_kept_aside(project, "a", file, "0", project.created_by):
+        [left] = Import.objects.all()
+        assert (left.state, "upload it again" in left.problem) == ("failed", True)
+    assert not Import.objects.exists()
+    assert not file_of(left).exists()
+
+
+def test_the_proxy_is_told_who_may_send_a_file(
+    client: Client, project: Project, alice: User, eve: User, bob: User, charlie: User
+) -> None:
+    address = reverse("annotations:may_import", args=[project.pk])
+    assert client.get(address).status_code == 403
+    for person, status in ((alice, 204), (eve, 204), (bob, 403), (charlie, 403)):
+        client.force_login(person)
+        assert client.get(address).status_code == status, person
+    client.force_login(alice)
+    assert client.post(address).status_code == 405
+    other = services.create_project(name="Another", description="", created_by=eve)
+    good, bad = Program(eve, project), Program(eve, project, scopes=(Scope.READ,))
+    told = {good: 204, bad: 403, Program(eve, other): 403, Program(bob, project): 403}
+    for program, status in told.items():
+        headers = {"Authorization": f"Bearer {program.secret}"}
+        # A token that is shown counts alone, whoever is signed in beside it.
+        assert client.get(address, headers=headers).status_code == status
+    assert client.get(address, headers={"Authorization": "Bearer x"}).status_code == 403
 
 
 def test_a_file_is_looked_at_corrected_and_imported(alices, project):

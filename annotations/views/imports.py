@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -23,7 +25,7 @@ from annotations.importers import (
     LineError,
     Record,
 )
-from annotations.models import Import, Project, Role
+from annotations.models import Import, Project, Role, Scope, User
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 RECORDS_SHOWN = 5
@@ -70,13 +72,46 @@ def imports(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     form = ImportFileForm(request.POST, request.FILES)
     if not form.is_valid():
         return _list(request, project, form, status=422)
-    file = form.cleaned_data["file"]
     try:
-        brought = services.bring_file(project, file.name, file.chunks(), request.user)
+        brought = _brought(project, form.cleaned_data["file"], request.user)
     except services.ServiceError as error:
         form.add_error("file", str(error))
         return _list(request, project, form, status=422)
     return SeeOther(reverse("annotations:import_file", args=[brought.pk]))
+
+
+@never_cache
+@require_GET
+def may_import(request: HttpRequest, project_id: int) -> HttpResponse:
+    """Answer the proxy, before it takes a large file, whether who sends it may bring it in.
+
+    Asked for those of the page and those of the API: by a session, or by a token.
+    """
+    try:
+        access.get_project_for(_sender(request), project_id, Role.OWNER, Role.ENGINEER)
+    except (Http404, access.TokenRefusedError):
+        return HttpResponse(status=403)
+    return HttpResponse(status=204)
+
+
+def _sender(request: HttpRequest) -> User:
+    authorization = request.headers.get("Authorization")
+    if authorization is not None:
+        token = access.get_token_for(authorization)
+        if Scope.WRITE not in token.scopes:
+            raise access.TokenRefusedError("This token is not good for bringing files.")
+        return token.user
+    if not isinstance(request.user, User):
+        raise Http404("Nobody is signed in.")
+    return request.user
+
+
+def _brought(project: Project, file: UploadedFile, user: User) -> Import:
+    """Bring an uploaded file in; a large one lies on the disk already and is moved from there."""
+    name = str(file.name)
+    if isinstance(file, TemporaryUploadedFile):
+        return services.bring_arrived(project, name, Path(file.temporary_file_path()), user)
+    return services.bring_file(project, name, file.chunks(), user)
 
 
 def _list(

@@ -233,6 +233,9 @@ BY_TOKEN = frozenset(
 )
 """What programs ask for with a token: a session opens none of them, so they need no CSRF token."""
 
+BY_PROXY = frozenset({"annotations:may_import"})
+"""What the proxy asks, with the session or the token of whoever asks it: yes (204) or no (403)."""
+
 OPENS: dict[str, str] = {
     "get_token": MEMBERS,
     "list_projects": MEMBERS,

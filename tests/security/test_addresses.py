@@ -21,7 +21,7 @@ from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotations.models import Membership, Project, Role, User
-from tests.security.addresses import BY_TOKEN, LETS_IN
+from tests.security.addresses import BY_PROXY, BY_TOKEN, LETS_IN
 from tests.security.world import ANSWER, AUTHOR, RUNS, World, make_project_of, make_world
 
 PEOPLE = {"o": "alice", "e": "eve", "r": "carol", "a": "bob", "x": "ben", "c": "charlie"}
@@ -49,7 +49,7 @@ OURS = {name: pattern for name, pattern in ADDRESSES.items() if name in LETS_IN}
 
 
 def test_it_is_written_down_who_may_open_each_address() -> None:
-    assert set(ADDRESSES) == set(LETS_IN) | BY_TOKEN
+    assert set(ADDRESSES) == set(LETS_IN) | BY_TOKEN | BY_PROXY
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from annotations import services as collecting
+from annotations.models import Comparison, Import, Project
 from annotations.tests.factories import make_demonstration
 from training import artifacts, removal, snapshots, store, tasks
 from training.models import Checkpoint, Run
@@ -142,6 +144,55 @@ def test_what_is_deleted_goes_from_the_store(on: Machine) -> None:
     removal.remove("projects/1/checkpoints/run-1")
     assert not keys("projects/1/checkpoints/run-1")
     assert not store.bring(on("web") / "projects/1/checkpoints/run-1").exists()
+
+
+VOTES = b'{"prompt": "A frog?", "chosen": "old pond", "rejected": "a frog"}\n'
+
+
+def test_a_file_that_one_machine_takes_another_shows_and_a_third_imports(
+    on: Machine, project: Project
+) -> None:
+    taken_at = on("web")
+    brought = collecting.bring_file(project, "votes.jsonl", [VOTES], project.created_by)
+    on("other-web")
+    [record], _ = collecting.preview_of(brought, most=1)
+    assert record.messages[-1]["content"] == "A frog?"
+    on("worker")
+    collecting.start_import(brought)
+    assert collecting.run_import(brought).state == Import.State.DONE
+    assert Comparison.objects.count() == 1
+    assert not keys(f"projects/{project.pk}/imports")
+    # Copies on other machines go when somebody brings the next file there.
+    assert [path.name for path in taken_at.glob("projects/*/imports/*")] == [str(brought.pk)]
+    on("web")
+    second = collecting.bring_file(project, "votes.jsonl", [VOTES], project.created_by)
+    assert [path.name for path in taken_at.glob("projects/*/imports/*")] == [str(second.pk)]
+
+
+def test_a_file_that_cannot_be_sent_is_not_taken_and_one_that_cannot_be_brought_says_so(
+    on: Machine, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: Any, **__: Any) -> None:
+        raise OSError("connection reset")
+
+    taken_at = on("web")
+    with monkeypatch.context() as patch:
+        patch.setattr(store._filesystem(), "pipe_file", cut)
+        with pytest.raises(collecting.ServiceError, match="can't be written to"):
+            collecting.bring_file(project, "votes.jsonl", [VOTES], project.created_by)
+    assert not Import.objects.exists()
+    assert not list(taken_at.glob("projects/*/imports/*"))
+    brought = collecting.bring_file(project, "votes.jsonl", [VOTES], project.created_by)
+    on("worker")
+    with monkeypatch.context() as patch:
+        patch.setattr(store._filesystem(), "cat_file", cut)
+        _, [error] = collecting.preview_of(brought, most=1)
+        assert "can't be read" in error.message
+        collecting.start_import(brought)
+        failed = collecting.run_import(brought)
+        assert (failed.state, "then try again" in failed.problem) == ("failed", True)
+    collecting.start_import(failed)
+    assert collecting.run_import(failed).state == Import.State.DONE
 
 
 def test_long_transfers_give_signs_of_life(on: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
