@@ -131,15 +131,30 @@ def test_the_proxy_takes_what_the_site_takes_and_tells_it_who_asks() -> None:
     most = re.search(r"client_max_body_size (\d+)m;", text)
     assert most is not None
     assert int(most[1]) * 2**20 >= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    files = re.search(r"location ~ (\S+) \{\s+client_max_body_size (\d+)m;", text)
-    assert files is not None
-    assert int(files[2]) * 2**20 > MAX_IMPORT_BYTES
-    for name in ("annotations:import", "api:list_imports"):
-        assert re.search(files[1], reverse(name, args=[1]))
-    assert not re.search(files[1], reverse("annotations:settings", args=[1]))
     for header in ("Host", "X-Forwarded-Proto", "X-Forwarded-For", "X-Request-ID"):
-        assert f"proxy_set_header {header} " in text
+        assert text.count(f"proxy_set_header {header} ") == text.count(
+            'proxy_set_header Connection "'
+        )
     assert text.count("{") == text.count("}")
+
+
+def test_the_proxy_takes_a_large_file_from_who_may_send_it_alone() -> None:
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    large = re.findall(r"location ~ (\S+) \{\s+client_max_body_size (\d{3,})m;([^}]+)", text)
+    places = {re.compile(place.replace("(?<", "(?P<")): rest for place, _, rest in large}
+    assert len(places) == len(re.findall(r"client_max_body_size \d", text)) - 2
+    for name in ("annotations:import", "api:list_imports"):
+        [[found, rest]] = [
+            (match, rest)
+            for place, rest in places.items()
+            if (match := place.search(reverse(name, args=[17])))
+        ]
+        assert found["project"] == "17"
+        assert "auth_request /may-import;" in rest
+    assert not any(place.search(reverse("annotations:settings", args=[1])) for place in places)
+    assert all(int(size) * 2**20 > MAX_IMPORT_BYTES for _, size, _ in large)
+    asked = reverse("annotations:may_import", args=[1]).replace("/1/", "/$project/")
+    assert f"proxy_pass http://labelstudio_llm{asked};" in text
 
 
 def locked(name: str) -> dict[str, str]:
