@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+NO_MATCH = (
+    "This name and this password do not belong together; capitals count. Try again. If you have "
+    "forgotten the password, ask whoever runs this site to set a new one."
+)
+
+
+class SignInForm(AuthenticationForm):
+    """A name and a password."""
+
+    error_messages: ClassVar[dict[str, Any]] = {"invalid_login": NO_MATCH, "inactive": NO_MATCH}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound:  # the name is there; the password has to be typed again in any case
+            self.fields["username"].widget.attrs.pop("autofocus", None)
+            self.fields["password"].widget.attrs["autofocus"] = True
 
 
 class CodeForm(forms.Form):
@@ -25,3 +45,7 @@ class PasswordForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+    def __init__(self, *, is_tried_again: bool = False) -> None:
+        super().__init__()
+        self.fields["password"].widget.attrs["autofocus"] = is_tried_again

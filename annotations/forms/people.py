@@ -8,7 +8,20 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.http import QueryDict
 
-from annotations.keys import ACTIONS, NAMED_KEYS, Action, bindings_for, check_bindings, key_name
+from annotations.keys import (
+    ACTIONS,
+    ASSEMBLING,
+    COMPARING,
+    CONVERSING,
+    NAMED_KEYS,
+    RANKING,
+    RATING,
+    REVIEWING,
+    Action,
+    bindings_for,
+    check_bindings,
+    key_name,
+)
 from annotations.models import Kind, User
 
 _BY_TYPED = {name.casefold(): key for key, name in NAMED_KEYS.items()} | {
@@ -16,14 +29,16 @@ _BY_TYPED = {name.casefold(): key for key, name in NAMED_KEYS.items()} | {
 }
 """How people write the keys that are not one character: as they stand here, or as browsers do."""
 
-GROUPS: tuple[tuple[str, frozenset[Kind] | None], ...] = (
-    ("Everywhere", None),
-    ("Comparing", frozenset({Kind.COMPARISON})),
-    ("Ranking", frozenset({Kind.RANKING})),
-    ("Rating", frozenset({Kind.RATING})),
-    ("Assembling", frozenset({Kind.ASSEMBLY})),
-    ("Reviewing", frozenset({Kind.REVIEW})),
-)
+EVERYWHERE = "Everywhere"
+GROUPS: dict[frozenset[Kind], str] = {
+    COMPARING: "Comparing, and conversing",
+    RANKING: "Ranking",
+    RATING: "Rating",
+    ASSEMBLING: "Assembling",
+    REVIEWING: "Reviewing",
+    CONVERSING: "Conversing",
+}
+"""Where keys count that do not count everywhere, or in several kinds of work."""
 
 
 class KeyField(forms.CharField):
@@ -74,12 +89,7 @@ class KeysForm(forms.Form):
 
     def groups(self) -> list[tuple[str, list[BoundField]]]:
         """Return the fields by where they count."""
-        return [
-            (name, [self[action.name] for action in ACTIONS if self._belongs(action, kinds)])
-            for name, kinds in GROUPS
-        ]
-
-    @staticmethod
-    def _belongs(action: Action, kinds: frozenset[Kind] | None) -> bool:
-        alone = {next(iter(action.kinds))} if len(action.kinds) == 1 else None
-        return action.kinds == kinds if kinds else alone is None
+        found: dict[str, list[BoundField]] = {name: [] for name in (EVERYWHERE, *GROUPS.values())}
+        for action in ACTIONS:
+            found[GROUPS.get(action.kinds, EVERYWHERE)].append(self[action.name])
+        return list(found.items())

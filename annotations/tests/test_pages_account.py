@@ -29,6 +29,23 @@ def test_a_visitor_is_asked_to_sign_in(client: Client, db: None) -> None:
     assert client.get(account()).status_code == 302
 
 
+def test_who_mistypes_a_password_is_told_what_to_do_and_types_it_again(
+    client: Client, bob: User
+) -> None:
+    response = client.post(reverse("annotations:sign_in"), {"username": "bob", "password": "x"})
+    assert response.status_code == 422
+    assert "ask whoever runs this site" in response.text
+    [field] = [line for line in response.text.splitlines() if "autofocus" in line]
+    assert 'type="password"' in field
+
+
+def test_every_key_can_be_changed_in_one_place(bobs: Client) -> None:
+    page = bobs.get(account())
+    for action in ACTIONS:
+        assert page.text.count(f'name="{action.name}"') == 1, action
+    assert all(fields for _, fields in page.context["form"].groups())
+
+
 def test_own_keys_are_kept_and_shown_where_they_act(
     bobs: Client, project: Project, bob: User
 ) -> None:

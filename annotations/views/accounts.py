@@ -8,7 +8,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import AuthenticationForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotations import services
+from annotations.forms.accounts import SignInForm
 from annotations.forms.people import KeysForm
 from annotations.models import Membership, Role, User
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
@@ -35,15 +35,15 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(_destination(request))
     if request.method == "POST":
         return _try_to_sign_in(request)
-    return _sign_in_page(request, AuthenticationForm(request))
+    return _sign_in_page(request, SignInForm(request))
 
 
 def _try_to_sign_in(request: HttpRequest) -> HttpResponse:
     try:
         attempt = services.admit(request.POST.get("username", ""), request.META["REMOTE_ADDR"])
     except services.TooManyAttempts as refusal:
-        return _sign_in_page(request, AuthenticationForm(request), str(refusal), status=429)
-    form = AuthenticationForm(request, request.POST)
+        return _sign_in_page(request, SignInForm(request), str(refusal), status=429)
+    form = SignInForm(request, request.POST)
     if not form.is_valid():
         return _sign_in_page(request, form, status=422)
     services.succeed(attempt)
@@ -55,7 +55,7 @@ def _try_to_sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _sign_in_page(
-    request: HttpRequest, form: AuthenticationForm, refusal: str = "", *, status: int = 200
+    request: HttpRequest, form: SignInForm, refusal: str = "", *, status: int = 200
 ) -> HttpResponse:
     context = {
         "form": form,

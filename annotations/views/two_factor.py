@@ -88,7 +88,7 @@ def two_factor(request: AuthenticatedRequest) -> HttpResponse:
         "secret": " ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
         "picture": _picture(services.address_for_app(request.user, secret)) if secret else "",
         "code_form": CodeForm(),
-        "password_form": PasswordForm(),
+        "password_form": PasswordForm(is_tried_again=bool(problem)),
     }
     status = 422 if problem else 200
     return render(request, "annotations/two_factor.html", context, status=status)
