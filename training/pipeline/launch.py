@@ -6,6 +6,7 @@ that it knows) and starts one process a GPU. The first of them speaks; all of th
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
 from training.pipeline.jobs import Job
+from training.pipeline.machine import gpu_count
 
 ACCELERATE: dict[str, dict[str, Any]] = {
     "": {"distributed_type": "MULTI_GPU"},
@@ -42,16 +44,52 @@ ACCELERATE: dict[str, dict[str, Any]] = {
 """What accelerate is told for each way of spreading the weights."""
 
 
+def check_installed(config: object) -> None:
+    """Raise PipelineError where the weights are to be spread by what is not installed here."""
+    asked = config.sharding if isinstance(config, SFTConfig) else ""
+    if asked == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        raise PipelineError(
+            "sharding asks for deepspeed, which is not installed where the run is carried out. "
+            "Install it there (pip install deepspeed), or choose fsdp, which comes with torch.",
+            change={"sharding": "fsdp"},
+        )
+
+
+def check_gpus(config: object) -> None:
+    """Raise PipelineError where this machine has fewer GPUs than the run has processes for them.
+
+    Without any GPU the processes share the processor; only then each has all of the weights.
+    """
+    if not isinstance(config, SFTConfig) or config.processes < 2:
+        return
+    gpus = gpu_count()
+    if gpus == 0 and config.sharding:
+        raise PipelineError(
+            f"sharding is {config.sharding}, which spreads the weights over GPUs, and the machine "
+            "that carries out this run has none. Leave sharding empty: the processes then share "
+            "the processor and each has all of the weights.",
+            change={"sharding": ""},
+        )
+    if 0 < gpus < config.processes:
+        raise PipelineError(
+            f"processes is {config.processes}, one a GPU, and the machine that carries out this "
+            f"run has {gpus}. Lower processes to {gpus} at most.",
+        )
+
+
 def command_for(path: str) -> list[str] | None:
     """Return what starts the job's processes, or None for a job of one process.
 
-    The processes themselves come by here, too: those are told by the launcher which they are.
+    The processes themselves come by here, too: those are told by the launcher which they are. A
+    job that can't be spread so has none: the run itself says what is wrong with it.
     """
     try:
         job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        if processes_of(job.config) < 2 or "LOCAL_RANK" in os.environ:
+            return None
+        check_installed(job.config)
+        check_gpus(job.config)
     except (OSError, ValueError, KeyError, TypeError, PipelineError):
-        return None  # the run itself says what is wrong with it
-    if processes_of(job.config) < 2 or "LOCAL_RANK" in os.environ:
         return None
     work = Path(job.work_dir)
     work.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,15 @@ def gpus_in_use() -> list[GpuUse]:
         return []  # a driver without a device, or one that does not tell
 
 
+def gpu_count() -> int:
+    """Return how many GPUs of this machine a process that is started now may use."""
+    found = len(gpus_in_use())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    return min(found, sum(1 for name in visible.split(",") if name.strip()))
+
+
 def memory_here() -> Memory | None:
     """Return the memory of the first GPU, else of the machine; None where nobody can tell."""
     return _gpu_memory() or _main_memory()

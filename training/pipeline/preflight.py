@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from training.pipeline import tracking
+from training.pipeline import launch, tracking
 from training.pipeline.checkpoints import (
     check_adapter,
     check_base,
@@ -58,6 +58,7 @@ def check(job: Job) -> None:
     """Raise PipelineError with the cure if the job cannot work on this machine."""
     check_base(job.base_path)
     check_files(job)
+    launch.check_gpus(job.config)
     check_disk(job)
     check_memory(job)
 
@@ -70,6 +71,7 @@ def check_files(job: Job) -> None:
     base = Path(job.base_path)
     check_model_folder(base)
     tracking.check(job.config)
+    launch.check_installed(job.config)
     shape = read_shape(base)
     for path in (job.adapter_path, job.reward_path, job.rival_path):
         if path is not None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.pipeline import launch
+from training.pipeline import launch, preflight
 from training.pipeline.config import SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
@@ -101,6 +101,85 @@ def test_accelerate_understands_what_it_is_told(tmp_path: Path, sharding: str) -
     read = load_config_from_file(str(file))
     kinds = {"": "MULTI_GPU", "fsdp": "FSDP", "deepspeed": "DEEPSPEED"}
     assert (read.num_processes, read.distributed_type.value) == (2, kinds[sharding])
+
+
+def environment_of(sharding: str, folder: Path) -> dict[str, str]:
+    """Return what `accelerate launch` would tell the processes, short of starting them."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+
+    config = SFTConfig(processes=2, sharding=sharding)  # type: ignore[arg-type]  # any str
+    file = folder / "accelerate.json"
+    file.write_text(json.dumps(launch.accelerate_settings(config)))
+    parser = launch_command_parser()
+    arguments = ["--config_file", str(file), "-m", "training.pipeline", "job.json"]
+    told, _, _ = _validate_launch_command(parser.parse_args(arguments))
+    if sharding == "deepspeed":
+        told.deepspeed_fields_from_accelerate_config = ""
+        return dict(prepare_deepspeed_cmd_env(told)[1])
+    return dict(prepare_multi_gpu_env(told))
+
+
+def test_fsdp_is_told_to_keep_a_part_of_each_layer_in_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    for name, value in environment_of("fsdp", tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert launch.is_sharded()
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.state_dict_type.name == "FULL_STATE_DICT"
+    assert plugin.cpu_ram_efficient_loading
+
+
+def test_deepspeed_is_told_to_spread_weights_gradients_and_optimiser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate.utils import DeepSpeedPlugin
+
+    for name, value in environment_of("deepspeed", tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert launch.is_sharded()
+    plugin = DeepSpeedPlugin()
+    assert plugin.zero_stage == 3
+    assert plugin.zero3_save_16bit_model
+
+
+@pytest.mark.parametrize(
+    ("gpus", "config", "words", "change"),
+    [
+        (0, {"sharding": "fsdp"}, "this run has none. Leave sharding empty", {"sharding": ""}),
+        (2, {}, "processes is 4, one a GPU, and the machine", {}),
+    ],
+)
+def test_more_processes_than_gpus_are_told_before_anything_is_loaded(
+    make_job: MakeJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: int,
+    config: dict[str, Any],
+    words: str,
+    change: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(launch, "gpu_count", lambda: gpus)
+    job = make_job(tmp_path, SFTConfig(batch_size=4, processes=4, **config), "demonstrations")
+    assert launch.command_for(written(job, tmp_path)) is None  # the run itself says why
+    with pytest.raises(PipelineError, match=words) as refusal:
+        run_job(job)
+    assert refusal.value.change == change
+
+
+def test_deepspeed_is_asked_for_before_the_run_is_queued(make_job: MakeJob, tmp_path: Path) -> None:
+    if launch.importlib.util.find_spec("deepspeed"):
+        pytest.skip("deepspeed is installed here.")
+    job = make_job(tmp_path, SFTConfig(processes=2, sharding="deepspeed"), "demonstrations")
+    assert launch.command_for(written(job, tmp_path)) is None
+    with pytest.raises(PipelineError, match="pip install deepspeed") as refusal:
+        preflight.check_files(job)
+    assert refusal.value.change == {"sharding": "fsdp"}
 
 
 def test_only_the_first_process_speaks_and_any_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
