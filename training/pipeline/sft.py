@@ -29,6 +29,7 @@ from training.pipeline.checkpoints import newest_whole
 from training.pipeline.completion_loss import completion_loss, is_plain
 from training.pipeline.config import SFTConfig
 from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.fused_head import suit_the_processor
 from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.loading import (
@@ -43,6 +44,7 @@ from training.pipeline.publishing import publish_adapter, publish_model
 from training.pipeline.reporting import Reporter, TrainerReporter, any_process
 from training.pipeline.samples import FixedPrompts
 
+suit_the_processor()
 PACKED_MAY_DIFFER = 0.02
 """By how much of the largest logit rounding may set a packed text apart from the same one alone."""
 

@@ -15,10 +15,12 @@ from transformers import Trainer
 from training.pipeline.checkpoints import newest_whole
 from training.pipeline.config import TrainConfig
 from training.pipeline.errors import RunStopped
+from training.pipeline.fused_head import suit_the_processor
 from training.pipeline.jobs import Job
 from training.pipeline.loading import pick_device
 from training.pipeline.reporting import TrainerReporter
 
+suit_the_processor()
 POLICY = "default"
 """The adapter that TRL trains; it asks for it by this name."""
 REFERENCE = "ref"
