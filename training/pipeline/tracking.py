@@ -53,8 +53,8 @@ def check(config: object) -> None:
 def tracked(job: Job, report: Report) -> Iterator[Report]:
     """Yield what reports events and writes the metrics among them down, too.
 
-    A tracker that fails while the run goes on is told once and left alone: losing a curve is no
-    reason to lose the run.
+    A tracker that fails while the run goes on, or at its end, is told once and left alone: losing a
+    curve is no reason to lose the run.
     """
     trackers = open_trackers(job)
 
@@ -73,7 +73,10 @@ def tracked(job: Job, report: Report) -> Iterator[Report]:
         yield report_and_track
     finally:
         for tracker in trackers:
-            tracker.close()
+            try:
+                tracker.close()
+            except Exception as error:
+                logger.warning("The tracker was not closed: %s", error)
 
 
 def open_trackers(job: Job) -> list[Tracker]:
@@ -83,8 +86,21 @@ def open_trackers(job: Job) -> list[Tracker]:
     events = EventFile(Path(job.work_dir) / FOLDER)
     trackers = [Tracker(events.add, lambda: None)]
     if job.config.track_with:
-        trackers.append(OPENERS[job.config.track_with](job))
+        trackers.append(_open(job.config.track_with, job))
     return trackers
+
+
+def _open(name: str, job: Job) -> Tracker:
+    """Open the named tracker, before anything is loaded; PipelineError where it does not open."""
+    try:
+        return OPENERS[name](job)
+    except Exception as error:  # somebody else's program, which may raise anything
+        raise PipelineError(
+            f"track_with asks for {name}, which could not be opened: {error}. Sign in to it where "
+            "the run is carried out, or leave track_with empty: TensorBoard files are written in "
+            "any case.",
+            change={"track_with": ""},
+        ) from error
 
 
 def _run_name(job: Job) -> str:

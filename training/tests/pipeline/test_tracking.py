@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from training.pipeline import tracking
+from training.pipeline import tracking, train
 from training.pipeline.config import SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
@@ -129,6 +129,31 @@ def test_it_sends_the_metrics_to_the_named_tracker(
     assert lines[0]["config"]["track_with"] == "trackio"
     assert lines[1:] == [(1, {"loss": 2.0}), "finished"]
     assert [event["event"] for event in events] == ["phase", "metrics"]
+
+
+def test_a_tracker_that_does_not_open_is_told_before_anything_is_loaded(
+    make_job: Callable[..., Job], tmp_path: Path, write_trackio: Callable[[str], object]
+) -> None:
+    write_trackio(TRACKIO.replace("lines.append(values)", "raise RuntimeError('no key')"))
+    job = make_job(tmp_path, SFTConfig(track_with="trackio"), "demonstrations")
+    events: list[dict[str, Any]] = []
+    with pytest.raises(PipelineError, match=r"not be opened: no key\. Sign") as refusal:
+        train(job, report=events.append, should_stop=lambda: False)
+    assert refusal.value.change == {"track_with": ""}
+    assert not events
+
+
+def test_a_tracker_that_does_not_close_does_not_lose_what_was_learned(
+    make_job: Callable[..., Job],
+    tmp_path: Path,
+    write_trackio: Callable[[str], object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_trackio(TRACKIO.replace('lines.append("finished")', "raise OSError('offline')"))
+    job = make_job(tmp_path, SFTConfig(track_with="trackio"), "demonstrations")
+    with tracking.tracked(job, lambda event: None) as report:
+        report({"event": "metrics", "step": 1, "values": {"loss": 2.0}})
+    assert caplog.text.count("offline") == 1
 
 
 def test_a_tracker_that_breaks_does_not_break_the_run(
