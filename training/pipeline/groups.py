@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,10 @@ class Rollouts:
     drawn: Sampled | None = None
     reference: Tensor | None = None
     """Log-probs of what was drawn under the reference, (B, T); None where nobody read it."""
+    learned: list[Tensor] = field(default_factory=list)
+    """The same under the policy while it learned, summed over each completion: (b,) of each part
+    of the batch. In half precision they differ from those of sampling, which reads prompts through
+    the cache, and not from the reference's, which the trainer reads as it reads the policy's."""
 
     def prompts(self, prompts: list[Any]) -> list[list[int]]:
         """Return the ids of prompts, as every stage reads them."""
@@ -127,32 +131,43 @@ class Rollouts:
             repeat=config.group_size,
             temperature=config.temperature,
         )
-        self.drawn, self.reference = drawn, None
+        self.drawn, self.reference, self.learned = drawn, None, []
         if config.beta == 0 and step % KL_EVERY == 0:
-            self.reference = self._read_reference(prompts, drawn)
+            self._read(prompts, drawn)
         return [
             tokens[: int(mask.sum())].tolist()
             for tokens, mask in zip(drawn.tokens, drawn.mask, strict=True)
         ]
 
-    def note(self, log_probs: Tensor) -> None:
-        """Take down what a trainer read of the completions, if it was under the reference."""
+    def note(self, log_probs: Tensor, attention_mask: Tensor) -> None:
+        """Take down what a trainer read of the completions: the reference's, or the policy's."""
         if self.models.model.active_adapters == [REFERENCE]:
             self.reference = log_probs
+        elif torch.is_grad_enabled() and self.config.beta:
+            mask = attention_mask[:, -log_probs.shape[1] :]
+            self.learned.append((log_probs.detach() * mask).sum(dim=1))
 
     def seen(self) -> Seen:
         """Return what the last rollout was like, in the units of PPO's."""
         if self.drawn is None:
             raise RuntimeError("Nothing was drawn before it was looked at.")
-        return seen_of(self.drawn.log_probs, self.reference, self.drawn.mask)
+        seen = seen_of(self.drawn.log_probs, self.reference, self.drawn.mask)
+        if self.reference is None or not self.learned:
+            return seen
+        reference = (self.reference * self.drawn.mask).sum(dim=1)
+        return replace(seen, kl=(torch.cat(self.learned).mean() - reference.mean()).item())
 
-    def _read_reference(self, prompts: list[list[int]], drawn: Sampled) -> Tensor:
+    def _read(self, prompts: list[list[int]], drawn: Sampled) -> None:
+        """Read what was drawn under the reference; in half precision under the policy, too."""
         model, split = self.models.model, self.models.split
-        pad = self.models.tokenizer.pad_token_id
+        pad, temperature = self.models.tokenizer.pad_token_id, self.config.temperature
         entered = enter(split, prompts, drawn.tokens, drawn.mask, pad=pad)
         with using(model, REFERENCE, back=POLICY):
-            read = read_in_parts(model, split, entered, temperature=self.config.temperature)
-        return read.log_probs
+            read = read_in_parts(model, split, entered, temperature=temperature)
+        self.reference = read.log_probs
+        if model.dtype != torch.float32:  # as in PPO, the cached pass of sampling rounds otherwise
+            read = read_in_parts(model, split, entered, temperature=temperature)
+            self.drawn = replace(drawn, log_probs=read.log_probs)
 
     def reward(
         self, prompts: list[Any], completions: list[Any], completion_ids: list[list[int]], **_: Any

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOConfig as TRLConfig
 from trl import GRPOTrainer
@@ -41,9 +42,13 @@ class OwnRolloutsGRPOTrainer(GRPOTrainer):
     ) -> tuple[list[list[int]], None]:
         return self.rollouts.complete(prompt_ids, self.state.global_step), None
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **more: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*args, **more)
-        self.rollouts.note(found[0])
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, *args: Any, **more: Any
+    ) -> Any:
+        found = super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, *args, **more
+        )
+        self.rollouts.note(found[0], attention_mask)
         return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import TrainerCallback
 from trl import RLOOConfig as TRLConfig
 from trl import RLOOTrainer
@@ -40,9 +41,13 @@ class OwnRolloutsRLOOTrainer(RLOOTrainer):
     ) -> list[list[int]]:
         return self.rollouts.complete(prompt_ids, self.state.global_step)
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **more: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*args, **more)
-        self.rollouts.note(found[0])
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, *args: Any, **more: Any
+    ) -> Any:
+        found = super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, *args, **more
+        )
+        self.rollouts.note(found[0], attention_mask)
         return found
 
 

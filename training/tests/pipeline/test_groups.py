@@ -79,6 +79,25 @@ def test_it_begins_at_the_reference_and_moves_the_policy(
     assert all((before[name] != after[name]).any() for name in before)
 
 
+@pytest.mark.parametrize("beta", [0.05, 0.0])
+@both
+def test_it_begins_at_the_reference_in_half_precision_too(
+    make_job: MakeJob,
+    sft_adapter: str,
+    reward_adapter: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: GroupConfig,
+    beta: float,
+) -> None:
+    """Sampling reads through the cache and rounds otherwise: nothing of that may look like a KL."""
+    monkeypatch.setenv("TRAINING_DTYPE", "bfloat16")
+    config = replace(config, steps=1, beta=beta, minibatch_size=4)
+    paths = {"adapter_path": sft_adapter, "reward_path": reward_adapter}
+    (far,) = kls(run_job(make_job(tmp_path, config, "prompts", **paths))[2])
+    assert far == pytest.approx(0, abs=1e-3)
+
+
 @both
 def test_it_learns_the_same_from_a_batch_in_parts(
     make_job: MakeJob, reward_adapter: str, tmp_path: Path, config: GroupConfig
