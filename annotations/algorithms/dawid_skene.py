@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.algorithms.alike import alike
+
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
@@ -66,26 +68,30 @@ def fit(
     """
     if not len(unit):
         raise ValueError("Nothing was labelled. Give at least one label.")
-    units, people = int(unit.max()) + 1, int(person.max()) + 1
-    said = np.bincount(unit * categories + label, minlength=units * categories)
-    posterior: Floats = said.reshape(units, categories) / np.bincount(unit)[:, None]
+    people, labels = int(person.max()) + 1, len(unit)
+    # Units of which the same people said the same are all alike.
+    units = alike(unit, person * categories + label)
+    unit, person, label = units.kind_of_row, person[units.rows], label[units.rows]
+    said = np.bincount(unit * categories + label, minlength=len(units.times) * categories)
+    posterior: Floats = said.reshape(-1, categories) / np.bincount(unit)[:, None]
     invented = _invented(categories, prior)
     trace: list[float] = []
     for _ in range(MOST_STEPS):
-        classes = posterior.mean(axis=0)
-        confusion = _confusion(posterior, unit, person, label, people, invented)
+        weighted = posterior * units.times[:, None]
+        classes = weighted.sum(axis=0) / units.times.sum()
+        confusion = _confusion(weighted, unit, person, label, people, invented)
         logs = np.log(np.maximum(classes, SMALLEST)) + _summed(
-            unit, units, confusion, person, label
+            unit, len(units.times), confusion, person, label
         )
         top = logs.max(axis=1, keepdims=True)
         chances = np.exp(logs - top)
         total = chances.sum(axis=1, keepdims=True)
         posterior = chances / total
-        value = float((top + np.log(total)).sum())
+        value = float(units.times @ (top + np.log(total))[:, 0])
         trace.append(value + float((invented * np.log(np.maximum(confusion, SMALLEST))).sum()))
-        if len(trace) > 1 and trace[-1] - trace[-2] <= GAIN * len(unit):
+        if len(trace) > 1 and trace[-1] - trace[-2] <= GAIN * labels:
             break
-    return DawidSkene(posterior, classes, confusion, tuple(trace))
+    return DawidSkene(posterior[units.kind], classes, confusion, tuple(trace))
 
 
 def majority(unit: Numbers, label: Numbers, categories: int) -> Numbers:
@@ -111,14 +117,14 @@ def _invented(categories: int, prior: float) -> Floats:
 
 
 def _confusion(
-    posterior: Floats, unit: Numbers, person: Numbers, label: Numbers, people: int, invented: Floats
+    truth: Floats, unit: Numbers, person: Numbers, label: Numbers, people: int, invented: Floats
 ) -> Floats:
-    """Return everybody's chances, (A, K, K), from what their units probably are."""
-    categories = posterior.shape[1]
+    """Return everybody's chances, (A, K, K), from how many of each unit are probably what."""
+    categories = truth.shape[1]
     cell = person * categories + label
     counts = np.stack(
         [
-            np.bincount(cell, posterior[unit, true], minlength=people * categories)
+            np.bincount(cell, truth[unit, true], minlength=people * categories)
             for true in range(categories)
         ],
         axis=1,

@@ -2,9 +2,9 @@
 
 A unit is one thing that several people judged with one of K labels. Whole items are drawn again
 for an interval: a unit belongs to an item (its own, unless the pairs of a ranking share one). All
-statistics are functions of sums over items, and most items look alike: so the items with the same
-sums are counted once, and a resample is one multinomial draw over the few kinds of items that
-there are. A million items cost as much as a thousand.
+statistics are functions of sums over items, and most items look alike: so items that were given the
+same labels are counted once, and a resample is one multinomial draw over the few kinds of items
+that there are. A million items cost as much as a thousand, but for finding those that are alike.
 
 - *pairwise*: the share of pairs of people on one unit who said the same.
 - *Cohen's kappa* (1960): two people, chance from what each of them says how often.
@@ -21,11 +21,14 @@ the same label throughout, which leaves nothing for chance to disagree about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from annotations.algorithms.alike import alike
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -36,6 +39,8 @@ RESAMPLES = 1000
 FEWEST_RESAMPLES = 200
 MOST_DRAWS = 2_000_000
 """Kinds of items times resamples; beyond it there are fewer resamples."""
+TAU_DIGITS = 9
+"""Means of the same taus in another order differ beyond them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Table:
 
     counts: Floats  # (U, K)
     item: Numbers  # (U,)
+    _drawn: list[Floats] = field(default_factory=list, repr=False, compare=False)
+    """The resamples, (R, M), once something was asked: all statistics are taken over the same."""
 
     @classmethod
     def of(
@@ -86,17 +93,19 @@ class Table:
         >>> table.pairwise(np.random.default_rng(0)).value
         0.5
         """
-        sizes = self.counts.sum(axis=1)
-        agreeing = (self.counts * (self.counts - 1)).sum(axis=1)
+        counts = self._kinds.counts
+        sizes = counts.sum(axis=1)
+        agreeing = (counts * (counts - 1)).sum(axis=1)
         return self._estimate(np.column_stack([agreeing, sizes * (sizes - 1)]), _ratio, rng)
 
     def fleiss(self, rng: np.random.Generator) -> Estimate:
         """Return Fleiss' kappa; units judged once count towards what chance would give."""
-        sizes = self.counts.sum(axis=1)
+        counts = self._kinds.counts
+        sizes = counts.sum(axis=1)
         twice = sizes >= 2
         pairs = np.where(twice, sizes * (sizes - 1), 1.0)
-        agreeing = np.where(twice, (self.counts * (self.counts - 1)).sum(axis=1) / pairs, 0.0)
-        shares = self.counts / np.maximum(sizes, 1)[:, None]
+        agreeing = np.where(twice, (counts * (counts - 1)).sum(axis=1) / pairs, 0.0)
+        shares = counts / np.maximum(sizes, 1)[:, None]
         sums = np.column_stack([agreeing, twice, sizes >= 1, shares])
         return self._estimate(sums, _fleiss, rng)
 
@@ -107,17 +116,50 @@ class Table:
         """
         if metric not in DISTANCES:
             raise ValueError(f"Choose a metric of {', '.join(DISTANCES)}, not {metric!r}.")
-        twice = self.counts[self.counts.sum(axis=1) >= 2]
-        items = self.item[self.counts.sum(axis=1) >= 2]
-        categories = self.counts.shape[1]
-        both = twice[:, :, None] * twice[:, None, :]
-        both -= twice[:, :, None] * np.eye(categories)
-        coincidences = both / (twice.sum(axis=1) - 1)[:, None, None]
+        counts, categories = self._judged_twice._kinds.counts, self.counts.shape[1]
+        both = counts[:, :, None] * counts[:, None, :]
+        both -= counts[:, :, None] * np.eye(categories)
+        coincidences = both / (counts.sum(axis=1) - 1)[:, None, None]
         sums = coincidences.reshape(-1, categories**2)
-        return _bootstrap(sums, items, lambda s: _alpha(s, metric), rng, n=len(twice))
+        return self._judged_twice._estimate(sums, lambda s: _alpha(s, metric), rng)
+
+    @cached_property
+    def _judged_twice(self) -> Table:
+        twice = self.counts.sum(axis=1) >= 2
+        return self if twice.all() else Table(self.counts[twice], self.item[twice])
+
+    @cached_property
+    def _kinds(self) -> _Kinds:
+        return _kinds_of(self.counts, self.item)
 
     def _estimate(self, sums: Floats, statistic: Statistic, rng: np.random.Generator) -> Estimate:
-        return _bootstrap(sums, self.item, statistic, rng, n=self.shared)
+        """Return a statistic of the sums of each unit of the kinds of items."""
+        kinds = self._kinds
+        columns = [np.bincount(kinds.place, column, len(kinds.times)) for column in sums.T]
+        if not self._drawn:
+            self._drawn.append(_draw(kinds.times, rng))
+        drawn = self._drawn[0]
+        return _bootstrap(np.column_stack(columns), kinds.times, drawn, statistic, n=self.shared)
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """One item of each kind with its units, and how many items there are of the kind."""
+
+    counts: Floats  # (V, K)
+    place: Numbers  # (V,) among the kinds
+    times: Floats  # (M,)
+
+
+def _kinds_of(counts: Floats, item: Numbers) -> _Kinds:
+    """Return what different items there are: those whose units were given the same labels are one.
+
+    Units are told apart by their product with random numbers, as items are by `alike`.
+    """
+    weights = np.random.default_rng(0).normal(size=counts.shape[1])
+    sort = np.unique((counts * weights).sum(axis=1), return_inverse=True)[1]
+    items = alike(item, sort)
+    return _Kinds(counts[items.rows], items.kind_of_row, items.times.astype(float))
 
 
 def cohen(first: Numbers, second: Numbers, categories: int, rng: np.random.Generator) -> Estimate:
@@ -127,9 +169,12 @@ def cohen(first: Numbers, second: Numbers, categories: int, rng: np.random.Gener
     >>> cohen(a, b, 2, np.random.default_rng(0)).value
     0.5
     """
-    cells = np.eye(categories**2)[first * categories + second]
-    items = np.arange(len(first))
-    return _bootstrap(cells, items, lambda s: _cohen(s, categories), rng, n=len(first))
+    cells, times = np.unique(first * categories + second, return_counts=True)
+    sums = np.eye(categories**2)[cells]
+    drawn = _draw(times.astype(float), rng)
+    return _bootstrap(
+        sums, times.astype(float), drawn, lambda s: _cohen(s, categories), n=len(first)
+    )
 
 
 def tau_b(
@@ -139,15 +184,47 @@ def tau_b(
 
     A row says how a person ordered two completions of an item: 1 or -1, and 0 for a tie. With
     these signs tau-b of two rankings is their scalar product over the root of the product of the
-    pairs that each of them did not tie. Two rankings one of which ties everything have none.
+    pairs that each of them did not tie. Two rankings one of which ties everything have none, and
+    two that have no pair in common.
     """
-    found = [_taus(rows, item, person, pair, sign) for rows in _by_item(item)]
-    known = [(place, value) for place, value in enumerate(found) if value is not None]
-    if not known:
-        return UNKNOWN
-    sums = np.array([[value, 1.0] for _, value in known])
-    items = np.array([place for place, _ in known])
-    return _bootstrap(sums, items, _ratio, rng, n=len(known))
+    order = np.lexsort((person, pair, item))
+    item, person, pair, sign = item[order], person[order], pair[order], sign[order]
+    rankings, ranking = np.unique(_numbered(item, person), return_inverse=True)
+    item_of = np.zeros(len(rankings), dtype=np.int64)
+    item_of[ranking] = item
+    untied = np.bincount(ranking, np.abs(sign), len(rankings))
+    here, there = couples(_numbered(item, pair))
+    both, which = np.unique(_numbered(ranking[here], ranking[there]), return_inverse=True)
+    alike = np.bincount(which, sign[here] * sign[there], len(both))
+    first, second = (np.zeros(len(both), dtype=np.int64) for _ in range(2))
+    first[which], second[which] = ranking[here], ranking[there]
+    lengths = np.sqrt(untied[first] * untied[second])
+    defined = np.flatnonzero(lengths > 0)
+    items, place = np.unique(item_of[first[defined]], return_inverse=True)
+    taus = np.bincount(place, alike[defined] / lengths[defined], len(items)) / np.bincount(place)
+    values, times = np.unique(taus.round(TAU_DIGITS), return_counts=True)
+    sums = np.column_stack([values, np.ones(len(values))])
+    drawn = _draw(times.astype(float), rng)
+    return _bootstrap(sums, times.astype(float), drawn, _ratio, n=len(items))
+
+
+def couples(unit: Numbers, most: int | None = None) -> tuple[Numbers, Numbers]:
+    """Return the places of every two rows of one unit, of rows that are in the order of units.
+
+    Where a unit has more than `most` rows, not all of them are held against each other.
+
+    >>> couples(np.array([5, 5, 5, 8]))
+    (array([0, 1, 0]), array([1, 2, 2]))
+    """
+    here, there = [np.arange(0)], [np.arange(0)]
+    places, step = np.arange(len(unit)), 1
+    while len(places) and (most is None or step < most):
+        places = places[places + step < len(unit)]
+        places = places[unit[places] == unit[places + step]]
+        here.append(places)
+        there.append(places + step)
+        step += 1
+    return np.concatenate(here), np.concatenate(there)
 
 
 def ceiling(agreement: Estimate) -> Estimate:
@@ -164,72 +241,40 @@ def ceiling(agreement: Estimate) -> Estimate:
     return Estimate(found[0], found[1], found[2], agreement.n)
 
 
-def _by_item(item: Numbers) -> list[Numbers]:
-    if not len(item):
-        return []
-    order = np.argsort(item, kind="stable")
-    starts = np.flatnonzero(np.diff(item[order])) + 1
-    return np.split(order, starts)
+def _numbered(first: Numbers, second: Numbers) -> Numbers:
+    """Return one number for every two, the same for the same two."""
+    wide = int(second.max(initial=0)) + 1
+    numbers: Numbers = np.unique(first, return_inverse=True)[1] * wide + second
+    return numbers
 
 
-def _taus(
-    rows: Numbers, item: Numbers, person: Numbers, pair: Numbers, sign: Numbers
-) -> float | None:
-    people, who = np.unique(person[rows], return_inverse=True)
-    if len(people) < 2:
-        return None
-    pairs, which = np.unique(pair[rows], return_inverse=True)
-    signs = np.zeros((len(people), len(pairs)))
-    signs[who, which] = sign[rows]
-    alike = signs @ signs.T
-    untied = np.diag(alike)
-    upper = np.triu_indices(len(people), 1)
-    lengths = np.sqrt(np.outer(untied, untied))[upper]
-    defined = lengths > 0
-    return float((alike[upper][defined] / lengths[defined]).mean()) if defined.any() else None
+def _draw(times: Floats, rng: np.random.Generator) -> Floats:
+    """Return how often each kind of items is drawn, (R, M), when as many items are drawn again."""
+    items = int(times.sum())
+    if items < 2:
+        return np.zeros((0, len(times)))
+    resamples = int(np.clip(MOST_DRAWS // len(times), FEWEST_RESAMPLES, RESAMPLES))
+    return rng.multinomial(items, times / items, size=resamples).astype(float)
 
 
 def _bootstrap(
-    sums: Floats, item: Numbers, statistic: Statistic, rng: np.random.Generator, *, n: int
+    rows: Floats, times: Floats, drawn: Floats, statistic: Statistic, *, n: int
 ) -> Estimate:
-    """Return a statistic of the summed rows, with the interval from drawing whole items again."""
-    if not len(sums):
+    """Return a statistic of the summed rows, with the interval from drawing whole items again.
+
+    A row is the sums of an item of each kind; with it stands how many items are of the kind.
+    """
+    if not len(rows):
         return UNKNOWN
-    rows, times = _kinds(_by_sum(sums, item))
-    items = int(times.sum())
     value = float(statistic(times[None, :] @ rows)[0])
     if np.isnan(value):
         return Estimate(None, None, None, n)
-    if items < 2:
-        return Estimate(value, None, None, n)
-    resamples = int(np.clip(MOST_DRAWS // len(rows), FEWEST_RESAMPLES, RESAMPLES))
-    drawn = rng.multinomial(items, times / items, size=resamples).astype(float)
     values = statistic(drawn @ rows)
     values = values[~np.isnan(values)]
     if not len(values):
         return Estimate(value, None, None, n)
     low, high = np.quantile(values, [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)
-
-
-def _by_sum(sums: Floats, item: Numbers) -> Floats:
-    """Return the sums of each item, in the order of the items."""
-    items, row = np.unique(item, return_inverse=True)
-    if len(items) == len(sums):
-        return sums
-    columns = [np.bincount(row, column, minlength=len(items)) for column in sums.T]
-    return np.column_stack(columns)
-
-
-def _kinds(sums: Floats) -> tuple[Floats, Floats]:
-    """Return the different rows and how often each occurs.
-
-    Rows are told apart by one number, their product with random weights: that two different rows
-    have the same one does not happen, and sorting numbers is many times faster than sorting rows.
-    """
-    weights = np.random.default_rng(0).normal(size=sums.shape[1])
-    _, first, times = np.unique((sums * weights).sum(axis=1), return_index=True, return_counts=True)
-    return sums[first], times.astype(float)
 
 
 def _ratio(sums: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -102,6 +103,20 @@ def test_it_counts_kendalls_tau_b_by_hand(rng):
     found = tau_b(*np.array(rows).T, rng)
     assert found.value == pytest.approx((1 / 3 + 2 / math.sqrt(6)) / 2)
     assert found.n == 2
+
+
+def test_kendalls_tau_b_is_that_of_every_two_people_in_turn(rng):
+    generator, rows, expected = np.random.default_rng(5), [], []
+    for item, people in enumerate((2, 3, 5)):
+        signs = generator.integers(-1, 2, (people, 6))
+        rows += [(item, who, pair, sign) for (who, pair), sign in np.ndenumerate(signs)]
+        taus = []
+        for one, other in combinations(signs, 2):
+            length = math.sqrt((one @ one) * (other @ other))
+            taus += [(one @ other) / length] if length else []
+        expected.append(np.mean(taus))
+    shuffled = generator.permutation(np.array(rows))
+    assert tau_b(*shuffled.T, rng).value == pytest.approx(np.mean(expected))
 
 
 def test_a_ranking_that_ties_everything_has_no_tau(rng):
