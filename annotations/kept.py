@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Raised when what is kept changes its meaning or its fields."""
 UNREADABLE = (OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError, zlib.error)
 

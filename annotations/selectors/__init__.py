@@ -1,6 +1,7 @@
 """What pages read."""
 
 from annotations.selectors.agreement import (
+    agreement_begun,
     AgreementOverview,
     Line,
     agreement_overview,
@@ -157,6 +158,7 @@ __all__ = [
     "Sums",
     "Written",
     "account_of",
+    "agreement_begun",
     "agreement_overview",
     "annotations_of",
     "assignments_of",

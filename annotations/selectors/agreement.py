@@ -7,30 +7,35 @@ in sixty of the time goes into reports that take more than a second.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from annotations.algorithms import dawid_skene
-from annotations.algorithms.crowd import TIE, Person, Votes, fit
+from annotations.algorithms.crowd import TIE, Crowd, Person, Votes, fit
 from annotations.algorithms.reliability import (
     UNKNOWN,
     Estimate,
     Table,
     ceiling,
     cohen,
+    couples,
     tau_b,
 )
 from annotations.kept import keep, recall
 from annotations.models import (
     Annotation,
+    Group,
     GuidelineVersion,
     Item,
     Kind,
@@ -40,6 +45,7 @@ from annotations.models import (
     User,
 )
 from annotations.selectors.judged import CHOICES, ROW, UNIX_DAY, Judged, Rows, judged_by_people
+from annotations.selectors.members import people_in
 from annotations.selectors.sizes import SMALL, is_small
 
 Numbers = NDArray[np.int64]
@@ -48,6 +54,7 @@ SEED = 20
 MOST_WEEKS = 26
 MOST_TAGS = 20
 MOST_PAIRS = 20
+MOST_DOUBTED = 20
 FEWEST_SHARED = 5
 """Things that two people both judged, from which on they are held against each other."""
 QUICK_SECONDS = 1.0
@@ -55,8 +62,11 @@ REST = 60
 """How many times longer a report is shown than it took to make, where it is not quick."""
 MOST_TOGETHER = 12
 WANTED = "agreement-wanted"
-"""Batches that somebody looked for and that are too large to be reckoned at once."""
+"""Parts that somebody looked for and that are too large to be reckoned at once."""
 MOST_WANTED = 10
+BEGUN = "agreement-begun"
+LONGEST = timedelta(minutes=15)
+"""What was begun longer ago was ended from outside."""
 LOWER = 2**32 - 1
 JUDGED_KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.RATING, Kind.REVIEW)
 CHOICE_KINDS = (Kind.COMPARISON, Kind.RANKING)
@@ -69,6 +79,26 @@ class Newest(NamedTuple):
     retractions: int
     recalls: int
     """How often something was recalled, or a recall lifted."""
+    people: tuple[int, ...] | None
+    """Who is in the group whose judgements they are; None: everybody."""
+
+
+class Part(NamedTuple):
+    """Which judgements a report is about: those of a batch, of the people in a group, or all."""
+
+    batch: str | None = None
+    group: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"agreement:{self.batch or ''}:{self.group or ''}"
+
+
+class Begun(NamedTuple):
+    """What is being reckoned in the background, and since when."""
+
+    part: Part
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -126,6 +156,16 @@ class Chooser:
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """A comparison or a ranking that is more likely wrong than right, as others chose."""
+
+    item: int
+    person: int
+    chance: float
+    """Of being wrong; of a ranking, of the pair that looks worst."""
+
+
+@dataclass(frozen=True)
 class Answered:
     """How often an answer without order was given, and how often it is probably true."""
 
@@ -154,6 +194,8 @@ class AgreementOverview:
     pairs: tuple[PairOfPeople, ...]
     choosers: tuple[Chooser, ...]
     """Those who chose, the least reliable first."""
+    doubted: tuple[Doubted, ...]
+    """What to look at again, the likeliest to be wrong first."""
     answers: tuple[Answered, ...]
     """To flags and in reviews."""
     repeats: Estimate
@@ -164,44 +206,79 @@ class AgreementOverview:
     """How often the best of reward models can be right on a single such vote."""
 
 
-def agreement_overview(project: Project, batch: str | None = None) -> AgreementOverview | None:
-    """Return how far people agree in a project, or in one batch of it.
+def agreement_overview(
+    project: Project, batch: str | None = None, group: Group | None = None
+) -> AgreementOverview | None:
+    """Return how far people agree in a project, in one batch of it, or in one group of them.
 
     What takes long is reckoned by `keep_agreement`, in the background: until then there is None.
     """
-    known: AgreementOverview | None = recall(project, _name_of(batch))
+    part = Part(batch, None if group is None else group.pk)
+    people = _people_of(group)
+    known: AgreementOverview | None = recall(project, part.name)
+    if known is not None and known.newest.people != people:
+        known = None
     if not _is_small(project, batch):
-        if known is None and batch:
-            keep(project, WANTED, sorted({*_wanted(project), batch})[:MOST_WANTED])
+        _want(project, part)
         return known
-    return _fresh(project, batch, known)
+    return _fresh(project, part, people, known)
+
+
+def agreement_begun(
+    project: Project, batch: str | None = None, group: Group | None = None
+) -> datetime | None:
+    """Return since when a report is being reckoned in the background; None if it is not."""
+    begun: Begun | None = recall(project, BEGUN)
+    if begun is None or begun.part != Part(batch, None if group is None else group.pk):
+        return None
+    return begun.at if timezone.now() - begun.at < LONGEST else None
 
 
 def keep_agreement(project: Project) -> None:
-    """Keep ready what is too much to be reckoned while somebody waits: all, and wanted batches."""
-    wanted = [one for one in _wanted(project) if is_batch(project, one)]
-    for batch in (None, *wanted):
-        if not _is_small(project, batch):
-            _fresh(project, batch, recall(project, _name_of(batch)))
+    """Keep ready what is too much to be reckoned while somebody waits: all, and wanted parts."""
+    groups = {group.pk: group for group in project.groups.all()}
+    for part in (Part(), *_wanted(project)):
+        is_there = part.batch is None or is_batch(project, part.batch)
+        if not is_there or part.group not in (None, *groups) or _is_small(project, part.batch):
+            continue
+        group = None if part.group is None else groups[part.group]
+        _fresh(project, part, _people_of(group), recall(project, part.name), says_so=True)
 
 
 def _fresh(
-    project: Project, batch: str | None, known: AgreementOverview | None
+    project: Project,
+    part: Part,
+    people: tuple[int, ...] | None,
+    known: AgreementOverview | None,
+    *,
+    says_so: bool = False,
 ) -> AgreementOverview:
-    newest = newest_judgement(project)
+    newest = newest_judgement(project)._replace(people=people)
     if known is not None and (known.newest == newest or _is_good_for_now(known, newest)):
         return known
-    made = _reckoned(project, batch, newest)
-    keep(project, _name_of(batch), made)
+    if says_so:
+        keep(project, BEGUN, Begun(part, timezone.now()))
+    made = _reckoned(project, part.batch, newest)
+    keep(project, part.name, made)
+    if says_so:
+        keep(project, BEGUN, None)
     return made
 
 
-def _name_of(batch: str | None) -> str:
-    return f"agreement:{batch or ''}"
+def _people_of(group: Group | None) -> tuple[int, ...] | None:
+    people = people_in(group)
+    return None if people is None else tuple(sorted(people))
 
 
-def _wanted(project: Project) -> list[str]:
+def _wanted(project: Project) -> list[Part]:
     return recall(project, WANTED) or []
+
+
+def _want(project: Project, part: Part) -> None:
+    """Have a part reckoned in the background from now on: the last that were asked for are."""
+    wanted = _wanted(project)
+    if part != Part() and part not in wanted[-1:]:
+        keep(project, WANTED, [*(one for one in wanted if one != part), part][-MOST_WANTED:])
 
 
 def _is_small(project: Project, batch: str | None) -> bool:
@@ -232,6 +309,7 @@ def newest_judgement(project: Project) -> Newest:
         annotation=said.values_list("id", flat=True).first() or 0,
         retractions=Retraction.objects.filter(taken_back).count(),
         recalls=changes["made"] + changes["lifted"],
+        people=None,
     )
 
 
@@ -289,7 +367,7 @@ def _name(kind: str, question: str) -> str:
 
 
 def _is_good_for_now(known: AgreementOverview, newest: Newest) -> bool:
-    if known.newest.recalls != newest.recalls:
+    if (known.newest.recalls, known.newest.people) != (newest.recalls, newest.people):
         return False
     age = (timezone.now() - known.made_at).total_seconds()
     return known.seconds > QUICK_SECONDS and age < REST * known.seconds
@@ -297,16 +375,18 @@ def _is_good_for_now(known: AgreementOverview, newest: Newest) -> bool:
 
 def _reckoned(project: Project, batch: str | None, newest: Newest) -> AgreementOverview:
     started = time.monotonic()
-    judged = [_Units(one) for one in judged_by_people(project, batch)]
+    judged = [_Units(one) for one in judged_by_people(project, batch, newest.people)]
     choices = _Choices.of(judged)
     decided = choices.decided()
+    crowd = choices.crowd()
     return AgreementOverview(
         lines=tuple(one.line() for one in judged),
         versions=tuple(line for one in judged for line in _by_version(project, one)),
         weeks=tuple(line for one in judged for line in _by_week(one)),
         tags=tuple(_by_tag(project, judged)),
         pairs=tuple(choices.pairs_of_people()),
-        choosers=tuple(choices.choosers()),
+        choosers=tuple(choices.choosers(crowd)) if crowd else (),
+        doubted=tuple(choices.doubted(crowd)) if crowd else (),
         answers=tuple(answer for one in judged for answer in _answers(one)),
         repeats=choices.repeats(),
         decided=decided,
@@ -319,12 +399,13 @@ def _reckoned(project: Project, batch: str | None, newest: Newest) -> AgreementO
 
 
 class _Units:
-    """Judgements of one sort with the number of what each is about."""
+    """Judgements of one sort, in the order of the numbers of what each is about."""
 
     def __init__(self, judged: Judged) -> None:
         self.judged = judged
-        self.unit = judged.units()
-        self.rows = judged.rows
+        unit = judged.units()
+        order = np.argsort(unit, kind="stable")  # sorted once, not by every line
+        self.unit, self.rows = unit[order], judged.rows[order]
         self.name = _name(judged.kind, judged.question)
 
     def line(self, part: str = "", chosen: NDArray[np.bool_] | None = None) -> Line:
@@ -378,19 +459,29 @@ def _by_week(one: _Units) -> Iterator[Line]:
         yield one.line(date.fromordinal(int(week) + UNIX_DAY).isoformat(), of_rows == week)
 
 
-def _by_tag(project: Project, judged: list[_Units]) -> Iterator[Line]:
+def _by_tag(project: Project, judged: Sequence[_Units]) -> Iterator[Line]:
     """Yield a line for each of the most frequent tags of prompts and each sort of judgement."""
-    items: dict[str, list[int]] = {}
-    tagged = Item.objects.filter(project=project).exclude(prompt__tags=[]).order_by()
-    for item, tags in tagged.values_list("id", "prompt__tags").iterator(chunk_size=5000):
-        for tag in tags:
-            items.setdefault(tag, []).append(item)
+    items = _items_by_tag(project)
     frequent = sorted(items, key=lambda tag: (-len(items[tag]), tag))[:MOST_TAGS]
     for tag in sorted(frequent):
         for one in judged:
             chosen = np.isin(one.rows["item"], items[tag])
             if chosen.any():
                 yield one.line(tag, chosen)
+
+
+def _items_by_tag(project: Project) -> dict[str, Numbers]:
+    """Return the items of each tag. The tags are read as text: many prompts have the same."""
+    tagged = Item.objects.filter(project=project).exclude(prompt__tags=[]).order_by()
+    rows = tagged.annotate(text=Cast("prompt__tags", TextField())).values_list("id", "text")
+    by_text: dict[str, list[int]] = defaultdict(list)
+    for item, text in rows.iterator(chunk_size=5000):
+        by_text[text].append(item)
+    found: dict[str, list[Numbers]] = defaultdict(list)
+    for text, items in by_text.items():
+        for tag in set(json.loads(text)):
+            found[tag].append(np.array(items, dtype=np.int64))
+    return {tag: np.concatenate(parts) for tag, parts in found.items()}
 
 
 def _answers(one: _Units) -> Iterator[Answered]:
@@ -462,19 +553,39 @@ class _Choices:
                 kappa=cohen(first, second, len(CHOICES), rng),
             )
 
-    def choosers(self) -> Iterator[Chooser]:
-        """Yield what is known of everybody who chose a side or a tie, by `algorithms.crowd`."""
-        places = np.flatnonzero(self.rows["label"] <= TIE)
+    @property
+    def voted(self) -> Numbers:
+        """Return the places of what is for a side or a tie."""
+        return np.flatnonzero(self.rows["label"] <= TIE)
+
+    def crowd(self) -> Crowd | None:
+        """Return what the votes say of people and of each other; None where there are none."""
+        places = self.voted
         if not len(places):
-            return
+            return None
         rows = self.rows[places]
         pairs, pair = np.unique(self.unit[places], return_inverse=True)
-        people, person = np.unique(rows["person"], return_inverse=True)
+        person = np.unique(rows["person"], return_inverse=True)[1]
         weight = np.bincount(pair, rows["weight"], minlength=len(pairs)) / np.bincount(pair)
-        labels, sides = self.labels(places), rows["side"].astype(np.int64)
-        found = fit(Votes(pair, person, labels, sides, weight)).people()
+        sides = rows["side"].astype(np.int64)
+        return fit(Votes(pair, person, self.labels(places), sides, weight))
+
+    def choosers(self, crowd: Crowd) -> Iterator[Chooser]:
+        """Yield what is known of everybody who chose a side or a tie."""
+        people, found = np.unique(self.rows["person"][self.voted]), crowd.people()
         for place in np.argsort([one.right for one in found], kind="stable"):
             yield Chooser(int(people[place]), found[place])
+
+    def doubted(self, crowd: Crowd) -> list[Doubted]:
+        """Return what is most likely wrong, an answer once."""
+        chances, rows = crowd.suspicion(), self.rows[self.voted]
+        found: dict[tuple[int, int], Doubted] = {}
+        for place in np.argsort(-chances, kind="stable"):
+            if chances[place] <= 1 / 2 or len(found) == MOST_DOUBTED:
+                break
+            item, person = int(rows["item"][place]), int(rows["person"][place])
+            found.setdefault((item, person), Doubted(item, person, float(chances[place])))
+        return list(found.values())
 
     def _shared(self) -> tuple[Numbers, Numbers]:
         """Return the places of every two judgements of one thing, the lower person first.
@@ -482,11 +593,5 @@ class _Choices:
         Of what more than MOST_TOGETHER people judged, not all of them are held against each other.
         """
         order = np.lexsort((self.rows["person"], self.unit))
-        here, there = [order[:0]], [order[:0]]
-        for step in range(1, MOST_TOGETHER):
-            same = self.unit[order[:-step]] == self.unit[order[step:]]
-            if not same.any():
-                break
-            here.append(order[:-step][same])
-            there.append(order[step:][same])
-        return np.concatenate(here), np.concatenate(there)
+        here, there = couples(self.unit[order], MOST_TOGETHER)
+        return order[here], order[there]

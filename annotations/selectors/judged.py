@@ -5,7 +5,7 @@ Gold items are left out everywhere: everybody is asked them, because their answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -71,26 +71,39 @@ class Judged:
         return np.unique(item * wide + pair, return_inverse=True)[1].astype(np.int64)
 
 
-def judged_by_people(project: Project, batch: str | None = None) -> list[Judged]:
-    """Return what people chose, ranked, rated and decided in reviews, in one batch or in all."""
-    compared = _array(_compared(_condition("annotation__", project, batch)))
-    ranked = _array(_ranked(_condition("ranking__annotation__", project, batch)))
-    reviewed = _array(_reviewed(_condition("annotation__", project, batch)))
+def judged_by_people(
+    project: Project, batch: str | None = None, people: Collection[int] | None = None
+) -> list[Judged]:
+    """Return what people chose, ranked, rated and decided in reviews.
+
+    In one batch or in all, by some people or by everybody.
+    """
+
+    def condition(path: str) -> Q:
+        return _condition(path, project, batch, people)
+
+    compared = _array(_compared(condition("annotation__")))
+    ranked = _array(_ranked(condition("ranking__annotation__")))
+    reviewed = _array(_reviewed(condition("annotation__")))
     found = [
         Judged(Kind.COMPARISON, "", CHOICES, "nominal", compared),
         Judged(Kind.RANKING, "", CHOICES, "nominal", ranked),
-        *_rated(project, _condition("rating__annotation__", project, batch)),
+        *_rated(project, condition("rating__annotation__")),
         Judged(Kind.REVIEW, "", DECISIONS, "nominal", reviewed),
     ]
     return [one for one in found if len(one.rows)]
 
 
-def _condition(path: str, project: Project, batch: str | None) -> Q:
+def _condition(
+    path: str, project: Project, batch: str | None, people: Collection[int] | None
+) -> Q:
     judged = counted(path, project.pk) & Q(**{f"{path}item__project": project})
     # Who decides about what others said saw it before.
     judged &= Q(**{f"{path}adjudication__isnull": True})
     if batch is not None:
         judged &= Q(**{f"{path}item__batch": batch})
+    if people is not None:
+        judged &= Q(**{f"{path}annotator__in": people})
     return judged & ~Q(**{f"{path}item__purpose": Item.Purpose.GOLD})
 
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations import selectors
+from annotations.kept import keep
 from annotations.models import (
     Annotation,
     GuidelineVersion,
@@ -29,6 +30,7 @@ from annotations.models import (
     User,
 )
 from annotations.selectors import AgreementOverview, Line
+from annotations.selectors.agreement import BEGUN, Begun, Part
 from annotations.services import keep_up_agreement
 from annotations.tests.factories import (
     make_annotation,
@@ -302,6 +304,50 @@ def test_the_table_is_a_file_without_formulas(
     assert len(client.get(f"{address}?batch=run-1").text.splitlines()) == len(rows) + 1
 
 
+def test_owners_see_how_far_the_people_of_a_group_agree(
+    client: Client, project: Project, alice: User, carol: User, bob: User, bea: User, ben: User
+) -> None:
+    for _ in range(4):
+        judge(project, (bob, bea, ben), ("left", "left", "right"))
+    group = project.groups.create(name="<i>Poets</i>")
+    group.members.add(*project.memberships.filter(user__in=(bob, bea)))
+    address = reverse("annotations:agreement_as_csv", args=[project.pk])
+
+    def same(query: str) -> str:
+        return next(csv.DictReader(io.StringIO(client.get(address + query).text)))["pairwise"]
+
+    client.force_login(alice)
+    query = f"?group={group.pk}"
+    assert (same(""), same(query)) == ("0.3333", "1.0000")
+    html = page(client, project, query)
+    assert "&lt;i&gt;Poets" in html
+    assert "<i>Poets" not in html
+    assert f"table.csv{query}" in html
+    for unknown in ("?group=0", "?group=x", f"?group={'9' * 40}"):
+        assert same(unknown) == same("")
+    group.members.add(project.memberships.get(user=ben))
+    assert same(query) == "0.3333"
+    client.force_login(carol)  # who is not told who is in a group
+    assert "Poets" not in page(client, project, query)
+
+
+def test_what_is_probably_wrong_is_listed_for_a_second_look(
+    client: Client, project: Project, alice: User, eve: User, bob: User, bea: User, ben: User
+) -> None:
+    client.force_login(alice)
+    for number in range(20):
+        good = ("left", "right")[number % 2]
+        flipped = ("right", "left")[number % 2] if number == 7 else good
+        item = judge(project, (bob, bea, ben), (good, good, flipped))
+        odd = item if number == 7 else odd if number else item
+    assert [(one.item, one.person) for one in overview(project).doubted] == [(odd.pk, ben.pk)]
+    address = reverse("annotations:item", args=[odd.pk])
+    assert address in page(client, project)
+    client.force_login(eve)  # who may not open items
+    assert address not in page(client, project)
+    assert "Answers that are probably wrong" in page(client, project)
+
+
 def test_nobody_waits_for_the_report_of_a_large_project(
     client: Client,
     project: Project,
@@ -317,7 +363,20 @@ def test_nobody_waits_for_the_report_of_a_large_project(
     assert "run-1" in page(client, project, "?batch=run-1")
     address = reverse("annotations:agreement_as_csv", args=[project.pk])
     assert client.get(address).status_code == 404
+    group = project.groups.create(name="Poets")
+    group.members.add(*project.memberships.filter(user__username__in=("bob", "bea")))
+    of_group = reverse("annotations:agreement", args=[project.pk]) + f"?group={group.pk}"
+    asked = client.get(of_group, headers={"HX-Request": "true"})
+    assert "<bdi>Poets</bdi> is made in the background" in asked.text
+    assert "<html" not in asked.text
+    keep(project, BEGUN, Begun(Part(), timezone.now()))
+    assert "That was begun at" in page(client, project)
+    assert "That was begun at" not in page(client, project, "?batch=run-1")
     keep_up_agreement()
     assert "Two people choose the same side" in page(client, project)
     assert "Two people choose the same side" in page(client, project, "?batch=run-1")
     assert client.get(address).status_code == 200
+    assert client.get(of_group, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+    assert "Poets" in client.get(of_group).text
+    group.members.clear()  # what is kept is of other people
+    assert "Being reckoned" in client.get(of_group).text

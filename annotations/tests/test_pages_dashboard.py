@@ -294,7 +294,8 @@ def test_it_shows_one_kind_of_work_and_a_group_of_people(
     assert "<i>Poets" not in html
     assert f"?days=365&amp;kind=comparison&amp;group={group.pk}" in html
     assert "Progress and forecast" not in html
-    assert "Agreement: Compare" not in html
+    assert "Agreement: Compare" in html
+    assert "Nothing was judged by two people yet" in html  # bea is not in the group
     html = page(client, project, "?kind=demonstration")
     assert "Progress and forecast" in html
     assert "Agreement: Compare" not in html

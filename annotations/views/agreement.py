@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
@@ -16,9 +18,9 @@ from annotations.agreement_charts import Point, heat, parts_chart
 from annotations.algorithms.reliability import Estimate
 from annotations.csv_files import as_csv
 from annotations.exports import pseudonym
-from annotations.models import Project, Role
+from annotations.models import Group, Project, Role
 from annotations.selectors import AgreementOverview, Line
-from annotations.views.request import AuthenticatedRequest
+from annotations.views.request import AuthenticatedRequest, is_from_script
 
 READERS = (Role.OWNER, Role.ENGINEER, Role.REVIEWER)
 STATISTICS = ("pairwise", "fleiss", "alpha", "interval_alpha", "tau")
@@ -44,27 +46,59 @@ class Cell:
     shade: int
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """Which part of the work is looked at."""
+
+    batch: str | None
+    group: Group | None
+    groups: list[Group]
+    """Those that can be chosen."""
+
+    def overview(self, project: Project) -> AgreementOverview | None:
+        return selectors.agreement_overview(project, self.batch, self.group)
+
+    def begun(self, project: Project) -> datetime | None:
+        return selectors.agreement_begun(project, self.batch, self.group)
+
+    @property
+    def query(self) -> str:
+        chosen = {"batch": self.batch, "group": self.group.pk if self.group else None}
+        return urlencode({name: value for name, value in chosen.items() if value is not None})
+
+
 @login_required
 @require_GET
 def agreement(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    """Show the report, or that it is being reckoned: that page asks until the report is there."""
     project = access.get_project_for(request.user, project_id, *READERS)
-    batch = _chosen(request, project)
-    overview = selectors.agreement_overview(project, batch)
     membership = access.get_membership_for(request.user, project_id)
-    if overview is None:
-        waits = {"project": project, "membership": membership, "batch": batch}
-        return render(request, "annotations/agreement_waits.html", waits)
-    names = _names_of(overview, by_name=membership.role == Role.OWNER)
-    context = {
+    chosen = _chosen(request, project)
+    overview = chosen.overview(project)
+    parts = {
         "project": project,
         "membership": membership,
+        "batch": chosen.batch,
+        "group": chosen.group,
+        "groups": chosen.groups,
+        "query": chosen.query,
+        "begun": chosen.begun(project),
+    }
+    if overview is None:
+        name = "_agreement_waits" if is_from_script(request) else "agreement_waits"
+        return render(request, f"annotations/{name}.html", parts)
+    if is_from_script(request):
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    names = _names_of(overview, by_name=membership.role == Role.OWNER)
+    context = {
+        **parts,
         "batches": overview.batches,
-        "batch": batch,
         "overview": overview,
         "charts": list(_charts(overview)),
         "heat_columns": _names(overview.tags),
         "heat_rows": list(_heat(overview)),
         "choosers": [(names[one.person], one) for one in overview.choosers],
+        "doubted": [(names[one.person], one) for one in overview.doubted],
         "pairs": [(names[pair.first], names[pair.second], pair) for pair in overview.pairs],
     }
     return render(request, "annotations/agreement.html", context)
@@ -74,8 +108,7 @@ def agreement(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 @require_GET
 def agreement_as_csv(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, *READERS)
-    batch = _chosen(request, project)
-    overview = selectors.agreement_overview(project, batch)
+    overview = _chosen(request, project).overview(project)
     if overview is None:
         raise Http404("This report is being reckoned. Try again in some minutes.")
     rows = _rows(overview)
@@ -84,14 +117,23 @@ def agreement_as_csv(request: AuthenticatedRequest, project_id: int) -> HttpResp
     return response
 
 
-def _chosen(request: AuthenticatedRequest, project: Project) -> str | None:
+def _chosen(request: AuthenticatedRequest, project: Project) -> _Chosen:
     batch = request.GET.get("batch", "")
-    return batch if selectors.is_batch(project, batch) else None
+    # Only owners know who is in a group.
+    membership = access.get_membership_for(request.user, project.pk)
+    is_owner = membership.role == Role.OWNER
+    group = selectors.group_named(project, request.GET.get("group", "")) if is_owner else None
+    return _Chosen(
+        batch if selectors.is_batch(project, batch) else None,
+        group,
+        list(project.groups.all()) if is_owner else [],
+    )
 
 
 def _names_of(overview: AgreementOverview, *, by_name: bool) -> dict[int, str]:
     """Return what people are called: to owners by name, to others by the pseudonym of exports."""
     ids = {one.person for one in overview.choosers}
+    ids |= {one.person for one in overview.doubted}
     ids |= {person for pair in overview.pairs for person in (pair.first, pair.second)}
     if by_name:
         return selectors.names_of(ids)

@@ -50,7 +50,7 @@ class _Facts:
 
     board: Dashboard
     agreement: AgreementOverview | None
-    """Of everybody, whatever group is shown."""
+    """None while it is being reckoned."""
     kind: str
     """Empty: all kinds of work."""
     group: Group | None
@@ -137,7 +137,7 @@ def _facts(request: AuthenticatedRequest, project: Project, *, shows_money: bool
 
     return _Facts(
         board=selectors.dashboard(project, span, kind=kind, people=selectors.people_in(group)),
-        agreement=selectors.agreement_overview(project),
+        agreement=selectors.agreement_overview(project, group=group),
         kind=kind,
         group=group,
         shows_money=shows_money,
@@ -154,9 +154,8 @@ def _panels(facts: _Facts) -> Iterator[Panel]:
     yield _people(facts)
     yield _speed(facts)
     yield _gold(facts)
-    if facts.group is None:
-        yield from _agreement(facts)
-        yield _tags(facts)
+    yield from _agreement(facts)
+    yield _tags(facts)
     if facts.shows_money:
         yield from _cost(facts)
 
