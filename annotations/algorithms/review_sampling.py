@@ -42,21 +42,23 @@ def review_chance(
     return min(100, base_percent * FACTOR ** sum(signs))
 
 
-def share_of_all(found: Iterable[tuple[bool, float]]) -> Estimate | None:
+def share_of_all(found: Iterable[tuple[bool, float, int]]) -> Estimate | None:
     """Return the share of all texts that a review would reject, from those that were drawn.
+
+    Given is whether texts were rejected, with which chance they were drawn, and how many they are.
 
     Each counts as many as it stands for, one over the probability with which it was drawn (Hájek's
     ratio estimator), so favouring the risky does not make everybody look worse. The interval is
     Wilson's for as many texts as would tell as much if all were drawn alike (Kish 1965).
 
-    >>> share = share_of_all([(True, 1.0), (False, 0.5), (False, 0.5)])
+    >>> share = share_of_all([(True, 1.0, 1), (False, 0.5, 2)])
     >>> share.value, round(share.low, 2), round(share.high, 2)
     (0.2, 0.02, 0.73)
     """
-    weights = [(was_rejected, 1 / chance) for was_rejected, chance in found if chance > 0]
-    total = sum(weight for _, weight in weights)
+    weights = [(was, 1 / chance, times) for was, chance, times in found if chance > 0]
+    total = sum(weight * times for _, weight, times in weights)
     if not total:
         return None
-    share = sum(weight for was_rejected, weight in weights if was_rejected) / total
-    alike = total**2 / sum(weight**2 for _, weight in weights)
+    share = sum(weight * times for was, weight, times in weights if was) / total
+    alike = total**2 / sum(weight**2 * times for _, weight, times in weights)
     return Estimate(share, *wilson_interval(share, alike))

@@ -112,7 +112,13 @@ from annotations.selectors.screening import (
     tests_to_judge,
     written_in,
 )
-from annotations.selectors.standing import Counted, QueueCount, queue_counts, work_counted
+from annotations.selectors.standing import (
+    Counted,
+    QueueCount,
+    doubted_gold,
+    queue_counts,
+    work_counted,
+)
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
@@ -170,6 +176,7 @@ __all__ = [
     "currency_of",
     "dashboard",
     "decisions_by_hand",
+    "doubted_gold",
     "earned_by",
     "earnings_by_kind",
     "entries_of",

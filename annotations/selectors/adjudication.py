@@ -1,21 +1,29 @@
-"""On which items people disagree, and what each of them said."""
+"""On which items people disagree, and what each of them said.
+
+Of a small project that is looked for when somebody asks. Of a large one the worthiest items are
+looked for in the background; what is shown of them is of this moment.
+"""
 
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from annotations.algorithms.disagreement import open_bits, scale_bits
 from annotations.algorithms.paired import Estimate
 from annotations.algorithms.rankings import outcomes_from_ranking
 from annotations.algorithms.review_sampling import share_of_all
 from annotations.algorithms.text import letter_of
+from annotations.kept import keep, recall
 from annotations.models import (
     Adjudication,
     Annotation,
@@ -35,10 +43,22 @@ from annotations.models import (
     in_force,
 )
 from annotations.selectors.answers import in_words
+from annotations.selectors.sizes import is_small
 
 ADJUDICATED = (Kind.COMPARISON, Kind.RANKING, Kind.RATING)
-WINDOW = 5000
-"""Finished items that are looked at, the newest: so the page is as fast at a million."""
+WINDOW = 20_000
+"""Finished items that are looked at, the newest."""
+MOST_KEPT = 1000
+"""Items that are kept as the worthiest: who has decided about them finds no more until the next
+are looked for."""
+AT_ONCE = 1000
+"""Items whose votes are in memory at one time."""
+FEW = 100
+"""Of them are looked at, at one time, while somebody waits."""
+WORTHIEST = "worth-deciding"
+REST = 60
+"""How many times longer they are shown than it took to find them, and half a minute at least."""
+LEAST_REST_S = 25
 TURNED = {"left": "right", "right": "left"}
 
 Pairs = dict[tuple[int, int], list[str]]
@@ -69,6 +89,26 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """What waits for the decision of one person, and where that was looked for before, when."""
+
+    found: list[Disagreement]
+    as_of: datetime | None = None
+    """None: it was looked for just now."""
+    is_known: bool = True
+    """False: a large project was not looked through yet."""
+
+
+@dataclass(frozen=True)
+class _Worthiest:
+    """The items that people disagreed about at one moment, those worth most first."""
+
+    items: tuple[int, ...]
+    made_at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """What one person said, as the one who decides sees the completions."""
 
@@ -78,17 +118,43 @@ class Answer:
     """They saw the completions under other letters, which their reason may name."""
 
 
-def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disagreement]:
+def waiting_for(project: Project, user: User, *, limit: int = 50) -> Waiting:
     """Return the items that a person may decide about, those worth most first.
 
     Not those that they voted on, were handed or wrote a text of, nor what is decided or still to
     be finished.
     """
-    found = _left_open(_to_decide(project, user))
-    split = (item for item, left in found.items() if left.bits > 0)
-    chosen = sorted(split, key=lambda one: (-found[one].bits, one))[:limit]
-    items = Item.objects.select_related("prompt").in_bulk(chosen)
-    return [Disagreement(item=items[number], **vars(found[number])) for number in chosen]
+    if is_small(project):
+        return Waiting(_worthiest_of(_newest(project), project, user, limit))
+    kept: _Worthiest | None = recall(project, WORTHIEST)
+    if kept is None:
+        return Waiting([], is_known=False)
+    return Waiting(_worthiest_of(kept.items, project, user, limit, FEW), as_of=kept.made_at)
+
+
+def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disagreement]:
+    """Return the items alone of what waits for somebody."""
+    return waiting_for(project, user, limit=limit).found
+
+
+def keep_worthiest(project: Project) -> None:
+    """Look for what is worth most in a large project, unless that was done a while ago only."""
+    if is_small(project):
+        return
+    kept: _Worthiest | None = recall(project, WORTHIEST)
+    if kept is not None:
+        age = (timezone.now() - kept.made_at).total_seconds()
+        if age < max(LEAST_REST_S, REST * kept.seconds):
+            return
+    started, made_at = time.monotonic(), timezone.now()
+    newest = _newest(project)
+    bits: dict[int, float] = {}
+    for place in range(0, len(newest), AT_ONCE):
+        found = _left_open(Item.objects.filter(id__in=newest[place : place + AT_ONCE]))
+        bits |= {item: left.bits for item, left in found.items() if left.bits > 0}
+    worthiest = sorted(bits, key=lambda item: (-bits[item], item))[:MOST_KEPT]
+    seconds = time.monotonic() - started
+    keep(project, WORTHIEST, _Worthiest(tuple(worthiest), made_at, seconds))
 
 
 def bits_open(item: Item) -> float:
@@ -170,11 +236,39 @@ def _value_in_words(question: Question, value: int) -> str:
     return f"{value} of {question['points']}"
 
 
-def _to_decide(project: Project, user: User) -> QuerySet[Item]:
-    """Return the newest finished items that several people judged and nobody has decided about."""
+def _worthiest_of(
+    candidates: Sequence[int], project: Project, user: User, limit: int, at_once: int | None = None
+) -> list[Disagreement]:
+    """Return those of the items that people disagree about and that a person may decide about.
+
+    With `at_once`, of candidates in the order of what they were worth: so many are looked at, and
+    then more until there are enough.
+    """
+    found: dict[int, _Open] = {}
+    step = at_once or max(len(candidates), 1)
+    for place in range(0, len(candidates), step):
+        some = candidates[place : place + step]
+        parts = set(_part_in(Item.objects.filter(id__in=some), user).values_list("id", flat=True))
+        allowed = _to_decide(project).filter(id__in=set(some) - parts)
+        left_open = _left_open(allowed)
+        found |= {item: left for item, left in left_open.items() if left.bits > 0}
+        if len(found) >= limit:
+            break
+    first = sorted(found, key=lambda one: (-found[one].bits, one))[:limit]
+    items = Item.objects.select_related("prompt").in_bulk(first)
+    return [Disagreement(item=items[number], **vars(found[number])) for number in first]
+
+
+def _newest(project: Project) -> list[int]:
+    """Return the newest items that wait for a decision, if people disagree about them."""
+    return list(_to_decide(project).order_by("-id").values_list("id", flat=True)[:WINDOW])
+
+
+def _to_decide(project: Project) -> QuerySet[Item]:
+    """Return the finished items that several people judged and nobody has decided about."""
     held = Assignment.objects.filter(item=OuterRef("pk"), state=Assignment.State.LEASED)
     done = Adjudication.objects.filter(in_force("reference__"), item=OuterRef("pk"))
-    finished = project.items.filter(
+    return project.items.filter(
         ~Exists(held),
         ~Exists(done),
         kind__in=ADJUDICATED,
@@ -182,9 +276,6 @@ def _to_decide(project: Project, user: User) -> QuerySet[Item]:
         overlap__gt=1,
         open_slots=0,
     )
-    newest = finished.order_by("-id").values("id")[:WINDOW]
-    items = Item.objects.filter(id__in=list(newest.values_list("id", flat=True)))
-    return items.exclude(id__in=_part_in(items, user).values("id"))
 
 
 def _part_in(items: QuerySet[Item], user: User) -> QuerySet[Item]:
@@ -300,11 +391,19 @@ def rejected_share(project: Project) -> tuple[Estimate | None, int]:
 
     The texts were drawn with known probabilities, which the share undoes.
     """
-    found = Review.objects.filter(
-        counted("annotation__", project.pk),
-        counted("subject__", project.pk),
-        annotation__item__project=project,
-        annotation__item__review_chance__gt=0,
-    ).values_list("decision", "annotation__item__review_chance")
-    drawn = [(decision == Review.Decision.REJECT, chance or 0.0) for decision, chance in found]
-    return share_of_all(drawn), len(drawn)
+    found = (
+        Review.objects.filter(
+            counted("annotation__", project.pk),
+            counted("subject__", project.pk),
+            annotation__item__project=project,
+            annotation__item__review_chance__gt=0,
+        )
+        .order_by()
+        .values_list("decision", "annotation__item__review_chance")
+        .annotate(Count("pk"))
+    )
+    drawn = [
+        (decision == Review.Decision.REJECT, chance or 0.0, times)
+        for decision, chance, times in found
+    ]
+    return share_of_all(drawn), sum(times for *_, times in drawn)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotations.kept import keep, recall
 from annotations.models import Annotation, Assignment, Item, Kind, Project, counted
-from annotations.selectors.gold import failing_gold
+from annotations.selectors.gold import FailingGold, failing_gold
 from annotations.selectors.queue import LEASED
 from annotations.selectors.sizes import is_small
 
@@ -88,6 +88,20 @@ def work_counted(project: Project) -> Counted | None:
         return Counted(queue_counts(project), as_of=None)
     kept: Stand | None = recall(project, STANDING)
     return None if kept is None else Counted(kept.counts, as_of=kept.made_at)
+
+
+def doubted_gold(project: Project) -> list[FailingGold]:
+    """Return the gold items that are asked and that nearly everybody fails: fewest right first.
+
+    Of a large project as it was counted last, less those that were retired since.
+    """
+    if is_small(project):
+        return failing_gold(project)
+    kept: Stand | None = recall(project, STANDING)
+    doubts = {one.item: one for one in kept.doubts} if kept else {}
+    items = project.items.select_related("prompt").filter(id__in=doubts, open_slots__gt=0)
+    found = [FailingGold(one, doubts[one.pk].right, doubts[one.pk].answers) for one in items]
+    return sorted(found, key=lambda one: (one.right / one.answers, one.item.pk))
 
 
 def keep_standing(project: Project) -> None:

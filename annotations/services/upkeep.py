@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from annotations.models import Project
+from annotations.selectors.adjudication import keep_worthiest
 from annotations.selectors.agreement import keep_agreement
 from annotations.selectors.standing import keep_standing
 
 
 def keep_up_counts() -> None:
-    """Count how far the work of each large project is."""
+    """Count how far the work of each large project is, and look for what is to be decided."""
     for project in Project.objects.order_by("id"):
         keep_standing(project)
+        keep_worthiest(project)
 
 
 def keep_up_agreement() -> None:

@@ -193,6 +193,32 @@ def test_it_goes_from_one_to_the_next(
     assert "Nobody disagrees" in page
 
 
+def test_a_large_project_is_looked_through_in_the_background_and_shown_as_it_is_now(
+    client: Client, project: Project, item: Item, bob: User, bea: User, carol: User, alice: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    worthier = split_item(project, (bob, "left"), (bea, "right"), (alice, "left"), (carol, "tie"))
+    client.force_login(carol)
+    address = url("adjudication", project.pk)
+    assert "Being looked for" in client.get(address).text
+    services.keep_up_counts()
+    assert [one.item for one in disagreements(project, carol)] == [item]
+    page = client.get(address).text
+    assert "looked through at" in page
+    later = split_item(project, (bob, "left"), (bea, "right"))
+    services.keep_up_counts()  # it has a rest
+    eve = User.objects.get(username="eve")
+    assert [one.item for one in disagreements(project, eve)] == [worthier, item]
+    decide(worthier, eve)
+    Retraction.objects.create(annotation=item.annotations.get(annotator=bea))
+    assert disagreements(project, eve) == []
+    monkeypatch.setattr("annotations.selectors.adjudication.LEAST_REST_S", 0)
+    monkeypatch.setattr("annotations.selectors.adjudication.REST", 0)
+    services.keep_up_counts()
+    assert [one.item for one in disagreements(project, eve)] == [later]
+
+
 def rated_item(project: Project, *votes: tuple[User, int, int]) -> Item:
     """Return a finished item of one text, whose raters chose a point and raised a flag or not."""
     item = make_item(project, Kind.RATING, texts=["a frog"], overlap=len(votes), open_slots=0)

@@ -43,17 +43,20 @@ def adjudication(request: AuthenticatedRequest, project_id: int) -> HttpResponse
     project = access.get_project_for(request.user, project_id, *DECIDING)
     membership = access.get_membership_for(request.user, project_id)
     rejected, reviewed = selected.rejected_share(project)
+    waiting = selected.waiting_for(project, request.user)
     pages = Paginator(selected.decided(project), PAGE_SIZE)
     context = {
         "project": project,
         "membership": membership,
-        "waiting": selected.disagreements(project, request.user),
+        "waiting": waiting.found,
+        "as_of": waiting.as_of,
+        "is_known": waiting.is_known,
         "window": selected.WINDOW,
         "page": pages.get_page(request.GET.get("page")),
         "makes_gold": membership.role == Role.OWNER,
         "rejected": rejected,
         "reviewed": reviewed,
-        "failing": selectors.failing_gold(project),
+        "failing": selectors.doubted_gold(project),
     }
     return render(request, "annotations/adjudication.html", context)
 
