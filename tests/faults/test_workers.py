@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -108,12 +109,23 @@ def test_a_hung_broker_does_not_hold_up_a_page(machine: Machine, project: Projec
     assert tasks.send_hint(run.pk, "training") is True
 
 
-def test_the_scheduler_ends_with_a_worker_that_is_killed(machine: Machine) -> None:
+def test_a_killed_scheduler_is_started_anew_and_ends_with_its_worker(
+    machine: Machine, project: Project
+) -> None:
+    run = make_run(project)
     worker = machine.start_beat()
     of_worker = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-    # The scheduler and the one that carries out.
-    wait_until(lambda: len(of_worker.read_text().split()) == 2, 30)
-    wait_until(lambda: (machine.folder / "schedule.dat").exists(), 30)
-    children = of_worker.read_text().split()
+
+    def at_work() -> set[int]:
+        """Return the scheduler and the one that carries out, who have just done something."""
+        Run.objects.update(hinted_at=None)
+        wait_until(lambda: fresh(run).hinted_at, 30)
+        return set(map(int, of_worker.read_text().split()))
+
+    first = at_work()
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(at_work() - first) == 2, 30)
+    second = at_work()
     worker.kill()
-    wait_until(lambda: not any(is_alive(int(child)) for child in children), 10)
+    wait_until(lambda: not any(map(is_alive, second)), 10)
