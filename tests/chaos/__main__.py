@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tests.chaos.system import PostgreSQL
 
 
+SHORT_EVERY_S = 1.0
+
+
 def main() -> int:
     """Return 0 if every law held."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.chaos")
@@ -34,9 +37,17 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--children", choices=["tiny", "scripted"], default="tiny")
     parser.add_argument("--people", type=int, default=6, help="who label at the same time")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="faults thick and fast, each kind at least once; one worker; scripted children",
+    )
     arguments = parser.parse_args()
     if arguments.seed is None:
         arguments.seed = random.SystemRandom().randrange(10_000)
+    if arguments.short:
+        arguments.children, arguments.people = "scripted", 4
+        os.environ["CHAOS_SHORT"] = "1"
     with place() as folder, postgresql(arguments.database, folder) as database:
         return spend_the_day(arguments, folder, database)
 
@@ -77,9 +88,9 @@ def spend_the_day(arguments: argparse.Namespace, folder: Path, database: Postgre
     from tests.chaos.system import System
     from training import tasks
 
-    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0, run_syncdb=True)
     base = make_tiny_base(folder) if arguments.children == "tiny" else None
-    items = 60 + int(arguments.seconds * 4)
+    items = 240 + int(arguments.seconds * 4)  # enough for a quick machine, too
     runs_s = 15 if arguments.children == "tiny" else 4
     project, runs = day.prepare(
         arguments.people, items, max(2, int(arguments.seconds / runs_s)), base
@@ -90,8 +101,10 @@ def spend_the_day(arguments: argparse.Namespace, folder: Path, database: Postgre
     people = day.people_of(project, system.port, arguments.seed)
     say(f"seed {arguments.seed}, {arguments.seconds:g} s, {connection.vendor}, {len(runs)} runs")
     try:
-        system.start()
-        faults = plan(arguments.seed, arguments.seconds, system.targets, list(system.lines))
+        system.start(together=arguments.short)
+        thick = {"every_s": SHORT_EVERY_S, "every_kind": True} if arguments.short else {}
+        targets, lines = system.targets, list(system.lines)
+        faults = plan(arguments.seed, arguments.seconds, targets, lines, **thick)
         say(f"{len(faults)} faults, schedule {day.name_of(faults)}")
         history = day.live_through(system, faults, people, runs, say)
     finally:

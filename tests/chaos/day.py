@@ -13,7 +13,13 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -32,7 +38,7 @@ from annotations.models import (
 from annotations.tests.factories import make_item
 from tests.chaos.history import End, Ended, Folder, History, Kept, Place
 from tests.chaos.people import Person
-from tests.chaos.schedule import Fault
+from tests.chaos.schedule import AGAIN, Fault
 from tests.chaos.system import System
 from training import artifacts, lifecycle, tasks
 from training.models import Checkpoint, DatasetSnapshot, Metric, Run
@@ -52,6 +58,7 @@ RATE_MICROS = 10_000
 Say = Callable[[str], None]
 
 
+@transaction.atomic
 def prepare(people: int, items: int, runs: int, base: Path | None) -> tuple[Project, list[Run]]:
     """Make a project with work for everybody, and runs that wait. Without a base none learns."""
     owner = get_user_model().objects.create(username="owner-of-the-day")
@@ -105,6 +112,7 @@ def live_through(
     began = time.monotonic()
     for person in people:
         person.start()
+    wait_for_a_beginning(people, runs)
     let_it_break(system, faults, runs, say)
     system.mend()
     calm_at = time.monotonic()
@@ -128,6 +136,16 @@ def live_through(
     )
 
 
+def wait_for_a_beginning(people: Sequence[Person], runs: Sequence[Run]) -> None:
+    """Return when there is something to break: an answer was acknowledged, and a run goes on."""
+    going = Run.objects.filter(id__in=[run.pk for run in runs], step__gt=0)
+    began = time.monotonic()
+    while time.monotonic() - began < CALM_S:
+        if any(person.done_at for person in people) and going.exists():
+            return
+        time.sleep(0.1)
+
+
 def let_it_break(system: System, faults: Sequence[Fault], runs: Sequence[Run], say: Say) -> None:
     """Let each fault happen at its time, and mend it when its time is over."""
     draw = random.Random(str(faults))
@@ -136,7 +154,7 @@ def let_it_break(system: System, faults: Sequence[Fault], runs: Sequence[Run], s
 
     def strike(fault: Fault) -> None:
         say(str(fault))
-        if fault.kind == "deliver again":
+        if fault.kind == AGAIN:
             deliver_again(runs)
         else:
             mend = system.strike(fault, draw)

@@ -68,7 +68,7 @@ class Person(threading.Thread):
             if assignment is None:
                 self.pause(0.5)
                 continue
-            self.pause(self.random.uniform(0.01, 0.15))
+            self.pause(self.random.uniform(0.05, 0.25))
             assignment = self.work_at(assignment)
 
     def pause(self, seconds: float) -> None:

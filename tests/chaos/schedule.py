@@ -6,9 +6,18 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-KINDS = {"kill": 5.0, "suspend": 3.0, "fill the disk of": 2.0, "cut": 2.0, "hang": 2.0}
+AGAIN = "deliver again"
+KINDS = {
+    "kill": 5.0,
+    "suspend": 3.0,
+    "fill the disk of": 2.0,
+    "cut": 2.0,
+    "hang": 2.0,
+    AGAIN: 1.2,
+}
 """How often each kind comes, beside the others."""
 LONGEST_S = {"kill": 0.0, "suspend": 8.0, "fill the disk of": 5.0, "cut": 6.0, "hang": 6.0}
+EVERY_S = 3.0
 BEYOND_REACH = ("fill the disk of", "database")
 """PostgreSQL refuses to be root and so may belong to another user, whose limits are not ours."""
 
@@ -33,25 +42,30 @@ def plan(
     processes: Sequence[str],
     links: Sequence[str],
     *,
-    every_s: float = 3.0,
+    every_s: float = EVERY_S,
+    every_kind: bool = False,
 ) -> list[Fault]:
     """Return the faults of a day: one every few seconds, some at the same time.
+
+    Where they come thicker they are shorter. With `every_kind` each kind comes once before any
+    comes again, however short the day is.
 
     >>> plan(1, 30, ["web"], ["broker"]) == plan(1, 30, ["web"], ["broker"])
     True
     """
     draw = random.Random(seed)
+    due = draw.sample(list(KINDS), len(KINDS)) if every_kind else []
     faults, at = [], 0.0
-    while (at := at + draw.expovariate(1 / every_s)) < seconds:
-        if draw.random() < 0.08:
-            faults.append(Fault(at, "deliver again", "every message"))
+    while (at := at + draw.expovariate(1 / every_s)) < seconds or due:
+        (kind,) = [due.pop()] if due else draw.choices(list(KINDS), list(KINDS.values()))
+        if kind == AGAIN:
+            faults.append(Fault(at, kind, "every message"))
             continue
-        (kind,) = draw.choices(list(KINDS), list(KINDS.values()))
         over_network = kind in ("cut", "hang")
         if over_network and not links:
             continue
         hit = [name for name in processes if (kind, name) != BEYOND_REACH]
         target = draw.choice(list(links) if over_network else hit)
-        longest = LONGEST_S[kind]
+        longest = LONGEST_S[kind] * min(1.0, every_s / EVERY_S)
         faults.append(Fault(at, kind, target, draw.uniform(0.2, 1) * longest))
     return faults

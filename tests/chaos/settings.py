@@ -13,6 +13,8 @@ STORAGES = {
 }
 if os.environ.get("CHAOS_CHILD") == "scripted":
     TRAINING_COMMAND = scripted.command("works")
+if os.environ.get("CHAOS_SHORT"):  # tables as they are now, without the way there
+    MIGRATION_MODULES = {"annotations": None, "training": None}
 RUN_SILENCE_SECONDS = 10
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_BEAT_SCHEDULE = {

@@ -207,7 +207,7 @@ class System:
         """Return what a fault may hit."""
         inner = {
             "web": ["one web process"],
-            "worker": ["worker's pool", "worker's run"],
+            "worker": ["worker's scheduler", "worker's pool", "worker's run"],
             "default worker": ["default worker's scheduler"],
             "training worker": ["training worker's pool", "training worker's run"],
         }

@@ -19,7 +19,7 @@ from tests.chaos.history import (
     possible,
     verdicts,
 )
-from tests.chaos.schedule import plan
+from tests.chaos.schedule import KINDS, plan
 
 ONE = Kept(annotation=1, assignment=1, item=1, person=1, choice="tie", earnings=(5,))
 TWO = Kept(annotation=2, assignment=2, item=1, person=2, choice="left", earnings=(5,))
@@ -149,3 +149,9 @@ def test_a_seed_gives_the_same_day_again() -> None:
     assert first == plan(3, 60, ["web", "worker"], ["broker"])
     assert first != plan(4, 60, ["web", "worker"], ["broker"])
     assert {"kill", "suspend"} <= {fault.kind for fault in first}
+
+
+def test_a_short_day_has_every_kind_of_fault() -> None:
+    short = plan(3, 5, ["web", "worker"], ["broker"], every_s=1, every_kind=True)
+    assert {fault.kind for fault in short} == set(KINDS)
+    assert max(fault.lasts for fault in short) < 3
