@@ -13,6 +13,8 @@ PORT ?= 8000
 ROUNDS ?= 1
 VAR_DIR ?= $(CURDIR)/var
 export PORT VAR_DIR
+# What is written once is compiled once, not by every process that starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +26,7 @@ STATIC := staticfiles/staticfiles.json
 # another has not begun.
 SPREAD := -n 4 --dist worksteal
 
-.PHONY: docs run test test-sqlite test-postgresql check lint loop chaos bench lock
+.PHONY: docs run test test-sqlite test-postgresql check lint style types loop chaos bench lock
 .DELETE_ON_ERROR:
 
 run: export DEMO ?= 1
@@ -42,26 +44,33 @@ test-sqlite: $(DEVELOPMENT)
 # The migrations are gone through once, not once in each process.
 ON_BOTH := $(foreach part,laws queue pay,annotations/tests/test_$(part).py) \
 	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py) tests/test_connections.py
-MORE_ON_BOTH := $(foreach part,exports adjudication asking,annotations/tests/test_$(part).py) \
+MORE_ON_BOTH ?= $(foreach part,exports adjudication asking,annotations/tests/test_$(part).py) \
 	$(foreach part,leaderboard recalls,training/tests/test_$(part).py) tests/test_backup.py
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
 		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH) $(MORE_ON_BOTH)'
 
-lint: $(DEVELOPMENT)
+lint: style types
+
+style: $(DEVELOPMENT)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+types: $(DEVELOPMENT)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=labelstudio_llm.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
-check: LEFT_OUT := -m "not long"
+check: export LEFT_OUT = -m "not long"
 # What failed is asked once more, alone: a slow machine may have kept a browser or a worker waiting
 # too long. The first failure stays in the output, and what fails twice fails.
-check: AGAIN = || { echo "Once more, alone:"; $(BIN)/pytest -q --nomigrations --lf --lfnf=none --maxfail=3; }
-check: MORE_ON_BOTH :=
-check: lint test
+check: export AGAIN = || { echo "Once more, alone:"; $(BIN)/pytest -q --nomigrations --lf --lfnf=none --maxfail=3; }
+check: export MORE_ON_BOTH =
+# mypy takes one core for most of a minute, and the processes that begin to test leave one.
+check: style
+	@$(MAKE) --no-print-directory -j 2 types test-sqlite
+	@$(MAKE) --no-print-directory test-postgresql
 
 loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from annotations.models import GuidelineVersion, Kind, Membership, Project, Role, User
+from tests.order import LONG, dealt
 from training.tests.tiny import build_tiny_model
 
 # Playwright keeps an event loop in the thread of its tests; Django would refuse the ORM there.
@@ -36,28 +37,19 @@ pytest_plugins = ["training.tests.forked"]
 PASSWORD = "haiku-demo"
 
 
-LONG = (
-    "test_journey.py",
-    "test_start.py",
-    "test_chaos.py",
-    "test_launch.py",
-    "test_workers.py",
-    "test_workbench.py",
-    "test_laws.py",
-)
-"""Files of tests that take half a minute and more, or wait for several processes."""
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that nobody waits for it alone at the end.
 
     What touches no row is the same on either database: on PostgreSQL it is left out.
     """
-    items.sort(key=lambda item: item.path.name not in LONG)
     if connection.vendor == "postgresql":
         config.hook.pytest_deselected(items=[item for item in items if not touches_rows(item)])
         items[:] = filter(touches_rows, items)
+    long = [item for item in items if item.path.name in LONG]
+    long.sort(key=lambda item: LONG.index(item.path.name))
+    others = [item for item in items if item.path.name not in LONG]
+    items[:] = dealt(long, others, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def touches_rows(item: pytest.Item) -> bool:
