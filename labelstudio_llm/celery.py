@@ -33,15 +33,18 @@ class SchedulerThatStays(bootsteps.StartStopStep):
     """
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Beat")
+    looks: Any = None
+    """What calls `look_after`."""
 
     def start(self, worker: Any) -> None:
         """Look after it every few seconds."""
         if worker.beat is not None:
-            worker.timer.call_repeatedly(SCHEDULER_LOOK_S, self.look_after, (worker,))
+            look = worker.timer.call_repeatedly
+            self.looks = look(SCHEDULER_LOOK_S, self.look_after, (worker,))
 
     def look_after(self, worker: Any) -> None:
-        """Start another one if it has ended."""
-        if not worker.beat.is_alive():
+        """Start another one if it has ended, and was not asked to."""
+        if not worker.beat.is_alive() and worker.beat.exitcode != 0:
             from celery.beat import EmbeddedService  # of use in a worker alone
 
             logger.error("The scheduler has ended (%s). Starting it anew.", worker.beat.exitcode)
@@ -54,8 +57,11 @@ class SchedulerThatStays(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:
         """End the one that is there: Celery knows the first alone."""
-        if worker.beat is not None:
+        if self.looks is not None:
+            self.looks.cancel()
             worker.beat.stop()
+
+    terminate = stop
 
 
 app.steps["worker"].add(SchedulerThatStays)

@@ -228,6 +228,7 @@ def check_calm(log: Path) -> None:
     said = log.read_text().rpartition("SIGINT received")[2]
     assert "Traceback" not in said, said
     assert "SIGKILL" not in said, said
+    assert "anew" not in said, said
     ends = [line for line in said.splitlines() if "stopped (rc=" in line]
     assert "broker" in ends[-1], said
     assert len(ends) == 5
