@@ -93,20 +93,27 @@ def one_sided(person: int, sides: Sequence[int]) -> Signal:
 
 
 def random_clicks(
-    person: int, gold: Sequence[bool], agreed: int, shared: int, others_agree: float
+    person: int,
+    gold: Sequence[bool],
+    agreed: int,
+    shared: int,
+    others_agree: float,
+    *,
+    honest: float = HONEST_ON_GOLD,
 ) -> Signal:
     """Test whether somebody is right on gold and agrees with others no more than by chance.
 
     `agreed` of `shared` answers were those of another person; `others_agree` is how often others
-    agree among themselves. The two are combined by Fisher's method.
+    agree among themselves. `honest` is how often somebody honest is right on this gold, over all of
+    it. The two are combined by Fisher's method.
     """
     right, n = sum(gold), len(gold)
     upper = share_below(right, n)
-    on_gold = binomial_at_most(right, n, HONEST_ON_GOLD) if n else 1.0
+    on_gold = binomial_at_most(right, n, honest) if n else 1.0
     with_others = binomial_at_most(agreed, shared, others_agree) if shared else 1.0
     p = fisher(on_gold, with_others)
     enough = n >= LEAST_GOLD and shared >= LEAST_SHARED
-    is_sign = enough and right / n < HONEST_ON_GOLD and agreed / shared < others_agree
+    is_sign = enough and right / n < honest and agreed / shared < others_agree
     words = (
         f"Right on {right} of {n} gold items (95 % sure to be below {upper:.0%}); agreed with "
         f"others in {agreed} of {shared} answers, where others agree in {others_agree:.0%}."

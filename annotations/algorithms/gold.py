@@ -73,6 +73,10 @@ def _decided_pairs(
     ]
 
 
+RATED_RIGHT = 0.75
+"""The share of its points that makes a rating right: as much as a test asks for by default."""
+
+
 @dataclass(frozen=True)
 class RatedPoint:
     """One question about one completion: what is known, what was said, whether that is alike."""
@@ -126,3 +130,19 @@ def share_rated_right(
     """
     right = [point.is_right for point in rated_points(known, given, questions)]
     return sum(right) / len(right) if right else 1.0
+
+
+def rated_right(known: Points, given: Points, questions: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether three quarters of what a known rating asks are right.
+
+    Not all of it: two people who know their work seldom give the same ten points. Who gives every
+    completion the middle of a scale of seven has three points of seven right, and so is wrong.
+
+    >>> scheme = [{"name": name, "form": "scale", "points": 7} for name in "abcd"]
+    >>> known = {"1": {"a": 5, "b": 7, "c": 1, "d": 4}}
+    >>> rated_right(known, {"1": {"a": 6, "b": 7, "c": 2, "d": 1}}, scheme)
+    True
+    >>> rated_right(known, {"1": {"a": 4, "b": 4, "c": 4, "d": 4}}, scheme)
+    False
+    """
+    return share_rated_right(known, given, questions) >= RATED_RIGHT

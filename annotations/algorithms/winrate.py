@@ -34,6 +34,14 @@ class WinRate:
     low: float
     high: float
 
+    @property
+    def percent(self) -> int:
+        return round(100 * self.rate)
+
+    @property
+    def interval(self) -> str:
+        return f"{100 * self.low:.0f} to {100 * self.high:.0f} %"
+
 
 def win_rate(outcomes: Sequence[tuple[Hashable, float]]) -> WinRate:
     """Return the win rate over (cluster, score) pairs with its 95 % interval.

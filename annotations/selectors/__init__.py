@@ -10,7 +10,7 @@ from annotations.selectors.agreement import (
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
 from annotations.selectors.dashboard import SPANS, Dashboard, Sums, dashboard
-from annotations.selectors.gold import FailingGold, GoldAnswer, failing_gold, gold_answers
+from annotations.selectors.gold import SCORED, FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
     CheckedGuideline,
     ServedClause,
@@ -98,7 +98,6 @@ from annotations.selectors.queue import (
 from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_results
 from annotations.selectors.scores import Scorer, score_rows, scorers
 from annotations.selectors.screening import (
-    SCORED,
     SCREENED,
     Question,
     Written,

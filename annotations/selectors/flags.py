@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from annotations.models import (
     Comparison,
     FlagDecision,
     Item,
+    Kind,
     Membership,
     Project,
     User,
@@ -29,6 +31,8 @@ from annotations.selectors.gold import GoldAnswer, gold_answers, wrong_on_gold
 WINDOW = 20_000
 """Comparisons (and assignments, and answers to gold items) that are looked at, the newest."""
 CHARACTERS_PER_WORD = 6
+LEAST_RATED_BY_OTHERS = 20
+"""Gold ratings by others, before they say how often somebody honest gives the known points."""
 MOST_VOTERS = 12
 """Items that more people judged are no evidence for copying: too many would join by chance."""
 TITLES = {
@@ -186,9 +190,7 @@ def _signals(
     by_person: dict[int, list[_Row]] = defaultdict(list)
     for row in rows:
         by_person[row.person].append(row)
-    gold: dict[int, list[bool]] = defaultdict(list)
-    for answer in on_gold:
-        gold[answer.annotator_id].append(answer.is_right)
+    gold = gold_by_person(on_gold)
     agreed, shared = _agreement(rows)
     closed, skipped = _handed_out(project)
     worked = [(row.person, row.active) for row in rows if row.active is not None]
@@ -201,7 +203,13 @@ def _signals(
         side = {"left": 1, "right": -1}
         yield adversaries.one_sided(person, [side.get(row.outcome, 0) for row in own])
         rate = _rest(agreed, shared, person, unknown=0.0)
-        yield adversaries.random_clicks(person, gold[person], agreed[person], shared[person], rate)
+        right = [is_right for is_right, _ in gold[person]]
+        honest = (
+            fmean(chance for _, chance in gold[person]) if right else adversaries.HONEST_ON_GOLD
+        )
+        yield adversaries.random_clicks(
+            person, right, agreed[person], shared[person], rate, honest=honest
+        )
         timed = [(row.seconds, row.words) for row in own if row.seconds is not None]
         seconds = [took for took, _ in timed]
         yield adversaries.too_fast(person, seconds, [words for _, words in timed])
@@ -213,6 +221,26 @@ def _signals(
         yield adversaries.picky(
             person, skipped[person], closed[person], _rest(skipped, closed, person)
         )
+
+
+def gold_by_person(on_gold: Sequence[GoldAnswer]) -> dict[int, list[tuple[bool, float]]]:
+    """Return by person whether answers to gold items are right, and how often honest ones are.
+
+    How hard ratings are to give as known depends on their scales, so they are held against those
+    of everybody else, and count only once enough others have given some.
+    """
+    rated = [answer for answer in on_gold if answer.kind == Kind.RATING]
+    given = Counter(answer.annotator_id for answer in rated)
+    right = Counter(answer.annotator_id for answer in rated if answer.is_right)
+    found: dict[int, list[tuple[bool, float]]] = defaultdict(list)
+    for answer in on_gold:
+        who, honest = answer.annotator_id, adversaries.HONEST_ON_GOLD
+        if answer.kind == Kind.RATING:
+            if given.total() - given[who] < LEAST_RATED_BY_OTHERS:
+                continue
+            honest = min(honest, _rest(right, given, who))
+        found[who].append((answer.is_right, honest))
+    return found
 
 
 def _agreement(rows: Sequence[_Row]) -> tuple[Counter[int], Counter[int]]:

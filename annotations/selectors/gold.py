@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from annotations.algorithms.adversaries import Wrong
-from annotations.algorithms.gold import compared_right, ranked_right
+from annotations.algorithms.gold import compared_right, ranked_right, rated_right
 from annotations.algorithms.tails import share_below
 from annotations.models import (
     Annotation,
@@ -22,9 +23,13 @@ from annotations.models import (
     Kind,
     Project,
     RankedCompletion,
+    RatingAnswer,
     counted,
     in_force,
 )
+
+SCORED = (Kind.COMPARISON, Kind.RANKING, Kind.RATING)
+"""Kinds of which an answer can be held against what a gold item knows."""
 
 LEAST_ANSWERS = 5
 """Before so many have answered it, a gold item is not suspected."""
@@ -39,6 +44,7 @@ class GoldAnswer:
     item_id: int
     annotator_id: int
     annotation_id: int
+    kind: str
     is_right: bool
 
 
@@ -54,26 +60,23 @@ class FailingGold:
 def gold_answers(
     project: Project, said: QuerySet[Annotation] | None = None
 ) -> Iterator[GoldAnswer]:
-    """Yield every answer to a gold comparison or ranking that is in force, by item.
+    """Yield every answer to a gold item of a kind in `SCORED` that is in force, by item.
 
     With `said`, only of those annotations.
     """
-    known = dict(
-        project.items.filter(purpose=Item.Purpose.GOLD, gold__isnull=False)
-        .filter(kind__in=(Kind.COMPARISON, Kind.RANKING))
-        .values_list("id", "gold")
-    )
+    gold = project.items.filter(purpose=Item.Purpose.GOLD, gold__isnull=False)
+    known = dict(gold.filter(kind__in=SCORED).values_list("id", "gold"))
     if said is None:
         said = Annotation.objects.filter(in_force(), item__project=project)
     asked = said.filter(item__purpose=Item.Purpose.GOLD)
-    found = [*_compared(asked, known), *_ranked(asked, known)]
+    found = [*_compared(asked, known), *_ranked(asked, known), *_rated(project, asked, known)]
     yield from sorted(found, key=lambda one: (one.item_id, one.annotation_id))
 
 
 def wrong_on_gold(answers: Collection[GoldAnswer]) -> dict[int, dict[int, Wrong | None]]:
     """Return for each gold item what people answered to it, and None where they were right."""
     wrong = [answer.annotation_id for answer in answers if not answer.is_right]
-    said = {**_wrong_choices(wrong), **_wrong_orders(wrong)}
+    said = {**_wrong_choices(wrong), **_wrong_orders(wrong), **_wrong_points(wrong)}
     found: dict[int, dict[int, Wrong | None]] = defaultdict(dict)
     for answer in answers:
         found[answer.item_id][answer.annotator_id] = said.get(answer.annotation_id)
@@ -111,6 +114,16 @@ def _wrong_orders(wrong: Sequence[int]) -> dict[int, Wrong]:
     }
 
 
+def _wrong_points(wrong: Sequence[int]) -> dict[int, Wrong]:
+    found = {}
+    for rating, points in points_of(RatingAnswer.objects.filter(rating__in=wrong)):
+        # Who says the same of every completion shares that with everybody who does.
+        alike = {json.dumps(said, sort_keys=True) for said in points.values()}
+        sort = alike.pop() if len(alike) == 1 else "points"
+        found[rating] = Wrong(json.dumps(points, sort_keys=True), sort)
+    return found
+
+
 def failing_gold(project: Project) -> list[FailingGold]:
     """Return the gold items that are asked and that nearly everybody fails: fewest right first.
 
@@ -141,7 +154,7 @@ def _compared(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator
     for item, annotator, annotation, left, outcome in rows.iterator(chunk_size=2000):
         if item in known:
             is_right = compared_right(known[item], left, outcome)
-            yield GoldAnswer(item, annotator, annotation, is_right)
+            yield GoldAnswer(item, annotator, annotation, Kind.COMPARISON, is_right)
 
 
 def _ranked(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
@@ -158,4 +171,33 @@ def _ranked(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator[G
         if item in known:
             tiers = [[row[4] for row in tied] for _, tied in groupby(group, key=itemgetter(3))]
             is_right = ranked_right(known[item], tiers)
-            yield GoldAnswer(item, annotator, ranking, is_right)
+            yield GoldAnswer(item, annotator, ranking, Kind.RANKING, is_right)
+
+
+def _rated(
+    project: Project, asked: QuerySet[Annotation], known: Mapping[int, Any]
+) -> Iterator[GoldAnswer]:
+    """Yield the ratings that answer the questions of their items; imports may answer others."""
+    questions = dict(project.rating_schemes.values_list("id", "questions"))
+    rated = asked.filter(kind=Kind.RATING).order_by()
+    said = dict(points_of(RatingAnswer.objects.filter(rating__in=rated.values("id"))))
+    rows = rated.values_list(
+        *("item_id", "annotator_id", "id", "rating__scheme_id", "item__rating_scheme_id")
+    )
+    for item, annotator, rating, scheme, asked_by in rows.iterator(chunk_size=2000):
+        expected = known.get(item, {}).get("answers")
+        if expected and scheme == asked_by:
+            is_right = rated_right(expected, said.get(rating, {}), questions[scheme])
+            yield GoldAnswer(item, annotator, rating, Kind.RATING, is_right)
+
+
+def points_of(answers: QuerySet[RatingAnswer]) -> Iterator[tuple[int, dict[str, dict[str, int]]]]:
+    """Yield each rating with its answers, by completion and question as a gold item has them."""
+    rows = answers.order_by("rating_id", "completion_id", "question").values_list(
+        "rating_id", "completion_id", "question", "value"
+    )
+    for rating, group in groupby(rows.iterator(chunk_size=2000), key=itemgetter(0)):
+        points: dict[str, dict[str, int]] = defaultdict(dict)
+        for _, completion, question, value in group:
+            points[str(completion)][question] = value
+        yield rating, dict(points)

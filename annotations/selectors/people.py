@@ -31,6 +31,8 @@ from annotations.models import (
 )
 from annotations.selectors.gold import GoldAnswer, gold_answers
 from annotations.selectors.history import time_in_words
+from annotations.selectors.leanings import ordered_leanings
+from annotations.selectors.peers import peers_of
 
 NEWEST = 1000
 WEEKS = 12
@@ -67,14 +69,22 @@ class PersonReport:
     skips: int
     active: timedelta
     gold: Share
-    """Gold comparisons and rankings answered as known."""
+    """Gold items answered as known."""
+    gold_by_kind: list[tuple[str, Share]]
+    """The same by kind, where there are several."""
     gold_weeks: list[GoldWeek]
     peers: WinRate
-    """How often others said the same of the same two answers; whole items are drawn again."""
+    """How far others said the same of the same items; whole items are drawn again."""
+    peers_by_kind: list[tuple[str, WinRate]]
+    """The same by kind, where there are several."""
     left: Share
     """Of decided comparisons, those that went to A."""
     longer: Share
     """Of decided comparisons of two lengths, those that went to the longer answer."""
+    earlier: WinRate
+    """Of two texts that were ranked or rated apart, how often the earlier shown one won."""
+    longer_ordered: WinRate
+    """The same of the longer one."""
     seconds: float | None
     """The median from hand-out to hand-in."""
     too_fast: Share
@@ -90,12 +100,9 @@ class PersonReport:
         return self.left.excludes(0.5)
 
     @property
-    def peers_percent(self) -> int:
-        return round(100 * self.peers.rate)
-
-    @property
-    def peers_interval(self) -> str:
-        return f"{100 * self.peers.low:.0f} to {100 * self.peers.high:.0f} %"
+    def leans_to_first(self) -> bool:
+        """Return whether what was shown earlier wins, or loses, beyond what chance explains."""
+        return not self.earlier.low <= 0.5 <= self.earlier.high
 
     @property
     def active_words(self) -> str:
@@ -113,18 +120,26 @@ def person_report(project: Project, person: User) -> PersonReport:
     )
     compared = Comparison.objects.filter(annotation__in=said)
     left, longer = _leanings(compared)
+    earlier, longer_ordered = ordered_leanings(said, NEWEST)
     seconds, too_fast = _speed(said)
     on_gold = list(gold_answers(project, said))
+    peers = peers_of(project, person, said, NEWEST)
     return PersonReport(
         by_kind=[(Kind(kind).label, counts[kind]) for kind in Kind.values if kind in counts],
         answers=sum(counts.values()),
         skips=handed.filter(state=Assignment.State.SKIPPED).count(),
         active=timedelta(milliseconds=handed.aggregate(ms=Sum("active_ms"))["ms"] or 0),
         gold=wilson(sum(answer.is_right for answer in on_gold), len(on_gold)),
+        gold_by_kind=_by_kind(on_gold),
         gold_weeks=_gold_weeks(on_gold, said),
-        peers=_peers(compared, person),
+        peers=win_rate([one for alike in peers.values() for one in alike]),
+        peers_by_kind=[
+            (Kind(kind).label, win_rate(alike)) for kind, alike in peers.items() if len(peers) > 1
+        ],
         left=left,
         longer=longer,
+        earlier=earlier,
+        longer_ordered=longer_ordered,
         seconds=seconds,
         too_fast=too_fast,
         weeks=_weeks(said),
@@ -165,6 +180,19 @@ def _leanings(compared: QuerySet[Comparison]) -> tuple[Share, Share]:
     return wilson(found["left"], found["decided"]), wilson(found["longer"], found["differ"])
 
 
+def _by_kind(on_gold: Sequence[GoldAnswer]) -> list[tuple[str, Share]]:
+    given: dict[str, list[bool]] = defaultdict(list)
+    for answer in on_gold:
+        given[answer.kind].append(answer.is_right)
+    if len(given) < 2:
+        return []
+    return [
+        (Kind(kind).label, wilson(sum(given[kind]), len(given[kind])))
+        for kind in Kind.values
+        if kind in given
+    ]
+
+
 def _gold_weeks(on_gold: Sequence[GoldAnswer], said: QuerySet[Annotation]) -> list[GoldWeek]:
     """Return the last weeks, those without gold items as well, the oldest first."""
     starts = _week_starts()
@@ -178,28 +206,6 @@ def _gold_weeks(on_gold: Sequence[GoldAnswer], said: QuerySet[Annotation]) -> li
         GoldWeek(start, wilson(sum(given[start.date()]), len(given[start.date()])))
         for start in starts
     ]
-
-
-def _peers(compared: QuerySet[Comparison], person: User) -> WinRate:
-    """Return how often others said the same; not of gold items, as in the report on agreement."""
-    work = compared.exclude(annotation__item__purpose=Item.Purpose.GOLD)
-    fields = ("annotation__item_id", "left_id", "right_id", "outcome")
-    own = {
-        item: _better(left, right, outcome)
-        for item, left, right, outcome in work.order_by("-annotation_id").values_list(*fields)[
-            :NEWEST
-        ]
-    }
-    others = Comparison.objects.filter(in_force("annotation__"), annotation__item__in=list(own))
-    rows = others.exclude(annotation__annotator=person).values_list(*fields)
-    return win_rate(
-        [(item, float(own[item] == _better(left, right, said))) for item, left, right, said in rows]
-    )
-
-
-def _better(left: int, right: int, outcome: str) -> int | str:
-    """Return the completion that was found better, or that none was."""
-    return {"left": left, "right": right}.get(outcome, outcome)
 
 
 def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:

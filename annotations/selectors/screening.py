@@ -28,9 +28,11 @@ from annotations.models import (
     TestAttempt,
     User,
 )
+from annotations.selectors.gold import SCORED
 
-SCORED = (Kind.COMPARISON, Kind.RANKING, Kind.RATING)
-"""Kinds whose tests are scored by what is known."""
+UNSERVED = (Kind.REVIEW, *WRITTEN_KINDS)
+"""Kinds whose gold is asked in practice and tests alone: no queue hands it out. Of a text nothing
+is known that another could be held against, and a review decides about somebody's work."""
 
 SCREENED = (*SCORED, *WRITTEN_KINDS)
 """Kinds that have practice and tests. What is written in a test, an owner judges."""

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import services
+from annotations.algorithms.adversaries import HONEST_ON_GOLD, random_clicks
 from annotations.models import (
     Annotation,
     AutomaticPause,
@@ -20,7 +21,8 @@ from annotations.models import (
     Project,
     User,
 )
-from annotations.selectors.flags import flags, told_why
+from annotations.selectors.flags import flags, gold_by_person, told_why
+from annotations.selectors.gold import GoldAnswer
 from annotations.tests.factories import make_careless, make_completion, make_prompt
 
 
@@ -98,6 +100,23 @@ def test_nonsense_decides_nothing(
     answer = client.post(url("decide_flag", project), decision(bob, **changes), follow=True)
     assert words in answer.content.decode()
     assert not FlagDecision.objects.exists()
+
+
+def test_gold_ratings_say_who_guesses_only_beside_those_of_others() -> None:
+    compared = GoldAnswer(99, 1, 99, "comparison", is_right=True)
+    # On this scale nobody gives the known points more often than once in four times.
+    rated = [
+        GoldAnswer(item, person, item, "rating", is_right=not item % 4)
+        for person in (1, 2, 3)
+        for item in range(12)
+    ]
+    found = gold_by_person([compared, *rated])
+    assert found[1] == [(True, HONEST_ON_GOLD), *((not item % 4, 0.25) for item in range(12))]
+    right = [is_right for is_right, _ in found[2]]
+    assert random_clicks(2, right, 10, 40, 0.9, honest=0.25).p == 1
+    assert random_clicks(2, right, 10, 40, 0.9).p < 0.001
+    # Twelve by one other person say nothing about how hard they are.
+    assert gold_by_person([compared, *rated[:24]]) == {1: [(True, HONEST_ON_GOLD)]}
 
 
 def test_nobody_but_an_owner_sees_flags(

@@ -25,12 +25,18 @@ from annotations.models import (
     Project,
     User,
 )
-from annotations.selectors import person_report
+from annotations.selectors import failing_gold, gold_answers, person_report
+from annotations.selectors.daily import work_by_day
+from annotations.selectors.gold import wrong_on_gold
+from annotations.services.ratings import write_rating
 from annotations.tests.factories import (
+    OVERALL,
+    make_annotation,
     make_assignment,
     make_comparison,
     make_item,
     make_ranking,
+    make_rating_scheme,
 )
 
 
@@ -230,6 +236,114 @@ def test_the_report_counts_what_a_person_did(
     assert (report.longer.count, report.longer.n) == (3, 4)
     assert (report.too_fast.count, report.too_fast.n) == (7, 7)
     assert sum(week.answers for week in report.weeks) == report.weeks[-1].answers == 7
+
+
+def rate(item: Item, person: User, overall: int, *, harmful: int = 0) -> Annotation:
+    """Give every completion the same points, and the oldest a flag."""
+    assignment = make_assignment(item, person)
+    oldest = min(assignment.shown_order)
+    return services.submit_rating(
+        assignment,
+        {
+            one: {"overall": overall, "harmful": harmful if one == oldest else 0}
+            for one in assignment.shown_order
+        },
+    )
+
+
+def make_gold_rating(project: Project, overall: int = 6) -> Item:
+    """Return a gold item of which both completions have these points and the older one a flag."""
+    item = make_item(project, Kind.RATING, purpose="gold", overlap=100)
+    first, second = sorted(item.completions.values_list("id", flat=True))
+    known = {first: {"overall": overall, "harmful": 1}, second: {"overall": overall, "harmful": 0}}
+    item.gold = {"answers": {str(pk): points for pk, points in known.items()}}
+    item.save(update_fields=["gold"])
+    return item
+
+
+def test_gold_ratings_count_beside_other_gold_items(
+    client: Client, project: Project, alice: User, bob: User, bea: User
+) -> None:
+    rate(make_gold_rating(project), bob, 5, harmful=1)  # next to the known points: all right
+    rate(make_gold_rating(project), bob, 4, harmful=1)  # the flag alone is right
+    rate(make_gold_rating(project), bob, 6)  # two of three, without the flag
+    answer(project, bob, "left", purpose="gold", gold={"left": 1, "right": 2, "outcome": "tie"})
+    report = person_report(project, bob)
+    assert (report.gold.count, report.gold.n) == (1, 4)
+    shares = [(label, share.count, share.n) for label, share in report.gold_by_kind]
+    assert shares == [("Compare", 0, 1), ("Rate", 1, 3)]
+    assert (report.gold_weeks[-1].share.count, report.gold_weeks[-1].share.n) == (1, 4)
+    rates = {key.kind: (one.gold_right, one.gold) for key, one in work_by_day(project).items()}
+    assert rates == {"comparison": (0, 1), "rating": (1, 3)}
+    client.force_login(alice)
+    assert "of these: Rate" in client.get(url("person", project, bob.pk)).text
+    # Answers to other questions, as an import may have them, are not held against what is known.
+    other = make_annotation(make_gold_rating(project), bea, shown_order=[])
+    scheme = make_rating_scheme(project, questions=[{**OVERALL, "name": "clarity"}])
+    write_rating(other, scheme, {})
+    assert [one.annotator_id for one in gold_answers(project)] == [bob.pk] * 4
+
+
+def test_a_gold_rating_that_nearly_everybody_fails_is_offered_for_review(
+    project: Project, alice: User, bob: User, bea: User, ben: User, carol: User, eve: User
+) -> None:
+    item, other = make_gold_rating(project), make_gold_rating(project)
+    for person in (alice, bob, bea, ben, carol, eve):
+        rate(item, person, 2)
+        rate(other, person, 6, harmful=1)
+    (found,) = failing_gold(project)
+    assert (found.item, found.right, found.answers) == (item, 0, 6)
+    given = list(gold_answers(project))
+    wrong = wrong_on_gold(given)
+    assert set(wrong[other.pk].values()) == {None}
+    said = {one for one in wrong[item.pk].values() if one}
+    assert len(said) == 1
+    # The same of every completion is a habit, and no sign of copying with others who have it.
+    assert {one.sort for one in said} == {'{"harmful": 0, "overall": 2}'}
+
+
+def test_peers_are_those_who_ranked_and_rated_the_same_too(
+    project: Project, bob: User, bea: User, carol: User
+) -> None:
+    ranked = make_item(project, Kind.RANKING, texts=("a", "b", "c"), overlap=2)
+    first, second, third = sorted(ranked.completions.values_list("id", flat=True))
+    make_ranking(ranked, bob, [[first], [second], [third]], assignment=make_assignment(ranked, bob))
+    make_ranking(ranked, bea, [[second], [first], [third]])  # two of three pairs
+    rated = make_item(project, Kind.RATING, overlap=3)
+    rate(rated, bob, 5)
+    rate(rated, bea, 6)  # next to it
+    rate(rated, carol, 2)
+    said = answer(project, bob, "left")
+    make_comparison(said.item, bea, "right")
+    report = person_report(project, bob)
+    found = [(label, round(rate.rate, 3), rate.n) for label, rate in report.peers_by_kind]
+    assert found == [("Compare", 0.0, 1), ("Rank", 0.667, 1), ("Rate", 0.5, 2)]
+    assert (report.peers.n, round(report.peers.rate, 3)) == (4, 0.417)
+
+
+def test_who_ranks_and_rates_by_place_or_length_is_seen_too(
+    client: Client, project: Project, alice: User, bob: User
+) -> None:
+    for texts in (("a", "bbb", "cc"), ("aaaa", "b", "b")):
+        item = make_item(project, Kind.RANKING, texts=texts)
+        assignment = make_assignment(item, bob)
+        first, second, third = assignment.shown_order
+        said = services.submit_ranking(assignment, [[first], [second, third]])
+        # What a ranking asks beside is no order of its own.
+        beside = {first: {"overall": 1}, second: {"overall": 5}, third: {"overall": 7}}
+        write_rating(said, make_rating_scheme(project), beside)
+    rated = make_assignment(make_item(project, Kind.RATING, texts=("long", "x")), bob)
+    points = {
+        one: {"overall": 1 + place, "harmful": 1 - place}
+        for place, one in enumerate(rated.shown_order)
+    }
+    services.submit_rating(rated, points)
+    report = person_report(project, bob)
+    assert (report.earlier.wins, report.earlier.losses) == (4, 1)
+    assert (report.longer_ordered.wins, report.longer_ordered.losses) == (2, 3)
+    assert report.leans_to_first is False  # of three answers
+    client.force_login(alice)
+    assert "the one shown earlier found better" in client.get(url("person", project, bob.pk)).text
 
 
 def test_gold_is_shown_by_week_to_owners_and_not_to_the_person(

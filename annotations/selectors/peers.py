@@ -1,0 +1,111 @@
+"""How often others said the same as one person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+from django.db.models import QuerySet
+
+from annotations.algorithms.gold import share_rated_right
+from annotations.algorithms.rankings import outcomes_from_ranking
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Item,
+    Kind,
+    Project,
+    RankedCompletion,
+    Rating,
+    RatingAnswer,
+    User,
+    in_force,
+)
+from annotations.selectors.gold import points_of
+
+Alike = tuple[int, float]
+"""An item, and how far somebody else said the same of it, from 0 to 1."""
+
+
+def peers_of(
+    project: Project, person: User, said: QuerySet[Annotation], newest: int
+) -> dict[str, list[Alike]]:
+    """Return by kind how far each answer of others is what a person said of the same item.
+
+    Of rankings it is the share of pairs in the same order, of ratings the share of points that
+    would count as right on a gold item. Not of gold items, as in the report on agreement; nor are
+    decisions about disagreements anybody's answer.
+    """
+    work = said.exclude(item__purpose=Item.Purpose.GOLD).order_by("-id")
+    found: dict[str, list[Alike]] = {}
+    for kind in (Kind.COMPARISON, Kind.RANKING, Kind.RATING):
+        own = dict(work.filter(kind=kind).values_list("id", "item_id")[:newest])
+        if not own:
+            continue
+        mine = Annotation.objects.filter(id__in=list(own))
+        theirs = Annotation.objects.filter(
+            in_force(), kind=kind, item__in=list(own.values()), adjudication__isnull=True
+        ).exclude(annotator=person)
+        if kind == Kind.COMPARISON:
+            found[kind] = list(_compared_alike(mine, theirs))
+        elif kind == Kind.RANKING:
+            found[kind] = list(_ranked_alike(mine, theirs))
+        else:
+            found[kind] = list(_rated_alike(project, mine, theirs))
+    return found
+
+
+def _compared_alike(mine: QuerySet[Annotation], theirs: QuerySet[Annotation]) -> Iterator[Alike]:
+    own = dict(_choices(mine))
+    for item, choice in _choices(theirs):
+        yield item, float(choice == own[item])
+
+
+def _choices(said: QuerySet[Annotation]) -> Iterator[tuple[int, int | str]]:
+    """Yield for each comparison the completion that was found better, or that none was."""
+    rows = Comparison.objects.filter(annotation__in=said.values("id")).values_list(
+        "annotation__item_id", "left_id", "right_id", "outcome"
+    )
+    for item, left, right, outcome in rows:
+        yield item, {"left": left, "right": right}.get(outcome, outcome)
+
+
+def _ranked_alike(mine: QuerySet[Annotation], theirs: QuerySet[Annotation]) -> Iterator[Alike]:
+    own = dict(_orders(mine))
+    for item, pairs in _orders(theirs):
+        alike = [own[item].get(pair) == label for pair, label in pairs.items()]
+        if alike:
+            yield item, sum(alike) / len(alike)
+
+
+def _orders(said: QuerySet[Annotation]) -> Iterator[tuple[int, dict[tuple[int, int], str]]]:
+    """Yield for each ranking what it says of every two completions."""
+    rows = (
+        RankedCompletion.objects.filter(ranking__in=said.values("id"))
+        .order_by("ranking_id", "tier", "completion_id")
+        .values_list("ranking_id", "ranking__annotation__item_id", "tier", "completion_id")
+    )
+    for (_, item), entries in groupby(rows, key=itemgetter(0, 1)):
+        tiers = [[row[3] for row in tied] for _, tied in groupby(entries, key=itemgetter(2))]
+        yield item, {(a, b): label for a, b, label in outcomes_from_ranking(tiers)}
+
+
+def _rated_alike(
+    project: Project, mine: QuerySet[Annotation], theirs: QuerySet[Annotation]
+) -> Iterator[Alike]:
+    questions = dict(project.rating_schemes.values_list("id", "questions"))
+    own = {item: (scheme, points) for item, scheme, points in _points(mine)}
+    for item, scheme, points in _points(theirs):
+        if own[item][0] == scheme:
+            yield item, share_rated_right(points, own[item][1], questions[scheme])
+
+
+def _points(
+    said: QuerySet[Annotation],
+) -> Iterator[tuple[int, int, dict[str, dict[str, int]]]]:
+    """Yield for each rating its item, the questions and the answers."""
+    answers = dict(points_of(RatingAnswer.objects.filter(rating__in=said.values("id"))))
+    ratings = Rating.objects.filter(annotation__in=said.values("id"))
+    for rating, item, scheme in ratings.values_list("pk", "annotation__item_id", "scheme_id"):
+        yield item, scheme, answers.get(rating, {})
