@@ -78,6 +78,11 @@ class CaseForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
+    @property
+    def is_begun(self) -> bool:
+        """Say whether somebody has typed into it."""
+        return any(self[name].value() for name in ("prompt", "first", "second", "why"))
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         first, second = cleaned.get("first"), cleaned.get("second")

@@ -161,6 +161,21 @@ def test_a_case_is_put_into_its_clause(alices: Client, project: Project) -> None
     assert "Hello!" in refused.text
 
 
+@pytest.mark.parametrize("button", ["publish", "save", "preview", "too long"])
+def test_a_case_that_was_not_put_into_the_text_stays_on_the_page(
+    alices: Client, project: Project, button: str
+) -> None:
+    sent = {"text": TEXT, button: "1", "case-first": "Hello <you>!"}
+    if button == "too long":
+        sent |= {"note": "x" * 400, "add_case": "1"}
+    shown = alices.post(url("edit_guideline", project), sent)
+    assert shown.status_code == (200 if button == "preview" else 422)
+    field = shown.text.partition('name="case-first"')[2].partition("</textarea>")[0]
+    assert "Hello &lt;you&gt;!" in field
+    assert ("saved without this case" in shown.text) == (button in ("publish", "save"))
+    assert not project.guideline_versions.filter(text=TEXT).exists()
+
+
 def test_a_receiver_that_fails_does_not_undo_publishing(
     project: Project, alice: User, django_capture_on_commit_callbacks: object
 ) -> None:

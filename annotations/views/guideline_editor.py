@@ -92,6 +92,8 @@ def _take(
             return _both_tabs(request, project, part, entered, saved.draft)
         if "add_case" in request.POST:
             return _add_case(request, project, part, saved.draft)
+        if _begun_case(request).is_begun:
+            return _left_out(request, project, part, saved.draft)
         if "publish" in request.POST:
             return _publish(request, project, part, entered, saved.draft)
     except services.GuidelineConflict as conflict:
@@ -155,6 +157,24 @@ def _add_case(
     services.save_guideline_draft(project, part.value, text, request.user, note=draft.note)
     messages.success(request, "The case stands in the text of your draft now.")
     return SeeOther(reverse("annotations:edit_guideline", args=[project.pk, part.value]))
+
+
+def _left_out(
+    request: AuthenticatedRequest, project: Project, part: Part, draft: GuidelineDraft
+) -> HttpResponse:
+    """Keep a case on the page that was typed and not put into the text."""
+    form = CaseForm(request.POST, prefix="case")
+    form.add_error(
+        None, "Your draft is saved without this case. Put it into the text, or empty its fields."
+    )
+    page = _form_of(draft)
+    return _page(request, project, part, page, draft=draft, status=422, case_form=form)
+
+
+def _begun_case(request: AuthenticatedRequest) -> CaseForm:
+    """Return the form of a case with what was typed into it so far."""
+    typed = {name: request.POST.get(f"case-{name}", "") for name in CaseForm.base_fields}
+    return CaseForm(prefix="case", initial=typed)
 
 
 def _both_people(
@@ -247,7 +267,7 @@ def _page(
         "in_force": in_force,
         "others": selectors.guideline_drafts_of_others(project, part.value, request.user),
         "is_behind": in_force is not None and _is_behind(form, in_force),
-        "case_form": CaseForm(prefix="case"),
+        "case_form": _begun_case(request),
         "check": selectors.check_guideline(project, text, in_force),
         **_preview(text),
         **more,
