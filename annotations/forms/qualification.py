@@ -11,7 +11,7 @@ from annotations.forms.fields import VerbatimField
 from annotations.forms.ratings import RatingForm
 from annotations.forms.work import DemonstrationForm, RankingForm
 from annotations.forms.writing import RewriteForm
-from annotations.models import Comparison, Group, Kind, Project
+from annotations.models import Comparison, Group, Kind, Project, Review
 from annotations.models.qualification import PASS_PERCENT
 from annotations.selectors import Question
 from annotations.services.qualification import MAX_WHY_CHARS, MOST_ATTEMPTS, MOST_QUESTIONS
@@ -75,7 +75,23 @@ class OutcomeForm(forms.Form):
     )
 
 
-AnswerForm = OutcomeForm | RankingForm | RatingForm | DemonstrationForm | RewriteForm
+class ReviewedForm(forms.Form):
+    """What is to become of a text; of a fix the text as it should be is not asked."""
+
+    decision = forms.ChoiceField(
+        choices=[
+            (Review.Decision.ACCEPT, "Accept: it is good as it is"),
+            (Review.Decision.FIX, "Fix: it can be learned from once it is mended"),
+            (Review.Decision.REJECT, "Reject: it is not to be learned from"),
+        ],
+        error_messages={
+            "required": "Choose whether you would accept the text, fix it or reject it."
+        },
+        widget=forms.RadioSelect,
+    )
+
+
+AnswerForm = OutcomeForm | ReviewedForm | RankingForm | RatingForm | DemonstrationForm | RewriteForm
 
 
 def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm:
@@ -86,6 +102,8 @@ def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm
     match Kind(question.item.kind):
         case Kind.COMPARISON:
             return OutcomeForm(data)
+        case Kind.REVIEW:
+            return ReviewedForm(data)
         case Kind.RANKING:
             return RankingForm(data, **shown)
         case Kind.RATING:
@@ -109,6 +127,8 @@ def said_in(form: AnswerForm) -> Any:
             return form.answers()
         case OutcomeForm():
             return form.cleaned_data["outcome"]
+        case ReviewedForm():
+            return form.cleaned_data["decision"]
         case _:
             return form.cleaned_data["text"]
 

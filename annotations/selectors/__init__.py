@@ -99,6 +99,7 @@ from annotations.selectors.reask import Prospect, ReaskResult, prospect, reask_r
 from annotations.selectors.scores import Scorer, score_rows, scorers
 from annotations.selectors.screening import (
     SCREENED,
+    UNSERVED,
     Question,
     Written,
     gold_items,
@@ -134,6 +135,7 @@ __all__ = [
     "SCORED",
     "SCREENED",
     "SPANS",
+    "UNSERVED",
     "AgreementOverview",
     "AnnotationRecord",
     "CheckedGuideline",

@@ -24,6 +24,7 @@ from annotations.models import (
     Kind,
     KindRule,
     Project,
+    Review,
     ScreeningAnswer,
     TestAttempt,
     User,
@@ -34,7 +35,7 @@ UNSERVED = (Kind.REVIEW, *WRITTEN_KINDS)
 """Kinds whose gold is asked in practice and tests alone: no queue hands it out. Of a text nothing
 is known that another could be held against, and a review decides about somebody's work."""
 
-SCREENED = (*SCORED, *WRITTEN_KINDS)
+SCREENED = (*SCORED, *UNSERVED)
 """Kinds that have practice and tests. What is written in a test, an owner judges."""
 
 OUTCOMES = ("left", "right", "tie", "both_bad")
@@ -98,7 +99,8 @@ class Written:
 def practice_left_for(person: User, rule: KindRule) -> QuerySet[Item]:
     """Return the practice items that a person has not answered, the oldest first."""
     answered = ScreeningAnswer.objects.filter(person=person, attempt=None, item=OuterRef("pk"))
-    return practice_items(rule.project, rule.kind).filter(~Exists(answered))
+    left = practice_items(rule.project, rule.kind).filter(~Exists(answered))
+    return left.exclude(subject__annotator=person)  # nobody reviews what they wrote
 
 
 def practice_items(project: Project, kind: str) -> QuerySet[Item]:
@@ -114,8 +116,8 @@ def gold_items(project: Project, kind: str) -> QuerySet[Item]:
     which nothing is known.
     """
     gold = project.items.filter(purpose=Item.Purpose.GOLD, kind=kind, gold__isnull=False)
-    # Of what is written the places say only whether it is asked: no queue hands it out.
-    gold = gold.filter(Q(open_slots__gt=0) | Q(kind__in=WRITTEN_KINDS, overlap__gt=0))
+    # Of what no queue hands out the places say only whether it is asked.
+    gold = gold.filter(Q(open_slots__gt=0) | Q(kind__in=UNSERVED, overlap__gt=0))
     if kind == Kind.RANKING:
         gold = gold.filter(gold__tiers__1__isnull=False)
     if kind == Kind.RATING:
@@ -134,7 +136,8 @@ def question_about(person: User, item: Item, number: int, of: int) -> Question:
 def known_answer(item: Item) -> Any:
     """Return what a gold item knows, as an answer to it is kept.
 
-    The completion that is better or that none is, the tiers, the points, or an example of a text.
+    The completion that is better or that none is, the tiers, the points, the decision, or an
+    example of a text.
     """
     gold = item.gold or {}
     match Kind(item.kind):
@@ -145,6 +148,8 @@ def known_answer(item: Item) -> Any:
             known = gold.get("tiers")
         case Kind.RATING:
             known = gold.get("answers")
+        case Kind.REVIEW:
+            known = gold.get("decision")
         case _:
             known = gold.get("text")
     assert known is not None  # as of every gold item of its kind
@@ -164,7 +169,9 @@ def share_right(item: Item, said: Any) -> float:
 
 
 def in_letters(question: Question, said: Any) -> str:
-    """Return what a comparison or a ranking says in words, by the letters that a person saw."""
+    """Return in words what a comparison, a ranking or a review says, by the letters of a person."""
+    if question.item.kind == Kind.REVIEW:
+        return str(Review.Decision(said).label)
     letters = question.letters
     if question.item.kind == Kind.RANKING:
         tiers = (sorted(letters[one] for one in tied) for tied in said)

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from annotations.models import WRITTEN_KINDS, Annotation, Item, Kind, in_force
-from annotations.selectors.screening import SCREENED
+from annotations.models import Annotation, Item, Kind, in_force
+from annotations.selectors.screening import SCREENED, UNSERVED
 from annotations.services.rules import ServiceError, lock
 
 GOLD_OVERLAP = 10_000
@@ -28,18 +28,19 @@ def make_gold(annotation: Annotation) -> Item:
     question has one gold item: asking for another answer changes what is known. Ratings of the
     same texts by other questions are other questions.
 
-    Of what people write the known answer is an example, which no other can be held against: such
-    an item is asked in tests alone, and never handed out.
+    Of what people write the known answer is an example, which no other can be held against; of a
+    review it would decide again about somebody's work. Both are asked in tests alone, and never
+    handed out.
     """
     source = annotation.item
     lock(source.project)
     if not Annotation.objects.filter(in_force(), id=annotation.pk).exists():
         raise ServiceError("This answer was changed or taken back. Open the item again.")
     gold = _known_answer(annotation)
-    is_written = source.kind in WRITTEN_KINDS
-    overlap = 1 if is_written else GOLD_OVERLAP
+    is_served = source.kind not in UNSERVED
+    overlap = GOLD_OVERLAP if is_served else 1
     same = source.project.items.filter(
-        purpose=Item.Purpose.GOLD, kind=source.kind, prompt=source.prompt
+        purpose=Item.Purpose.GOLD, kind=source.kind, prompt=source.prompt, subject=source.subject
     )
     if source.kind == Kind.RATING:
         same = same.filter(rating_scheme=source.rating_scheme)
@@ -56,8 +57,9 @@ def make_gold(annotation: Annotation) -> Item:
         prompt=source.prompt,
         purpose=Item.Purpose.GOLD,
         overlap=overlap,
-        open_slots=0 if is_written else overlap,
+        open_slots=overlap if is_served else 0,
         fingerprint=source.fingerprint,
+        subject=source.subject,
         rating_scheme=source.rating_scheme,
         gold=gold,
     )
@@ -67,7 +69,7 @@ def make_gold(annotation: Annotation) -> Item:
 
 def _ask_again(item: Item) -> None:
     """Open a gold item that was retired, or that checked as many people as it could."""
-    if item.kind in WRITTEN_KINDS:
+    if item.kind in UNSERVED:
         Item.objects.filter(id=item.pk, overlap=0).update(overlap=1)
     else:
         closed = Item.objects.filter(id=item.pk, open_slots=0)
@@ -112,6 +114,8 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
             for answer in annotation.rating.answers.all():
                 answers.setdefault(str(answer.completion_id), {})[answer.question] = answer.value
             return {"answers": answers}
+        case Kind.REVIEW:
+            return {"decision": annotation.review.decision}
         case Kind.DEMONSTRATION:
             return {"text": annotation.demonstration.completion.text}
         case Kind.REWRITE:
@@ -129,7 +133,7 @@ def _known_answer(annotation: Annotation) -> dict[str, Any]:
 def retire_gold(item: Item) -> Item:
     """Ask nobody a gold item any more. Who holds it may still answer; what was said stays."""
     gold = Item.objects.filter(id=item.pk, purpose=Item.Purpose.GOLD)
-    if item.kind in WRITTEN_KINDS:
+    if item.kind in UNSERVED:
         retired = gold.filter(overlap__gt=0).update(overlap=0)
     else:
         asked = gold.filter(open_slots__gt=0)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import (
+    WRITTEN_KINDS,
     Group,
     Item,
     Kind,
@@ -18,6 +19,7 @@ from annotations.models import (
     Membership,
     PracticeItem,
     Project,
+    Review,
     ScreeningAnswer,
     TestAttempt,
     User,
@@ -25,7 +27,6 @@ from annotations.models import (
 from annotations.selectors.qualification import qualification_of
 from annotations.selectors.screening import (
     OUTCOMES,
-    SCORED,
     SCREENED,
     gold_items,
     question_about,
@@ -167,7 +168,7 @@ def answer_test(attempt: TestAttempt, item: Item, said: Any) -> TestAttempt:
     """Keep an answer to the question that comes next; the last one decides the test.
 
     What was written waits for an owner instead. `said` is an outcome as the person saw it, tiers
-    of completions, points by completion and question, or a text.
+    of completions, points by completion and question, a decision, or a text.
     """
     current = TestAttempt.objects.select_for_update().get(id=attempt.pk)
     done = current.answers.count()
@@ -180,7 +181,7 @@ def answer_test(attempt: TestAttempt, item: Item, said: Any) -> TestAttempt:
     current.right += answer.is_right
     if done + 1 == len(current.items):
         current.finished_at = timezone.now()
-        if current.kind in SCORED:
+        if current.kind not in WRITTEN_KINDS:
             decide_test(current)
     current.save(update_fields=["right", "score", "passed", "finished_at"])
     return current
@@ -198,10 +199,10 @@ def decide_test(attempt: TestAttempt) -> None:
 def _scored(person: User, item: Item, said: Any) -> dict[str, Any]:
     """Return an answer as it is kept, with how much of it is right. A text is for an owner."""
     kept = _checked(person, item, said)
-    if item.kind not in SCORED:
+    if item.kind in WRITTEN_KINDS:
         return {"said": kept, "is_right": False}
     share = share_right(item, kept)
-    score = None if item.kind == Kind.COMPARISON else share
+    score = share if item.kind in (Kind.RANKING, Kind.RATING) else None
     return {"said": kept, "is_right": share == 1, "score": score}
 
 
@@ -221,6 +222,10 @@ def _checked(person: User, item: Item, said: Any) -> Any:
             scheme = item.rating_scheme
             answers = check_answers(scheme.questions if scheme else [], question.order, said)
             return {str(completion): points for completion, points in answers.items()}
+        case Kind.REVIEW:
+            if said not in Review.Decision.values:
+                raise ServiceError("Choose whether you accept the text, fix it or reject it.")
+            return str(said)
         case Kind.REWRITE:
             return check_new_text(said, question.texts[0])
         case _:
@@ -235,7 +240,8 @@ def _draw(rule: KindRule, person: User, rng: random.Random) -> list[int]:
 
     A question was had as an item that asks the same, too.
     """
-    every = dict(gold_items(rule.project, rule.kind).values_list("id", "fingerprint"))
+    gold = gold_items(rule.project, rule.kind).exclude(subject__annotator=person)
+    every = dict(gold.values_list("id", "fingerprint"))
     asked = person.assignments.filter(item__project=rule.project, item__kind=rule.kind)
     seen = {
         *ScreeningAnswer.objects.filter(person=person).values_list("item_id", flat=True),

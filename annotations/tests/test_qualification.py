@@ -282,7 +282,7 @@ def test_owners_make_groups_rules_and_practice(
         "attempts": "2",
     }
     assert client.post(page, rule).status_code == 303
-    assert client.post(page, rule | {"kind": "review"}).status_code == 422
+    assert client.post(page, rule | {"kind": "conversation"}).status_code == 422
     assert client.post(page, rule | {"pass_percent": "101"}).status_code == 422
     assert "80 % of 5 questions" in client.get(page).text
     client.post(url("delete_group", project, poets.pk))

@@ -32,6 +32,7 @@ from annotations.services.ratings import write_rating
 from annotations.tests.factories import (
     OVERALL,
     make_annotation,
+    make_assignment,
     make_demonstration,
     make_item,
     make_ranking,
@@ -193,6 +194,57 @@ def test_a_known_rating_answers_the_questions_that_its_gold_item_asks(
         services.make_gold(rated(old, bea, "clarity"))
     make_known(project, Kind.RATING, answers={})
     assert set(gold_items(project, Kind.RATING)) == {first, second}
+
+
+# Reviews
+
+
+def reviewed(project: Project, decision: str, text: str) -> Annotation:
+    """Return what a reviewer said of a text by Bea."""
+    bea, carol = (User.objects.get(username=name) for name in ("bea", "carol"))
+    said = make_demonstration(project, bea, text).annotation
+    assignment = make_assignment(make_item(project, Kind.REVIEW, subject=said), carol)
+    better = "a better frog" if decision == "fix" else ""
+    return services.submit_review(assignment, decision, better, reason="So.")
+
+
+def test_a_test_of_reviews_asks_what_is_to_become_of_a_text(
+    client: Client, project: Project, bob: User, bea: User, carol: User
+) -> None:
+    rule = make_rule(project, Kind.REVIEW, questions=2)
+    rejected, accepted, fixed = (
+        services.make_gold(reviewed(project, decision, f"frog {decision}"))
+        for decision in ("reject", "accept", "fix")
+    )
+    assert services.make_gold(Annotation.objects.get(review__decision="fix")) == fixed
+    Project.objects.filter(id=project.pk).update(gold_percent=100)
+    project.refresh_from_db()
+    assert queue.lease_next(bob, project) is None  # no queue hands them out
+    services.practise_with(rejected, "It is about a <toad>.")
+    client.force_login(bob)
+    page, answering = (url(name, project, "review") for name in ("qualify", "qualify_answer"))
+    asked = client.get(page)
+    assert "frog reject" in asked.text
+    assert "What somebody wrote" in asked.text
+    assert client.post(answering, {"item": rejected.pk, "decision": "maybe"}).status_code == 422
+    told = client.post(answering, {"item": rejected.pk, "decision": "accept"}).text
+    assert "You said: Accept. Known is: Reject." in told
+    assert "about a &lt;toad&gt;" in told
+    attempt = services.begin_test(rule, bob)
+    for item_id in attempt.items:
+        assert item_id in (accepted.pk, fixed.pk)
+        attempt = services.answer_test(attempt, Item.objects.get(id=item_id), "accept")
+    assert (attempt.passed, attempt.percent, attempt.right) == (False, 50, 1)
+    # Nobody is asked about what they wrote, in practice nor in a test.
+    assert client.get(page).context["standing"].practice_left == 0
+    client.force_login(bea)
+    assert client.get(page).context["question"] is None
+    with pytest.raises(services.ServiceError, match="no questions"):
+        services.begin_test(rule, bea)
+    services.retire_gold(fixed)
+    services.answer_practice(carol, rejected, "reject")
+    assert services.begin_test(rule, carol).items == [accepted.pk]
+    assert Annotation.objects.filter(kind=Kind.REVIEW).count() == 3
 
 
 # What people begin of their own

@@ -43,6 +43,7 @@ ASKING = {
     Kind.COMPARISON: "annotations/_screening_comparison.html",
     Kind.RANKING: "annotations/_screening_ranking.html",
     Kind.RATING: "annotations/_screening_rating.html",
+    Kind.REVIEW: "annotations/_screening_review.html",
 } | dict.fromkeys(WRITTEN_KINDS, WRITING)
 """The part of a page that asks a question, by its kind."""
 
@@ -122,6 +123,7 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
         "membership": access.get_membership_for(request.user, project_id),
         "kind": Kind(kind),
         "is_written": kind in WRITTEN_KINDS,
+        "is_served": kind not in selectors.UNSERVED,
         "chosen": selectors.practice_items(project, kind),
         "page": gold.get_page(request.GET.get("page")),
     }
