@@ -1,7 +1,8 @@
 # make run    a running system on a machine with Python 3.11 and nothing else
 # make test   every test, on SQLite and on PostgreSQL
 # make check  what CI runs: the same without the tests that take longest
-# make loop   the closed loop with simulated annotators on the demo model; ROUNDS=2 goes round twice
+# make loop   the closed loop with simulated annotators on the demo model, once; ROUNDS=2 goes round
+#             twice by hand and then twice by itself
 # make chaos  everything is killed, suspended and cut off while people label and runs train, and then
 #             the laws are checked; SEED=7 SECONDS=300 DATABASE=postgresql
 # make lock   requirements.lock anew, after a change of requirements
@@ -74,7 +75,7 @@ check: style
 
 loop: export DEMO ?= 1
 loop: $(RUNTIME) $(MODEL) $(STATIC)
-	$(BIN)/python manage.py run_loop --rounds $(ROUNDS) $(ARGS)
+	$(BIN)/python manage.py run_loop --rounds $(ROUNDS) $(if $(filter-out 1,$(ROUNDS)),--by-itself $(ROUNDS)) $(ARGS)
 
 SECONDS ?= 120
 chaos: $(DEVELOPMENT)

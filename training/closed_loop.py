@@ -5,8 +5,9 @@ the runs are real runs on real workers, and the annotators are programs that sig
 over HTTP (`training.simulation`). Their judge is the stated haiku rubric with a stated share of
 flipped answers; nothing that learns ever sees the rubric.
 
-The first round is driven by hand, act by act. Those after it go on by themselves (`next_act`) with
-the settings of the first; here only people are simulated then.
+The first rounds are driven by hand, act by act; from the second on they are smaller. Those after
+them go on by themselves (`next_act`) with the settings of the last one by hand; here only people
+are simulated then.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
 from annotations.algorithms.haiku import score_haiku
-from annotations.models import Completion, Kind, Project, Prompt, Split, User
+from annotations.models import Completion, Item, Kind, Project, Prompt, Split, User
 from training import selectors, services
 from training.models import Automation, Checkpoint, Evaluation, Run, Stage
 from training.simulation import SimulatedAnnotator
@@ -54,10 +55,30 @@ class Settings:
     suite_prompts: int = 32
     """Held-out prompts on which the suite measures."""
     rounds: int = 1
-    """How often it goes round; all but the first start and end by themselves."""
+    """How often it goes round by hand."""
+    by_itself: int = 0
+    """How many rounds then start and end by themselves, as large as the last one by hand."""
     sft: dict[str, Any] = field(default_factory=lambda: {"looks": 1})
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=lambda: {"steps": 14})
+    later_prompts: int = 100
+    """As `prompts`, in all rounds but the first."""
+    later_pairs: int = 1
+    """As `evaluation_pairs`, in all rounds but the first."""
+    later_ppo: dict[str, Any] = field(default_factory=lambda: {"steps": 8})
+    """What PPO does otherwise in all rounds but the first."""
+
+    def of_round(self, number: int) -> Settings:
+        """Return the size of a round by hand, with a seed of its own."""
+        if number == 1:
+            return self
+        return replace(
+            self,
+            seed=self.seed + number - 1,
+            prompts=self.later_prompts,
+            evaluation_pairs=self.later_pairs,
+            ppo={**self.ppo, **self.later_ppo},
+        )
 
 
 @dataclass
@@ -78,7 +99,9 @@ class Report:
     decision: str = ""
     haikus: list[dict[str, str]] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
-    """Each round, measured alike whoever drove it."""
+    """Each round, measured alike whoever drove it; all else is about the first."""
+    stopped: str = ""
+    """Why fewer rounds are here than were wanted."""
 
 
 class ClosedLoop:
@@ -109,13 +132,9 @@ class ClosedLoop:
     def run(self) -> Report:
         """Go round as often as is wanted and return the report."""
         self.report.seconds["start of the platform"] = self.since_start()
-        policy = self.fine_tune()
-        self.collect_rankings(policy)
-        reward_model = self.train_reward_model(policy)
-        child = self.train_policy(policy, reward_model)
-        evaluation = self.evaluate(child, policy, reward_model)
-        self.decide(child, evaluation)
-        self.go_on()
+        self.fine_tune()
+        self.go_round()
+        self.go_further()
         past = selectors.past_rounds(self.project)
         self.report.rounds = [measure_round(one) for one in reversed(past)]
         self.report.seconds["total"] = self.since_start()
@@ -124,7 +143,36 @@ class ClosedLoop:
     def since_start(self) -> float:
         return round(time.monotonic() - self.started, 1)
 
-    def fine_tune(self) -> Checkpoint:
+    def go_round(self) -> None:
+        """Drive a round by hand, from its opening to the decision."""
+        policy = services.open_round(self.project).policy
+        self.collect_rankings(policy)
+        reward_model = self.train_reward_model(policy)
+        child = self.train_policy(policy, reward_model)
+        evaluation = self.evaluate(child, policy, reward_model)
+        self.decide(child, evaluation)
+
+    def go_further(self) -> None:
+        """Go the other rounds. Where one of them fails, what was measured before is not lost."""
+        try:
+            for number in range(2, self.settings.rounds + 1):
+                self.go_round_again(number)
+            self.go_on()
+        except LoopFailed as failure:
+            self.report.stopped = str(failure)
+
+    def go_round_again(self, number: int) -> None:
+        """Drive a further, smaller round by hand. What came of it is read from its rows."""
+        report, settings = self.report, self.settings
+        self.report, self.settings = Report(seed=settings.seed), settings.of_round(number)
+        started = time.monotonic()
+        try:
+            self.go_round()
+        finally:
+            self.report, self.settings = report, settings
+            report.seconds[f"round {number}, by hand"] = round(time.monotonic() - started, 1)
+
+    def fine_tune(self) -> None:
         """Supervised fine-tuning on the demo's haikus; the result samples first."""
         with self.step("supervised fine-tuning"):
             snapshot = services.freeze_snapshot(
@@ -139,23 +187,14 @@ class ClosedLoop:
                 reason="The first policy of the loop: fine-tuned on the demonstrations.",
                 override=True,
             )
-            services.open_round(self.project)
-        return policy
 
     def collect_rankings(self, policy: Checkpoint) -> None:
         """The policy answers; annotators rank over HTTP."""
         with self.step("sampling for annotators"):
-            prompts = list(
-                Prompt.objects.filter(project=self.project)
-                .exclude(split=Split.TEST)
-                .order_by("content_hash")
-                .values_list("id", flat=True)
-            )
-            random.Random(self.settings.seed).shuffle(prompts)
             run = services.request_completions(
                 self.project,
                 checkpoint=policy,
-                prompts=prompts[: self.settings.prompts],
+                prompts=self.prompts_to_answer(),
                 completions_per_prompt=self.settings.completions,
                 kind=Kind.RANKING if self.settings.completions > 2 else Kind.COMPARISON,
                 started_by=self.engineer,
@@ -167,6 +206,16 @@ class ClosedLoop:
             self.report.counts["rankings"] = self.annotate(Kind.RANKING)
             # of four completions with only two distinct texts a comparison is made
             self.report.counts["comparisons"] = self.annotate(Kind.COMPARISON)
+
+    def prompts_to_answer(self) -> list[int]:
+        """Return prompts in an order that the seed decides, those first that nobody judged yet."""
+        asked = Prompt.objects.filter(project=self.project).exclude(split=Split.TEST)
+        prompts = list(asked.order_by("content_hash").values_list("id", flat=True))
+        random.Random(self.settings.seed).shuffle(prompts)
+        judged = self.project.items.filter(purpose=Item.Purpose.TRAINING)
+        judged = judged.exclude(kind=Kind.DEMONSTRATION)
+        known = set(judged.values_list("prompt_id", flat=True))
+        return sorted(prompts, key=known.__contains__)[: self.settings.prompts]
 
     def train_reward_model(self, policy: Checkpoint) -> Checkpoint:
         """Preference pairs from the rankings → reward model, which starts as the policy."""
@@ -268,6 +317,8 @@ class ClosedLoop:
             self.report.promoted = True
             self.report.promoted_after = self.since_start()
             self.report.decision = "Promoted: the interval of the win rate lies above one half."
+        if self.settings.rounds > 1 or self.settings.by_itself:
+            return  # the next round asks it
         with self.step("next comparisons"):
             promoted = selectors.promoted_checkpoint(self.project)
             if promoted != child:
@@ -288,10 +339,11 @@ class ClosedLoop:
 
     def go_on(self) -> None:
         """Switch rounds on, promotion included, and be nothing but annotators from then on."""
-        if self.settings.rounds < 2:
+        if not self.settings.by_itself:
             return
+        by_hand = self.settings.rounds
         self.automate(Automation.Mode.PROMOTING)
-        for number in range(2, self.settings.rounds + 1):
+        for number in range(by_hand + 1, by_hand + self.settings.by_itself + 1):
             with self.step(f"round {number}, by itself"):
                 while not self.project.rounds.filter(number=number, ended_at__isnull=False):
                     self.annotate_what_waits()
@@ -308,7 +360,7 @@ class ClosedLoop:
         services.set_automation(
             self.project,
             mode=mode,
-            new_comparisons=self.settings.prompts,
+            new_comparisons=self.settings.of_round(self.settings.rounds).prompts,
             settings_from=Automation.SettingsFrom.LAST,
             changed_by=self.engineer,
         )
@@ -341,7 +393,7 @@ class ClosedLoop:
             if run.stage != Stage.SAMPLE and run.step != shown and run.step % 10 == 0:
                 shown = run.step
                 self.say(f"    {run.stage} {run.step}/{run.total_steps}")
-            time.sleep(POLL_SECONDS)
+            self.wait()
         if run.state != Run.State.SUCCEEDED:
             raise LoopFailed(f"{run} {run.state}: {run.error}\n{run.error_detail[-2000:]}")
 
@@ -504,6 +556,8 @@ def describe(report: Report) -> str:
     lines += ["", "Seconds"]
     lines += [f"  {name:<26}{value:>8.1f}" for name, value in report.seconds.items()]
     lines += describe_rounds(report.rounds)
+    if report.stopped:
+        lines += ["", f"Then it stopped. {report.stopped}"]
     for row in report.haikus:
         lines += [
             "",

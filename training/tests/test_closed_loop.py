@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.utils.timezone import now
 
-from annotations.models import Kind, Project, User
+from annotations.models import Item, Kind, Project, User
 from annotations.tests.factories import make_completion, make_item, make_prompt
 from conftest import PASSWORD
 from training import selectors, services
-from training.closed_loop import ClosedLoop, LoopFailed, Settings, describe_rounds, measure_round
+from training.closed_loop import (
+    ClosedLoop,
+    Settings,
+    describe,
+    describe_rounds,
+    measure_round,
+)
 from training.driver import drive_rounds
 from training.models import Automation, Checkpoint, Round, Run, Stage
 from training.pipeline.config import CONFIGS
@@ -39,7 +46,7 @@ def loop(live_server: Any, project: Project, alice: User) -> ClosedLoop:
         project,
         live_server.url,
         PASSWORD,
-        Settings(rounds=2, prompts=1000),
+        Settings(by_itself=1, prompts=1000, later_prompts=4, reward={"min_pairs": 3}),
         lambda _line: None,
         wait=lambda: work(project),
     )
@@ -74,7 +81,30 @@ def carry_out(run: Run) -> None:
             )
     else:
         kind = "reward" if run.stage == Stage.REWARD else "policy"
-        make_checkpoint(run.project, kind=kind, run=run, parent=run.parent)
+        made: dict[str, Any] = {"results": {}}
+        make_checkpoint(run.project, kind=kind, run=run, parent=run.parent, manifest=made)
+
+
+@pytest.mark.long
+def test_it_goes_round_again_by_hand_and_on_by_itself(loop: ClosedLoop) -> None:
+    loop.settings = replace(loop.settings, rounds=2)
+    loop.go_further()
+    assert not loop.report.stopped
+    assert (loop.settings.seed, loop.report.counts) == (0, {})  # the report is of the first round
+    by_itself, by_hand = map(measure_round, selectors.past_rounds(loop.project)[:2])
+    assert [one["number"] for one in (by_hand, by_itself)] == [2, 3]
+    assert [one["by_itself"] for one in (by_hand, by_itself)] == [False, True]
+    judgements = [one["counts"]["judgements"] for one in (by_hand, by_itself)]
+    assert judgements == [4, 4]  # all other rounds are smaller than the first
+    assert all(one["evaluation"]["n"] for one in (by_hand, by_itself))
+    assert "2  by hand, kept back" in "\n".join(describe_rounds([by_hand]))
+    done = Round.objects.get(number=2)
+    assert done.sample_run
+    prompts = Item.objects.filter(batch=done.sample_run.request["batch"]).values("prompt")
+    third = Round.objects.get(number=3)
+    assert third.sample_run
+    assert third.sample_run.config["seed"] == done.sample_run.config["seed"] + 1 == 2
+    assert len(prompts) == 4
 
 
 @pytest.mark.long
@@ -107,5 +137,7 @@ def test_it_ends_where_a_person_would_have_to_decide(loop: ClosedLoop) -> None:
             fail(run)
 
     loop.wait = break_down
-    with pytest.raises(LoopFailed, match="Out of memory"):
-        loop.go_on()
+    loop.go_further()
+    assert "Out of memory" in loop.report.stopped
+    loop.report.decision = "Promoted."
+    assert "Then it stopped. Round 2 waits for a decision" in describe(loop.report)

@@ -32,7 +32,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one loop for each")
-        parser.add_argument("--rounds", type=int, default=1, help="how often it goes round")
+        parser.add_argument("--rounds", type=int, default=1, help="how often it goes round by hand")
+        parser.add_argument("--by-itself", type=int, default=0, help="rounds after that, unasked")
         parser.add_argument("--settings-json", default="{}", help="changes to the loop's settings")
         parser.add_argument("--inside", type=int, help="(internal) the seed to run in this place")
 
@@ -46,7 +47,8 @@ class Command(BaseCommand):
         for seed in options["seeds"]:
             place = settings.VAR_DIR / "loop" / f"seed-{seed}"
             shutil.rmtree(place, ignore_errors=True)
-            changes = {"rounds": options["rounds"], **json.loads(options["settings_json"])}
+            rounds = {name: options[name] for name in ("rounds", "by_itself")}
+            changes = {**rounds, **json.loads(options["settings_json"])}
             self.run_in_place(place, seed, json.dumps(changes))
             reports.append(json.loads((place / "loop.json").read_text(encoding="utf-8")))
         target = settings.VAR_DIR / "loop.json"
@@ -107,6 +109,8 @@ class Command(BaseCommand):
         text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
         (settings.VAR_DIR / "loop.json").write_text(text, encoding="utf-8")
         self.stdout.write("\n" + describe(report))
+        if report.stopped:
+            raise CommandError(report.stopped)
 
 
 def _free_port() -> int:
