@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import Count, F
+from django.db.models import Count, F, Prefetch
 
-from annotations.exports import counted, in_force
+from annotations.exports import counted_annotations, in_force
 from training.models import Evaluation
 from training.selectors import ANSWERED_SHARE
 
@@ -61,7 +61,11 @@ def examples(evaluation: Evaluation, most: int = 20) -> list[Example]:
     if not votes(evaluation).are_in:
         return []
     items = _counted(evaluation).filter(given__gte=F("overlap")).select_related("prompt")
-    items = items.order_by("id").prefetch_related("completions")
+    said = counted_annotations(evaluation.project_id)
+    said = said.select_related("comparison__left", "comparison__right")
+    items = items.order_by("id").prefetch_related(
+        "completions", Prefetch("annotations", said, to_attr="verdicts")
+    )
     found = (_example(evaluation, item) for item in items[:most])
     return [example for example in found if example is not None]
 
@@ -88,14 +92,12 @@ def _example(evaluation: Evaluation, item: Any) -> Example | None:
     texts = {completion.checkpoint_id: completion.text for completion in item.completions.all()}
     if not {evaluation.child_id, evaluation.parent_id} <= set(texts):
         return None
-    annotations = item.annotations.filter(counted("", evaluation.project_id))
-    annotations = annotations.select_related("comparison__left", "comparison__right")
     return Example(
         item_id=item.pk,
         prompt=item.prompt.text,
         child=texts[evaluation.child_id],
         parent=texts[evaluation.parent_id],
-        verdicts=[_verdict(evaluation, annotation.comparison) for annotation in annotations],
+        verdicts=[_verdict(evaluation, annotation.comparison) for annotation in item.verdicts],
     )
 
 

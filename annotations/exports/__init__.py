@@ -6,7 +6,7 @@ function holds a few thousand rows in memory at a time, however large the projec
 """
 
 from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
-from annotations.exports.battles import battles
+from annotations.exports.battles import EvaluationVote, battles, evaluation_votes
 from annotations.exports.files import EXPORTS, Export, write_export
 from annotations.exports.guidelines import (
     CaseRow,
@@ -24,7 +24,7 @@ from annotations.exports.judgements import (
     ties,
 )
 from annotations.exports.origins import origin_prefix
-from annotations.exports.prompts import annotators, prompts, prompts_by_tag
+from annotations.exports.prompts import annotators, prompts, prompts_with_tag, tags
 from annotations.exports.recalls import (
     Recallable,
     Recalled,
@@ -51,6 +51,7 @@ from annotations.exports.rows import (
     PromptRow,
     RatingRow,
     TieRow,
+    counted_annotations,
     pseudonym,
 )
 from annotations.exports.sides import left_completions
@@ -66,6 +67,7 @@ __all__ = [
     "BattleRow",
     "CaseRow",
     "DemonstrationRow",
+    "EvaluationVote",
     "Export",
     "JudgedRow",
     "PreferenceCounts",
@@ -89,9 +91,11 @@ __all__ = [
     "count_judgements",
     "count_recalled",
     "counted",
+    "counted_annotations",
     "demonstrations",
     "describe",
     "draft_cases",
+    "evaluation_votes",
     "finished_overlap",
     "fitting",
     "guideline_cases",
@@ -103,7 +107,7 @@ __all__ = [
     "preference_counts",
     "preferences",
     "prompts",
-    "prompts_by_tag",
+    "prompts_with_tag",
     "pseudonym",
     "ratings",
     "recallable",
@@ -113,6 +117,7 @@ __all__ = [
     "regression_cases",
     "review_counts",
     "rewrite_of",
+    "tags",
     "ties",
     "vote_counts",
     "votes",

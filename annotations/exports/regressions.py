@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -52,9 +52,11 @@ def regression_cases(project_id: int) -> Iterator[RegressionRow]:
     cases = RegressionCase.objects.filter(
         ticket__project=project_id, ticket__state__in=RegressionCase.BINDING
     )
-    for case in cases.select_related("ticket__completion__prompt").order_by("ticket_id"):
+    found = list(cases.select_related("ticket__completion__prompt").order_by("ticket_id"))
+    rewrites = _rewrites(project_id, [case.ticket for case in found])
+    for case in found:
         ticket, prompt = case.ticket, case.ticket.completion.prompt
-        rewrite = rewrite_of(ticket)
+        rewrite = rewrites.get(ticket.pk)
         is_fixed = ticket.state == Ticket.State.FIXED
         if rewrite is None or (rewrite.is_rejected and not is_fixed):
             continue
@@ -78,29 +80,34 @@ def regression_cases(project_id: int) -> Iterator[RegressionRow]:
 
 def rewrite_of(ticket: Ticket) -> RewriteOfTicket | None:
     """Return the rewrite that is in force of a reported answer, if there is one."""
-    if ticket.item_id is None:
-        return None
-    rewrite = (
-        Rewrite.objects.filter(
-            counted("annotation__", ticket.project_id), annotation__item=ticket.item_id
-        )
-        .select_related("completion")
-        .order_by("annotation_id")
-        .last()
-    )
-    if rewrite is None:
-        return None
-    reviews = Review.objects.filter(
-        counted("annotation__", ticket.project_id), subject=rewrite.annotation_id
-    )
-    if reviews.filter(decision=Review.Decision.REJECT).exists():
-        return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected=True)
-    fix = (
-        reviews.filter(decision=Review.Decision.FIX)
-        .select_related("completion")
-        .order_by("annotation_id")
-        .last()
-    )
-    if fix and fix.completion:
+    return _rewrites(ticket.project_id, [ticket]).get(ticket.pk)
+
+
+def _rewrites(project_id: int, tickets: Collection[Ticket]) -> dict[int, RewriteOfTicket]:
+    """Return the rewrites that are in force of some reported answers, by ticket."""
+    items = {ticket.item_id: ticket.pk for ticket in tickets if ticket.item_id is not None}
+    if not items:
+        return {}
+    counts = counted("annotation__", project_id)
+    written = Rewrite.objects.filter(counts, annotation__item__in=items)
+    written = written.select_related("annotation", "completion").order_by("annotation_id")
+    newest = {rewrite.annotation.item_id: rewrite for rewrite in written}
+    subjects = [rewrite.annotation_id for rewrite in newest.values()]
+    reviews: dict[int, list[Review]] = {}
+    about = Review.objects.filter(counts, subject__in=subjects).select_related("completion")
+    for review in about.order_by("annotation_id"):
+        reviews.setdefault(review.subject_id, []).append(review)
+    return {
+        items[item]: _reviewed(rewrite, reviews.get(rewrite.annotation_id, []))
+        for item, rewrite in newest.items()
+    }
+
+
+def _reviewed(rewrite: Rewrite, reviews: Sequence[Review]) -> RewriteOfTicket:
+    """Return a rewrite as its reviews, oldest first, left it."""
+    is_rejected = any(review.decision == Review.Decision.REJECT for review in reviews)
+    fixes = [review for review in reviews if review.decision == Review.Decision.FIX]
+    fix = fixes[-1] if fixes else None
+    if fix and fix.completion and not is_rejected:
         return RewriteOfTicket(fix.annotation_id, fix.completion.text, is_rejected=False)
-    return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected=False)
+    return RewriteOfTicket(rewrite.annotation_id, rewrite.completion.text, is_rejected)

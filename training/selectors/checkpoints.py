@@ -95,7 +95,9 @@ def least_covered(project: Project, splits: Collection[str], count: int) -> list
 
 def lineage(checkpoint: Checkpoint) -> list[Checkpoint]:
     """Return the checkpoint's ancestors and itself, the base model first."""
-    line = [checkpoint]
-    while line[0].parent is not None:
-        line.insert(0, line[0].parent)
-    return line
+    parents = dict(checkpoint.project.checkpoints.values_list("id", "parent_id"))
+    ids = [checkpoint.pk]
+    while (parent := parents.get(ids[-1])) is not None:
+        ids.append(parent)
+    found = Checkpoint.objects.in_bulk(ids)
+    return [found[number] for number in reversed(ids)]

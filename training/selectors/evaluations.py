@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,15 @@ def evaluation_result(evaluation: Evaluation) -> WinRate:
     would have had. To leave such pairs out would flatter a checkpoint that often says nothing or
     repeats its parent. While votes are wanted and none is cast n is 0 and the interval is 0 to 1.
     """
-    judged = _judged(evaluation)
-    is_open = bool(judged) or needs_nobody(evaluation)
-    return win_rate([*judged, *(_certain(evaluation) if is_open else [])])
+    return evaluation_results([evaluation])[evaluation.pk]
+
+
+def evaluation_results(evaluations: Collection[Evaluation]) -> dict[int, WinRate]:
+    """Return the win rates of some evaluations of one project, by evaluation."""
+    return {
+        one.pk: win_rate([*votes, *(_certain(one) if votes or needs_nobody(one) else [])])
+        for one, votes in _judged_in(evaluations)
+    }
 
 
 def result_so_far(evaluation: Evaluation) -> AnytimeInterval:
@@ -100,10 +107,20 @@ def _contest(evaluation: Evaluation) -> gate.Contest:
 
 def _judged(evaluation: Evaluation) -> list[tuple[int, float]]:
     """Return the prompt and the score of each vote that somebody cast, the oldest first."""
-    return [
-        (battle["prompt_id"], _score(battle, evaluation.child_id))
-        for battle in exports.battles(evaluation.project_id, evaluation.batch)
-    ]
+    ((_, votes),) = _judged_in([evaluation])
+    return votes
+
+
+def _judged_in(
+    evaluations: Collection[Evaluation],
+) -> Iterator[tuple[Evaluation, list[tuple[int, float]]]]:
+    """Yield evaluations of one project, each with the prompt and the score of each vote."""
+    by_batch: dict[str, list[exports.EvaluationVote]] = {one.batch: [] for one in evaluations}
+    for project_id in {one.project_id for one in evaluations}:
+        for vote in exports.evaluation_votes(project_id, by_batch):
+            by_batch[vote.batch].append(vote)
+    for one in evaluations:
+        yield one, [(vote.prompt_id, _score(vote, one.child_id)) for vote in by_batch[one.batch]]
 
 
 @dataclass(frozen=True)
@@ -169,10 +186,9 @@ def share(value: float | None) -> str:
     return "unknown" if value is None else f"{value * 100:.0f} %"
 
 
-def _score(battle: exports.BattleRow, child_id: int) -> float:
+def _score(vote: exports.EvaluationVote, child_id: int) -> float:
     """Return what a judgement says for the child: 1 for a win, 0 for a loss, one half between."""
-    outcome = battle["outcome"]
-    if outcome in SCORES:
-        return SCORES[outcome]
-    side = battle["left_checkpoint_id"] if outcome == "left" else battle["right_checkpoint_id"]
+    if vote.outcome in SCORES:
+        return SCORES[vote.outcome]
+    side = vote.left_checkpoint_id if vote.outcome == "left" else vote.right_checkpoint_id
     return 1.0 if side == child_id else 0.0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
 
 from annotations import exports
 from annotations.algorithms.winrate import WinRate
 from training.models import Round, Run
 from training.pipeline.evaluate import Share
 from training.selectors.board import win_rate_against_first
-from training.selectors.evaluations import evaluation_result
+from training.selectors.evaluations import evaluation_results
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -40,17 +42,33 @@ def past_rounds(project: Project) -> list[PastRound]:
     """Return the ended rounds of a project, newest first."""
     runs = ("sample_run", "reward_run", "policy_run__checkpoint", "suite_run", "evaluation__run")
     ended = project.rounds.filter(ended_at__isnull=False)
-    rounds = ended.select_related("policy", *runs, "evaluation__project", "promotion")
+    rounds = list(ended.select_related("policy", *runs, "evaluation__project", "promotion"))
     against = win_rate_against_first(project) if rounds else []
     rates = {one.checkpoint.pk: Share(one.rate, one.low, one.high, one.n) for one in against}
-    return [_measured(one, rates) for one in rounds]
+    results = evaluation_results([one.evaluation for one in rounds if one.evaluation])
+    answers = _answers(project, [batch for one in rounds for batch in _batches(one)])
+    return [_measured(one, rates, results, answers) for one in rounds]
 
 
-def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
+def _batches(one: Round) -> tuple[str, str]:
+    """Return what was sampled to learn from and what to evaluate; empty for what was not."""
+    return (
+        one.sample_run.request["batch"] if one.sample_run else "",
+        one.evaluation.batch if one.evaluation else "",
+    )
+
+
+def _measured(
+    one: Round,
+    against_first: Mapping[int, Share],
+    results: Mapping[int, WinRate],
+    answers: Mapping[str, int],
+) -> PastRound:
     found = one.reward_run.results if one.reward_run else {}
     evaluation = one.evaluation
-    result = evaluation_result(evaluation) if evaluation else None
+    result = results[evaluation.pk] if evaluation else None
     runs = (one.sample_run, one.reward_run, one.policy_run, one.suite_run)
+    sampled, evaluated = _batches(one)
     return PastRound(
         round=one,
         result=result if result and result.n else None,
@@ -64,8 +82,8 @@ def _measured(one: Round, against_first: Mapping[int, Share]) -> PastRound:
             }
         ),
         people=_share(found.get("human_agreement") or {}),
-        labels=_answers(one.project, one.sample_run.request["batch"]) if one.sample_run else 0,
-        votes=_answers(one.project, evaluation.batch) if evaluation else 0,
+        labels=answers.get(sampled, 0),
+        votes=answers.get(evaluated, 0),
         seconds=sum(map(_seconds, [*runs, evaluation.run if evaluation else None])),
     )
 
@@ -78,9 +96,11 @@ def _share(found: dict[str, Any]) -> Share | None:
     return Share(value, value if low is None else low, value if high is None else high, found["n"])
 
 
-def _answers(project: Project, batch: str) -> int:
-    items = project.items.filter(exports.in_force("annotations__"), batch=batch)
-    return items.filter(annotations__isnull=False).values("annotations").distinct().count()
+def _answers(project: Project, batches: Collection[str]) -> dict[str, int]:
+    """Return how many annotations are in force on the items of each batch."""
+    items = project.items.filter(batch__in=[batch for batch in batches if batch])
+    given = Count("annotations", filter=exports.in_force("annotations__"))
+    return dict(items.values_list("batch").annotate(given=given).order_by())
 
 
 def _seconds(run: Run | None) -> float:

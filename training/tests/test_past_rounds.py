@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.test import Client
 from django.urls import reverse
@@ -10,8 +11,8 @@ from django.utils.timezone import now
 
 from annotations.models import Project, User
 from training import selectors
-from training.models import Round
-from training.tests.factories import make_run
+from training.models import Evaluation, Round
+from training.tests.factories import make_checkpoint, make_run
 from training.tests.test_pages_checkpoints import evaluated, promote, vote
 
 RESULTS = {
@@ -62,3 +63,31 @@ def test_each_figure_of_a_past_round_leads_to_its_source(
         assert f'href="{reverse(f"training:{name}", args=[pk])}"' in page
     assert "Round 1: against the first" in page
     assert "two people agree 80%" in page
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rounds(
+    project: Project, eve: User, bob: User, django_assert_max_num_queries: Any
+) -> None:
+    first = evaluated(project)
+    promote(first.parent, eve)
+    vote(first, bob, "left", most=4)
+    for number in range(1, 4):
+        one = (
+            first
+            if number == 1
+            else Evaluation.objects.create(
+                project=project,
+                child=make_checkpoint(project, parent=first.parent),
+                parent=first.parent,
+                run=make_run(project, "sample", state="succeeded", ended_at=now()),
+                batch=f"again-{number}",
+            )
+        )
+        Round.objects.create(
+            project=project, number=number, policy=first.parent, evaluation=one, decision="-",
+            ended_at=now(),
+        )  # fmt: skip
+        selectors.past_rounds(project)  # the votes are read, and kept
+        with django_assert_max_num_queries(13):
+            found = selectors.past_rounds(project)
+        assert [one.votes for one in found] == [0] * (number - 1) + [4]

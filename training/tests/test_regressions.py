@@ -341,3 +341,15 @@ def test_regressions_do_not_exist_for_other_roles(
     assert client.get(reverse("training:ticket_way", args=[ticket.pk])).status_code == 404
     client.force_login(project.created_by)
     assert client.get(start).status_code == 405
+
+
+def test_the_number_of_queries_does_not_grow_with_the_cases(
+    project: Project, parent: Checkpoint, bob: User, django_assert_num_queries: Any
+) -> None:
+    for number in range(1, 3):
+        ticket = rewritten_ticket(project, parent, bob, **FROGS)
+        with django_assert_num_queries(5):  # results, cases, recalls, rewrites, reviews
+            found = selectors.checked_cases(parent)
+        assert len(found) == number
+    assert found[-1].case["rewrite"] == "one frog"
+    assert found[-1].case["ticket_id"] == ticket.pk

@@ -15,7 +15,7 @@ from annotations.models import Role
 from training import access, artifacts, examples, selectors, services, suite_table
 from training.forms import BaseForm, CompletionsForm, EvaluationForm, ExportForm, PromotionForm
 from training.models import Checkpoint, Stage
-from training.views.shared import show_page, win_rate
+from training.views.shared import show_page
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
@@ -53,9 +53,11 @@ def _checkpoints_page(
     request: AuthenticatedRequest, project: Project, form: BaseForm, status: int = 200
 ) -> HttpResponse:
     latest = {one.child_id: one for one in project.evaluations.select_related("run").order_by("id")}
+    results = selectors.evaluation_results(latest.values())
     rows = [
-        (row, latest.get(row.checkpoint.pk), win_rate(latest.get(row.checkpoint.pk)))
+        (row, found, results[found.pk] if found else None)
         for row in selectors.checkpoint_rows(project)
+        for found in [latest.get(row.checkpoint.pk)]
     ]
     promotions = project.promotions.select_related("checkpoint", "promoted_by")
     context = {

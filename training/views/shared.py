@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 
 from training import access, lifecycle, selectors, services
 from training.forms import in_labels
-from training.models import Evaluation, Run, Stage
+from training.models import Run, Stage
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
@@ -108,7 +108,3 @@ def _ahead(run: Run) -> int:
     before = Q(state=Run.State.RUNNING) | Q(state=Run.State.QUEUED) & sooner
     # It may have been taken since it was read; it is never ahead of itself.
     return Run.objects.filter(before, stage__in=stages).exclude(id=run.pk).count()
-
-
-def win_rate(evaluation: Evaluation | None) -> selectors.WinRate | None:
-    return selectors.evaluation_result(evaluation) if evaluation else None
