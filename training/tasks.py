@@ -156,6 +156,16 @@ def keep_up_boards(**_later: Any) -> None:
     board_upkeep.keep_up_boards()
 
 
+def hint_boards() -> bool:
+    """Ask a worker to reckon boards now. Return False, quickly, where that can't be sent."""
+    try:
+        _publish(keep_up_boards, (), "default")
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent; boards wait for the clock (%s).", error)
+        return False
+    return True
+
+
 @shared_task(name="training.try_endpoint", ignore_result=True, time_limit=60, soft_time_limit=50)
 def try_endpoint(endpoint_id: int, **_later: Any) -> None:
     """Send one short message to a server elsewhere. Delivering the message twice is harmless."""

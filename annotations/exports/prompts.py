@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q, TextField
+from django.db.models.functions import Cast
 
 from annotations.exports.rows import CHUNK, PromptRow, current, pseudonym
 from annotations.models import (
@@ -29,14 +31,20 @@ def prompts(project_id: int) -> Iterator[PromptRow]:
         yield {"split": split, "prompt_id": prompt_id, "prompt": messages}
 
 
-def prompts_by_tag(project_id: int) -> dict[str, list[int]]:
-    """Return the ids of the prompts that have each tag, by tag."""
-    tagged = Prompt.objects.filter(project_id=project_id).exclude(tags=[]).order_by("id")
-    found: dict[str, list[int]] = {}
-    for prompt_id, tags in tagged.values_list("id", "tags").iterator(chunk_size=CHUNK):
-        for tag in tags:
-            found.setdefault(tag, []).append(prompt_id)
-    return dict(sorted(found.items()))
+def tags(project_id: int) -> list[str]:
+    """Return the tags that a project's prompts have, in their order."""
+    lists = Prompt.objects.filter(project_id=project_id).order_by().values_list("tags", flat=True)
+    return sorted({tag for together in lists.distinct() for tag in together})
+
+
+def prompts_with_tag(project_id: int, tag: str) -> list[int]:
+    """Return the ids of the prompts that have a tag."""
+    rows = Prompt.objects.filter(project_id=project_id).annotate(words=Cast("tags", TextField()))
+    # One database writes letters beyond ASCII as they are, the other one does not.
+    written = [json.dumps(tag, ensure_ascii=is_ascii) for is_ascii in (True, False)]
+    rows = rows.filter(Q(words__contains=written[0]) | Q(words__contains=written[1]))
+    found = rows.order_by("id").values_list("id", "tags").iterator(chunk_size=CHUNK)
+    return [prompt_id for prompt_id, together in found if tag in together]
 
 
 def annotators(project_id: int) -> list[tuple[str, int]]:

@@ -34,10 +34,10 @@ from annotations.algorithms.ladders import (
     pagerank,
 )
 from annotations.algorithms.pairing import Match, worthwhile_matches
-from annotations.kept import keep, recall
+from annotations.kept import is_kept, keep, recall
 from training.models import Checkpoint
 from training.selectors.marked_votes import Voter, marks, voters
-from training.selectors.vote_log import OUTCOMES, VoteLog, vote_log
+from training.selectors.vote_log import OUTCOMES, VOTES, VoteLog, vote_log
 
 if TYPE_CHECKING:
     from annotations.models import Project
@@ -58,6 +58,8 @@ MOST_RESAMPLED_WITH_STYLE = 20_000
 BOOTSTRAP_SEED = 0
 AVERAGE = 0
 """As an anchor: the ratings are 1000 on average."""
+SLOW_FROM = 5_000
+"""Annotations below which reading all of them takes no time that anybody would notice."""
 
 
 @dataclass(frozen=True)
@@ -144,19 +146,55 @@ class RateAgainst(NamedTuple):
     """Votes on the checkpoint, against whomever."""
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What a board stands on beside the votes themselves; the same ground gives the same board."""
+
+    counts: exports.VoteCounts
+    roots: dict[int, int]
+    anchors: list[int]
+    """The checkpoints of which the first one that fought is the anchor, if nobody wants another."""
+    prompts: list[int]
+    """That have the tag which is asked for."""
+
+
+class _Kept(NamedTuple):
+    board: Board
+    ground: _Ground
+
+
 def leaderboard(project: Project, wish: Wish) -> Board:
     """Return the board; the same votes and the same wish are reckoned once."""
+    ground, name = _ground(project, wish), _name(wish)
+    kept: _Kept | None = recall(project, name)
+    if kept is not None and kept.ground == ground:
+        return kept.board
     log = vote_log(project)
-    prompts = exports.prompts_by_tag(project.pk).get(wish.tag, []) if wish.tag else []
-    roots = _roots(project)
-    wish = replace(wish, anchor=_anchor(project, log, wish.anchor))
-    asked = repr((log.counts, wish, prompts, sorted(roots.items())))
-    name = f"board-{hashlib.sha256(asked.encode()).hexdigest()}"
-    board: Board | None = recall(project, name)
-    if board is None:
-        board = _reckoned(log, wish, prompts, roots)
-        keep(project, name, board)
+    anchored = replace(wish, anchor=_anchor(log, wish.anchor, ground.anchors))
+    board = _reckoned(log, anchored, ground)
+    keep(project, name, _Kept(board, ground))
     return board
+
+
+def is_at_hand(project: Project) -> bool:
+    """Return whether boards take no time: there are few votes, or they were read before."""
+    counts = exports.vote_counts(project.pk)
+    return counts.annotations < SLOW_FROM or is_kept(project, VOTES)
+
+
+def _name(wish: Wish) -> str:
+    """Return what the board of a wish is kept as: one for each wish, however the votes go on."""
+    return f"board-{hashlib.sha256(repr(wish).encode()).hexdigest()}"
+
+
+def _ground(project: Project, wish: Wish) -> _Ground:
+    # The votes are counted first: one that comes now makes the next look reckon again.
+    return _Ground(
+        counts=exports.vote_counts(project.pk),
+        roots=_roots(project),
+        anchors=_anchors(project),
+        prompts=exports.prompts_with_tag(project.pk, wish.tag) if wish.tag else [],
+    )
 
 
 def win_rate_against_first(project: Project) -> list[RateAgainst]:
@@ -208,10 +246,12 @@ def battles_of(rows: NDArray[Any], *, style: bool = False) -> Battles[int]:
     )
 
 
-def _reckoned(log: VoteLog, wish: Wish, prompts: list[int], roots: dict[int, int]) -> Board:
+def _reckoned(log: VoteLog, wish: Wish, ground: _Ground) -> Board:
     people = voters(log)
     marked = marks(log, people)
-    asked = np.isin(log.rows["prompt"], prompts) if wish.tag else np.ones(len(log.rows), bool)
+    asked = (
+        np.isin(log.rows["prompt"], ground.prompts) if wish.tag else np.ones(len(log.rows), bool)
+    )
     kept = asked if wish.with_marked else asked & ~marked.any
     rows = log.rows[kept]
     battles = battles_of(rows, style=wish.style)
@@ -231,7 +271,7 @@ def _reckoned(log: VoteLog, wish: Wish, prompts: list[int], roots: dict[int, int
         voters=people,
         islands=[group for group in battles.islands() if _has_fought(group, battles)],
         styles=list(zip(STYLES, fitted.style_effects(), strict=True)) if wish.style else [],
-        matches=_matches(fitted, roots),
+        matches=_matches(fitted, ground.roots),
         won=battles.win_matrix()[np.ix_(places, places)],
         refused=refused,
     )
@@ -362,15 +402,19 @@ def _root(checkpoint: Checkpoint, by_id: dict[int, Checkpoint]) -> int:
     return checkpoint.pk
 
 
-def _anchor(project: Project, log: VoteLog, wanted: int | None) -> int:
-    """Return the wanted anchor if it fought; else the base, else the first promoted one."""
-    fought = set(np.unique(np.concatenate([log.rows["left"], log.rows["right"]])).tolist())
-    if wanted is not None and (wanted == AVERAGE or wanted in fought):
-        return wanted
+def _anchors(project: Project) -> list[int]:
+    """Return the base models, then what was promoted, each the oldest first."""
     bases = project.checkpoints.filter(kind=Checkpoint.Kind.BASE).order_by("id")
     promoted = project.promotions.order_by("id")
-    first = [
+    return [
         *bases.values_list("id", flat=True),
         *promoted.values_list("checkpoint_id", flat=True),
     ]
-    return next((one for one in first if one in fought), AVERAGE)
+
+
+def _anchor(log: VoteLog, wanted: int | None, anchors: Sequence[int]) -> int:
+    """Return the wanted anchor if it fought; else the first of the others that did."""
+    fought = set(np.unique(np.concatenate([log.rows["left"], log.rows["right"]])).tolist())
+    if wanted is not None and (wanted == AVERAGE or wanted in fought):
+        return wanted
+    return next((one for one in anchors if one in fought), AVERAGE)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from annotations import exports
-from annotations.kept import keep, recall
+from annotations.kept import is_kept, keep, recall
 from training.models import Checkpoint
+from training.selectors import board
 from training.selectors.board import Wish, leaderboard
+from training.selectors.vote_log import VOTES
 
 if TYPE_CHECKING:
     from annotations.models import Project
 
-SLOW_FROM = 5_000
-"""Annotations below which reading all of them takes no time that anybody would notice."""
 KEPT_UP = "kept-up"
 
 
@@ -27,7 +27,8 @@ def keep_up_boards() -> None:
 def keep_up_board(project: Project) -> bool:
     """Return whether there was anything to do for a project's board, after doing it."""
     counts = exports.vote_counts(project.pk)
-    if counts.annotations < SLOW_FROM or recall(project, KEPT_UP) == counts:
+    is_there = is_kept(project, VOTES) and recall(project, KEPT_UP) == counts
+    if counts.annotations < board.SLOW_FROM or is_there:
         return False
     leaderboard(project, Wish())
     keep(project, KEPT_UP, counts)

@@ -24,6 +24,8 @@ from training.models import Checkpoint
 if TYPE_CHECKING:
     from annotations.models import Project
 
+VOTES = "votes"
+"""What they are kept as."""
 OUTCOMES = ("left", "right", "tie", "both_bad")
 NOT_BLIND = frozenset({"asks_who", "names_model"})
 """Marks of the arena that say who wrote an answer, or who was asked."""
@@ -75,7 +77,7 @@ NOTHING = VoteLog(np.empty(0, dtype=ROW), (), exports.VoteCounts(0, 0, 0, 0))
 
 def vote_log(project: Project) -> VoteLog:
     """Return the votes between the project's checkpoints that are in force."""
-    known: VoteLog | None = recall(project, "votes")
+    known: VoteLog | None = recall(project, VOTES)
     counts = exports.vote_counts(project.pk)
     if known is not None and known.counts == counts:
         return known
@@ -84,7 +86,7 @@ def vote_log(project: Project) -> VoteLog:
         current = _appended(project, NOTHING, counts)
     elif known is not None and counts.annotations - known.counts.annotations < KEPT_BACK:
         return current
-    keep(project, "votes", current)
+    keep(project, VOTES, current)
     return current
 
 

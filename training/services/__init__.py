@@ -17,6 +17,7 @@ from training.services.automation import (
     set_automation,
     skip_stage,
 )
+from training.services.boards import read_votes
 from training.services.chats import (
     WAITED_FOR_S,
     Choice,
@@ -115,6 +116,7 @@ __all__ = [
     "push_checkpoint",
     "push_snapshot",
     "push_targets",
+    "read_votes",
     "rebuild",
     "recall_annotations",
     "record",

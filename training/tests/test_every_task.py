@@ -26,7 +26,7 @@ from annotations.tests.factories import (
 )
 from training import lifecycle, outcomes, replies, services, tasks
 from training.models import Run, Webhook, WebhookMessage
-from training.selectors import board_upkeep
+from training.selectors import board
 from training.tests import scripted, scripted_replies
 from training.tests.factories import make_checkpoint, make_run
 from training.tests.servers import serving
@@ -242,7 +242,7 @@ def around(project: Project, tmp_path: Path, request: Any, monkeypatch: Any) -> 
     settings.PUSH_TARGETS = [str(tmp_path / "elsewhere")]
     monkeypatch.setattr(replies, "POLL_S", 0.05)
     monkeypatch.setattr(tasks, "_reply_hint_sent_at", float("-inf"))
-    monkeypatch.setattr(board_upkeep, "SLOW_FROM", 0)
+    monkeypatch.setattr(board, "SLOW_FROM", 0)
     with serving() as server:
         settings.LLAMA_URL = server.url
         yield project

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from django.core.cache import cache
 
-from annotations import exports
+from annotations import exports, kept
 from annotations import services as collecting
 from annotations.algorithms.battles import Battles
 from annotations.algorithms.bradley_terry import fit
@@ -30,10 +30,9 @@ from annotations.tests.factories import (
 from training import selectors, tasks
 from training.models import Checkpoint, Promotion
 from training.selectors import board as board_module
-from training.selectors import board_upkeep
 from training.selectors.board import battles_of
 from training.selectors.board_upkeep import keep_up_board
-from training.selectors.vote_log import KEPT_BACK, vote_log
+from training.selectors.vote_log import KEPT_BACK, VOTES, vote_log
 from training.tests.battles import cast_votes, make_players
 
 Wish = selectors.Wish
@@ -288,6 +287,9 @@ def test_it_shows_the_votes_on_prompts_with_a_tag(
     cast_votes(project, [(a, b, "left", bob)] * 3, tags=("frogs", "ponds"))
     assert board(project, tag="frogs").counted == 3
     assert board(project, tag="ponds").counted == 3
+    cast_votes(project, [(a, b, "left", bob)], tags=("fr", "gräser"))
+    assert board(project, tag="gräser").counted == board(project, tag="fr").counted == 1
+    assert exports.tags(project.pk) == ["fr", "frogs", "gräser", "ponds"]
     assert board(project, tag="no such tag").lines == []
 
 
@@ -380,12 +382,26 @@ def test_a_board_is_reckoned_before_somebody_looks(
     project: Project, twelve: list[Checkpoint], bob: User, monkeypatch: Any
 ) -> None:
     assert not keep_up_board(project), "so few votes are read in no time"
-    monkeypatch.setattr(board_upkeep, "SLOW_FROM", 12)
+    monkeypatch.setattr(board_module, "SLOW_FROM", 12)
     tasks.keep_up_boards()
     assert not keep_up_board(project), "nothing has changed since"
     cast_votes(project, [(twelve[0].pk, twelve[1].pk, "left", bob)])
     assert keep_up_board(project)
     reckoned: list[Any] = []
-    monkeypatch.setattr(board_module, "_reckoned", lambda *of: reckoned.append(of))
-    assert board(project).counted == 13
+    with monkeypatch.context() as patch:
+        patch.setattr(board_module, "_reckoned", lambda *of: reckoned.append(of))
+        assert board(project).counted == 13
     assert not reckoned
+    cache.delete(kept._key(project, VOTES))
+    assert keep_up_board(project), "what was lost is read again before somebody looks"
+
+
+def test_one_board_is_kept_for_each_wish_however_many_votes_come(
+    project: Project, twelve: list[Checkpoint], bob: User, settings: Any
+) -> None:
+    cache.clear()
+    for _ in range(3):
+        cast_votes(project, [(twelve[0].pk, twelve[1].pk, "left", bob)])
+        assert board(project).counted == board(project, more=True).counted
+    files = list(Path(settings.CACHES["default"]["LOCATION"]).iterdir())
+    assert len(files) == 3  # the votes, and two boards

@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 import pytest
+from celery import current_app
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -15,6 +17,7 @@ from annotations.models import Project, User
 from annotations.tests.factories import make_prompt_in
 from training import services
 from training.models import Checkpoint, Evaluation
+from training.tasks import keep_up_boards
 from training.tests.battles import cast_votes, make_players
 from training.tests.factories import make_checkpoint
 
@@ -183,3 +186,21 @@ def test_it_says_why_people_cannot_be_asked(engineer: Client, project: Project) 
     assert "no prompts in the test split" in response.content.decode()
     for wrong in ({}, {"first": "x", "second": two.pk}, {"first": 10**30, "second": two.pk}):
         assert engineer.post(url, wrong).status_code == 404
+
+
+def test_nobody_waits_while_many_votes_are_read(
+    engineer: Client, project: Project, fought: list[Checkpoint], monkeypatch: Any
+) -> None:
+    cache.clear()
+    monkeypatch.setattr("training.selectors.board.SLOW_FROM", 3)
+    monkeypatch.setattr(current_app.conf, "broker_url", "memory://")
+    text = page(engineer, project, style="on")
+    assert "The votes are being read" in text
+    assert 'href="?style=on&amp;wait=on"' in text
+    assert "against two" in page(engineer, project, style="on", wait="on")
+    cache.clear()
+    keep_up_boards()
+    assert "against two" in page(engineer, project)
+    cache.clear()
+    monkeypatch.setattr(current_app.conf, "broker_url", "redis+socket:///nowhere/valkey.sock")
+    assert "against two" in page(engineer, project), "nobody can be asked, so it is read here"

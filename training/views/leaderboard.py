@@ -45,6 +45,10 @@ def leaderboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_board_for(request.user, project_id)
     role = access.get_membership_for(request.user, project_id).role
     wish = _wish(request.GET)
+    if "wait" not in request.GET and not selectors.is_at_hand(project) and services.read_votes():
+        here = urlencode([*request.GET.items(), ("wait", "on")])
+        waits = {"here": f"?{here}"}
+        return show_page(request, project, "training/leaderboard_waits.html", waits)
     board = selectors.leaderboard(project, wish)
     checkpoints = {one.pk: one for one in project.checkpoints.all()}
     context = {
@@ -54,7 +58,7 @@ def leaderboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "lines": [(checkpoints[line.checkpoint_id], line) for line in board.lines],
         "anchor": checkpoints.get(board.wish.anchor or 0),
         "trains": role in access.ROLES,
-        "tags": list(exports.prompts_by_tag(project.pk)),
+        "tags": exports.tags(project.pk),
         "islands": [[checkpoints[one].name for one in group] for group in board.islands],
         "ladders": list(board.lines[0].ladders) if board.lines else [],
         "matches": _matches(board.matches, checkpoints),
