@@ -1,9 +1,9 @@
 """What pages read."""
 
 from annotations.selectors.agreement import (
-    agreement_begun,
     AgreementOverview,
     Line,
+    agreement_begun,
     agreement_overview,
     is_batch,
     names_of,

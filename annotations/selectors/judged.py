@@ -94,9 +94,7 @@ def judged_by_people(
     return [one for one in found if len(one.rows)]
 
 
-def _condition(
-    path: str, project: Project, batch: str | None, people: Collection[int] | None
-) -> Q:
+def _condition(path: str, project: Project, batch: str | None, people: Collection[int] | None) -> Q:
     judged = counted(path, project.pk) & Q(**{f"{path}item__project": project})
     # Who decides about what others said saw it before.
     judged &= Q(**{f"{path}adjudication__isnull": True})

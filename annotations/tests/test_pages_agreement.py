@@ -335,11 +335,12 @@ def test_what_is_probably_wrong_is_listed_for_a_second_look(
     client: Client, project: Project, alice: User, eve: User, bob: User, bea: User, ben: User
 ) -> None:
     client.force_login(alice)
+    items = []
     for number in range(20):
         good = ("left", "right")[number % 2]
         flipped = ("right", "left")[number % 2] if number == 7 else good
-        item = judge(project, (bob, bea, ben), (good, good, flipped))
-        odd = item if number == 7 else odd if number else item
+        items.append(judge(project, (bob, bea, ben), (good, good, flipped)))
+    odd = items[7]
     assert [(one.item, one.person) for one in overview(project).doubted] == [(odd.pk, ben.pk)]
     address = reverse("annotations:item", args=[odd.pk])
     assert address in page(client, project)

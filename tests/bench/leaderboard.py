@@ -3,8 +3,8 @@
 A database is filled in a process of its own and the page is asked for through Django's client, so
 the figures are those of one process without a network. At `nothing kept` the page says that votes
 are being read; `read here` is the look at which every vote is read with its texts, `first` the
-first one after the scheduler has kept the board up, `again` the next one; `new vote` the one after a vote came; the others ask for
-something that was not reckoned before.
+first one after the scheduler has kept the board up, `again` the next one; `new vote` the one after
+a vote came; the others ask for something that was not reckoned before.
 """
 
 from __future__ import annotations
