@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
@@ -16,10 +16,9 @@ NO_MATCH = (
 class SignInForm(AuthenticationForm):
     """A name and a password."""
 
-    error_messages: ClassVar[dict[str, Any]] = {"invalid_login": NO_MATCH, "inactive": NO_MATCH}
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.error_messages = {"invalid_login": NO_MATCH, "inactive": NO_MATCH}
         if self.is_bound:  # the name is there; the password has to be typed again in any case
             self.fields["username"].widget.attrs.pop("autofocus", None)
             self.fields["password"].widget.attrs["autofocus"] = True
