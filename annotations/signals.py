@@ -20,6 +20,10 @@ what a receiver writes is there exactly if the annotation is. Imports send nothi
 flag_decided = Signal()
 """Somebody decided about a flag: decision. Sent inside the transaction."""
 
+kind_decided = Signal()
+"""An owner decided by hand who may do a kind of work, or left it to the rules: decision, action,
+reason, decided_by. Sent inside the transaction."""
+
 import_waits = Signal()
 """A file is to be imported, or there is more of it. Sent on commit, with `import_id`; without a
 receiver it is found by whoever looks for waiting imports next."""

@@ -157,6 +157,11 @@ urlpatterns = [
         name="write_note",
     ),
     path(
+        "projects/<int:project_id>/people/<int:user_id>/qualification/",
+        people.decide_kind,
+        name="decide_kind",
+    ),
+    path(
         "projects/<int:project_id>/people/<int:user_id>/held-out/",
         people.hold_out,
         name="hold_out",

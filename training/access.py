@@ -50,12 +50,6 @@ def get_own_project_for(user: User, project_id: int) -> Project:
     return access.get_project_for(user, project_id, Role.OWNER)
 
 
-def get_person_for(user: User, project_id: int, person_id: int) -> tuple[Project, User]:
-    """Return the project if the user owns it, and somebody in it, else raise Http404."""
-    get_own_project_for(user, project_id)
-    return access.get_person_for(user, project_id, person_id)
-
-
 def get_board_for(user: User, project_id: int) -> Project:
     """Return the project if the user may see its leaderboard, else raise Http404."""
     return access.get_project_for(user, project_id, *ROLES_BESIDE_THE_QUEUE)

@@ -15,12 +15,15 @@ class TrainingConfig(AppConfig):
         """Hear of turns that wait, of published cases, of what is said, and of files to import."""
         from annotations import signals
         from annotations.signals import annotated, cases_published, flag_decided, replies_wanted
-        from training import brought_files, outbox, published_cases, tasks
+        from training import brought_files, outbox, published_cases, services, tasks
 
         replies_wanted.connect(tasks.hint_replies, dispatch_uid="training.hint_replies")
         cases_published.connect(published_cases.replay, dispatch_uid="training.replay_cases")
         annotated.connect(outbox.hear_annotated, dispatch_uid="training.hear_annotated")
         flag_decided.connect(outbox.hear_flag_decided, dispatch_uid="training.hear_flag_decided")
+        signals.kind_decided.connect(
+            services.hear_kind_decided, dispatch_uid="training.hear_kind_decided"
+        )
         outbox.messages_wait.connect(tasks.hint_webhooks, dispatch_uid="training.hint_webhooks")
         signals.file_kept.connect(brought_files.keep, dispatch_uid="training.keep_file")
         signals.file_wanted.connect(brought_files.bring, dispatch_uid="training.bring_file")

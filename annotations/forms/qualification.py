@@ -17,6 +17,8 @@ from annotations.selectors import Question
 from annotations.services.qualification import MAX_WHY_CHARS, MOST_ATTEMPTS, MOST_QUESTIONS
 
 LARGEST = 2**63 - 1
+NO_KIND = "Choose a kind of work from the list."
+NO_DECISION = "Choose what holds: qualified, not qualified, or as the rules say."
 
 
 class GroupForm(forms.Form):
@@ -169,7 +171,11 @@ class VerdictForm(forms.Form):
 class DecisionForm(forms.Form):
     """What an owner decides by hand about one person."""
 
-    kind = forms.ChoiceField(choices=Kind, label="Kind of work")
+    kind = forms.ChoiceField(
+        choices=Kind,
+        label="Kind of work",
+        error_messages={"required": NO_KIND, "invalid_choice": NO_KIND},
+    )
     decision = forms.ChoiceField(
         choices=[
             ("granted", "Qualified: may do it, whatever the rules say"),
@@ -177,6 +183,7 @@ class DecisionForm(forms.Form):
             ("lifted", "As the rules say: by test, group or for everybody"),
         ],
         label="What holds",
+        error_messages={"required": NO_DECISION, "invalid_choice": NO_DECISION},
     )
     reason = VerbatimField(
         field="The reason",
@@ -184,4 +191,5 @@ class DecisionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         label="Why",
         help_text="The person reads it, and it stays in the audit log.",
+        error_messages={"required": "Say why: the person reads it, and it stays in the audit log."},
     )

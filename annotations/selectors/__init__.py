@@ -45,6 +45,7 @@ from annotations.selectors.history import (
 from annotations.selectors.imports import imports_of
 from annotations.selectors.members import (
     group_named,
+    has_another_owner,
     members_of,
     people_in,
     prompts_of,
@@ -194,6 +195,7 @@ __all__ = [
     "guideline_preview",
     "guideline_version",
     "guidelines_in_force",
+    "has_another_owner",
     "held_out_people",
     "home_cards",
     "imports_of",

@@ -16,6 +16,7 @@ from annotations.models import (
     Role,
     Split,
     Turn,
+    User,
     in_force,
 )
 from annotations.selectors.sizes import is_small
@@ -34,6 +35,14 @@ def group_named(project: Project, number: str) -> Group | None:
 def people_in(group: Group | None) -> list[int] | None:
     """Return the ids of the people in a group; None for everybody."""
     return None if group is None else list(group.members.values_list("user_id", flat=True))
+
+
+def has_another_owner(project: Project, owner: User) -> bool:
+    """Say whether somebody else owns a project, who can decide about this owner."""
+    owners = project.memberships.filter(
+        role=Role.OWNER, state=Membership.State.ACTIVE, user__is_active=True
+    )
+    return owners.exclude(user=owner).exists()
 
 
 def members_of(project: Project, group: Group | None = None) -> QuerySet[Membership]:

@@ -72,7 +72,7 @@ class KindStanding:
     """In words, where nobody decided by hand."""
     decision: KindDecision | None
     has_test: bool
-    """There is a test that they can see."""
+    """There is a test that they can see, or was one that they began."""
 
     @property
     def label(self) -> str:
@@ -141,7 +141,7 @@ def kind_standings(person: User, project: Project) -> list[KindStanding]:
             is_open=kind not in closed,
             why=_why(rules.get(kind), inside, attempts[kind]),
             decision=by_hand.get(kind),
-            has_test=kind in rules and rules[kind].is_tested,
+            has_test=(kind in rules and rules[kind].is_tested) or bool(attempts[kind]),
         )
         for kind in Kind.values
     ]

@@ -20,7 +20,7 @@ from annotations.models import (
 )
 from annotations.selectors.flags import Flag, flags
 from annotations.services.projects import pause_member, resume_member
-from annotations.services.rules import ServiceError, check, lock
+from annotations.services.rules import ServiceError, check, leave_to_another, lock
 from annotations.signals import flag_decided
 
 MAX_REASON_CHARS = 2000
@@ -62,8 +62,7 @@ def decide_flag(
     if not reason:
         raise ServiceError("Say why; the person may ask.")
     flag = _find(flags(project), detector, tuple(sorted(people)))
-    if decided_by in flag.people:
-        raise ServiceError("This flag is about yourself. Leave it to another owner.")
+    leave_to_another(decided_by, project, flag.people, "This flag is about yourself.")
     first, *rest = flag.people
     decision = FlagDecision.objects.create(
         project=project,

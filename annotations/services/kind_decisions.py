@@ -8,7 +8,8 @@ from django.utils import timezone
 from annotations.algorithms.text import unix_newlines
 from annotations.models import Kind, KindDecision, Project, User
 from annotations.services.qualification import MAX_WHY_CHARS
-from annotations.services.rules import ServiceError, check, lock
+from annotations.services.rules import ServiceError, check, leave_to_another, lock
+from annotations.signals import kind_decided
 
 DECISIONS = ("granted", "withdrawn", "lifted")
 """May do it, may not do it, or as the rules say. Written so into the audit log."""
@@ -23,11 +24,22 @@ def decide_kind(
     It holds from the next item that is handed out. Return the decision that was made or lifted.
     """
     lock(project)
+    leave_to_another(decided_by, project, [person], "This is about your own work.")
     if kind not in Kind.values or decision not in DECISIONS:
         raise ServiceError("Choose a kind of work, and what holds for it.")
     reason = check(unix_newlines(reason.strip()), "The reason", MAX_WHY_CHARS)
     if not reason:
         raise ServiceError("Say why: the person reads it, and it stays in the audit log.")
+    made = _decide(project, person, kind, decision, reason, decided_by)
+    kind_decided.send(
+        sender=KindDecision, decision=made, action=decision, reason=reason, decided_by=decided_by
+    )
+    return made
+
+
+def _decide(
+    project: Project, person: User, kind: str, decision: str, reason: str, decided_by: User
+) -> KindDecision:
     held = KindDecision.objects.filter(project=project, person=person, kind=kind, ended_at=None)
     current = held.first()
     if decision == "lifted":

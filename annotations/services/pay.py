@@ -20,7 +20,7 @@ from annotations.algorithms.text import unix_newlines
 from annotations.models import Annotation, Item, Kind, PayEntry, PayRate, Project, User
 from annotations.prepared import Prepared, Slot
 from annotations.selectors.pay import Period, earned_in
-from annotations.services.rules import ServiceError, check, lock
+from annotations.services.rules import ServiceError, check, leave_to_another, lock
 
 MAX_REASON_CHARS = 300
 MOST = Decimal(1_000_000)
@@ -117,6 +117,7 @@ def adjust_pay(
     lock(project)
     if done := PayEntry.objects.filter(key=key).first():
         return done
+    leave_to_another(made_by, project, [person], "This is your own statement.")
     reason = check(unix_newlines(reason.strip()), "The reason", MAX_REASON_CHARS)
     if not reason:
         raise ServiceError("Say why: the person reads it on their statement.")

@@ -24,6 +24,7 @@ from annotations.models import (
     TestAttempt,
     User,
 )
+from annotations.selectors.members import has_another_owner
 from annotations.selectors.qualification import qualification_of
 from annotations.selectors.screening import (
     OUTCOMES,
@@ -141,6 +142,8 @@ def begin_test(rule: KindRule, person: User, *, rng: random.Random = _SYSTEM_RAN
     standing = qualification_of(person, rule)
     if standing.running:
         return standing.running
+    if not rule.is_tested:
+        raise ServiceError("No test is asked for this kind of work any more.")
     if standing.decision:
         raise ServiceError("An owner has decided about this by hand, so there is no test to take.")
     if standing.passed:
@@ -151,6 +154,11 @@ def begin_test(rule: KindRule, person: User, *, rng: random.Random = _SYSTEM_RAN
         raise ServiceError("Finish the practice first.")
     if not standing.attempts_left:
         raise ServiceError("You have used all your goes. Ask an owner of the project.")
+    if rule.kind in WRITTEN_KINDS and not has_another_owner(rule.project, person):
+        raise ServiceError(
+            "You are the only owner, so nobody could judge your test. Qualify yourself by hand on "
+            "your own page, or make somebody else an owner."
+        )
     items = _draw(rule, person, rng)
     if not items:
         raise ServiceError("There are no questions yet. Ask an owner to make gold items.")

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from annotations.models import Membership, Recall, User
 from annotations.services.projects import pause_member
-from annotations.services.rules import ServiceError, check, lock
+from annotations.services.rules import ServiceError, check, leave_to_another, lock
 
 MAX_REASON_CHARS = 2000
 
@@ -35,6 +35,8 @@ def recall(scope: Recall, *, recalled_by: User, reason: str, pause: bool = False
 def lift_recall(recall: Recall, *, lifted_by: User, reason: str) -> Recall:
     """Let what fits a recall count again, unless another one fits it too."""
     lock(recall.project)
+    about = [recall.annotator] if recall.annotator else []
+    leave_to_another(lifted_by, recall.project, about, "This recall is about your own work.")
     reason = _reason(reason, "Say why it counts again.")
     lifted = Recall.objects.filter(id=recall.pk, lifted_at__isnull=True).update(
         lifted_by=lifted_by, lifted_at=timezone.now(), lift_reason=reason

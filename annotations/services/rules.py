@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 from annotations.algorithms.text import TextError, check_text
 from annotations.models import Kind, Project, User
+from annotations.selectors.members import has_another_owner
 from annotations.selectors.qualification import closed_kinds
 
 CHUNK = 500
@@ -37,6 +38,15 @@ def expect_open(kind: Kind, user: User, project: Project) -> None:
         if closed.needs_test:
             raise ServiceError(f"“{kind.label}” is for those who passed its test. Take it first.")
         raise ServiceError(f"“{kind.label}” is kept for a group that you are not in.")
+
+
+def leave_to_another(owner: User, project: Project, about: Collection[User], words: str) -> None:
+    """Refuse what an owner decides about themselves, where another owner could.
+
+    The only owner decides: nobody else can, and what is decided says by whom.
+    """
+    if owner in about and has_another_owner(project, owner):
+        raise ServiceError(f"{words} Leave it to another owner.")
 
 
 def check(value: str, field: str, max_chars: int) -> str:

@@ -86,7 +86,7 @@ def test_a_dismissed_flag_comes_back_with_twice_the_evidence(
     ("changes", "words"),
     [
         ({"reason": " "}, "Say why"),
-        ({"verdict": "sacked"}, "Select a valid choice"),
+        ({"verdict": "sacked"}, "Dismiss the flag, or pause"),
         ({"people": "1 x"}, "no such flag"),
         ({"people": "999999999999"}, "no such flag"),
         ({"detector": "picky"}, "no such flag"),
@@ -97,8 +97,10 @@ def test_nonsense_decides_nothing(
     changes: dict[str, Any], words: str,
 ) -> None:  # fmt: skip
     client.force_login(alice)
-    answer = client.post(url("decide_flag", project), decision(bob, **changes), follow=True)
-    assert words in answer.content.decode()
+    answer = client.post(url("decide_flag", project), decision(bob, **changes))
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert ("He &lt;b&gt;showed&lt;/b&gt; me why." in answer.text) == ("reason" not in changes)
     assert not FlagDecision.objects.exists()
 
 

@@ -16,7 +16,9 @@ from annotations.models import (
     Item,
     Kind,
     KindRule,
+    Membership,
     Project,
+    Role,
     TestAttempt,
     TestVerdict,
     User,
@@ -443,9 +445,10 @@ def test_no_verdict_replaces_one_that_its_author_has_not_seen(
 
 
 def test_texts_that_pass_open_the_kind_and_nobody_judges_their_own(
-    client: Client, project: Project, alice: User, bob: User, written: list[Item]
+    client: Client, project: Project, alice: User, bob: User, eve: User, written: list[Item]
 ) -> None:
     rule = make_rule(project, Kind.DEMONSTRATION, questions=1)
+    Membership.objects.filter(user=eve).update(role=Role.OWNER)
     services.practise_with(written[0], "It counts its syllables.")
     client.force_login(bob)
     practice = {"item": written[0].pk, "text": "mine"}
@@ -469,3 +472,102 @@ def test_texts_that_pass_open_the_kind_and_nobody_judges_their_own(
             assert closed_kinds(bob, project)
             assert services.judge_test(attempt, verdict, judged_by=alice).passed
             assert not closed_kinds(bob, project)
+
+
+def test_nobody_begins_a_test_that_nobody_could_judge(
+    client: Client, project: Project, alice: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=1)
+    with pytest.raises(services.ServiceError, match="only owner"):
+        services.begin_test(rule, alice)
+    client.force_login(alice)
+    page = client.get(url("qualify", project, "demonstration")).text
+    assert "nobody could judge your test" in page
+    assert "Begin the test" not in page
+
+
+def test_what_was_begun_is_finished_and_judged_where_a_test_is_asked_for_no_more(
+    client: Client, project: Project, alice: User, bob: User, bea: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=1)
+    services.begin_test(rule, bob)
+    make_rule(project, Kind.DEMONSTRATION, is_tested=False)
+    client.force_login(bob)
+    page, answering = (
+        url(name, project, "demonstration") for name in ("qualify", "qualify_answer")
+    )
+    asked = client.get(page)
+    assert "You can finish yours" in asked.text
+    client.post(answering, {"item": asked.context["question"].item.pk, "text": "a frog"})
+    attempt = TestAttempt.objects.get()
+    assert attempt.is_waiting
+    assert "Yours is judged all the same" in client.get(page).text
+    assert page in client.get(url("person", project, bob.pk)).text
+
+    client.force_login(alice)
+    judging = reverse("annotations:judge_test", args=[attempt.pk])
+    assert "not asked for now" in client.get(url("tests_to_judge", project)).text
+    assert "No test is asked for" in client.get(judging).text
+    prefix = f"answer-{attempt.answers.get().pk}"
+    verdict = {f"{prefix}-passes": "yes", f"{prefix}-reason": "A <i>frog</i>."}
+    assert client.post(judging, verdict).status_code == 303
+
+    client.force_login(bob)
+    assert "A &lt;i&gt;frog&lt;/i&gt;." in client.get(page).text
+    again = client.post(url("begin_test", project, "demonstration"), follow=True)
+    assert "No test is asked for this kind of work any more" in again.text
+    client.force_login(bea)  # who has begun none
+    assert client.get(page).status_code == 404
+    KindRule.objects.all().delete()
+    client.force_login(bob)
+    assert client.get(page).status_code == 200
+
+
+def test_a_text_that_answers_no_question_any_more_is_given_back(
+    client: Client, project: Project, bob: User, written: list[Item]
+) -> None:
+    make_rule(project, Kind.DEMONSTRATION)
+    services.practise_with(written[0], "So.")
+    services.answer_practice(bob, written[0], "in another tab")
+    client.force_login(bob)
+    sent = {"item": written[0].pk, "text": "a <frog> of mine"}
+    lost = client.post(url("qualify_answer", project, "demonstration"), sent)
+    assert lost.status_code == 409
+    assert "a &lt;frog&gt; of mine" in lost.text
+
+
+def test_reasons_that_come_too_late_are_given_back(
+    client: Client, project: Project, alice: User, bob: User, bea: User, written: list[Item]
+) -> None:
+    rule = make_rule(project, Kind.DEMONSTRATION, questions=1)
+    attempt = services.begin_test(rule, bob)
+    services.answer_test(attempt, Item.objects.get(id=attempt.items[0]), "a frog")
+    answer = attempt.answers.get()
+    services.judge_test(attempt, {answer.pk: services.Verdict(True, "Good.")}, judged_by=bea)
+    client.force_login(alice)
+    prefix = f"answer-{answer.pk}"
+    late = {f"{prefix}-passes": "no", f"{prefix}-reason": "Six <lines>."}
+    refused = client.post(reverse("annotations:judge_test", args=[attempt.pk]), late)
+    assert refused.status_code == 422
+    assert "decided already" in refused.text
+    assert "Six &lt;lines&gt;." in refused.text
+
+
+def test_a_refused_practice_item_keeps_what_was_typed(
+    client: Client, project: Project, alice: User
+) -> None:
+    item = make_known_ranking(project)
+    client.force_login(alice)
+    page = url("practice_items", project, "ranking")
+    refused = client.post(page, {"item": item.pk, "why": "A <frog>. " + "x" * 5000})
+    assert refused.status_code == 422
+    field = refused.text.partition(f'id="why-{item.pk}"')[2].partition("</textarea>")[0]
+    assert "A &lt;frog&gt;." in field
+    assert f'id="why-{item.pk}-error"' in refused.text
+    assert "Say why the known answer" in client.post(page, {"item": item.pk, "why": " "}).text
+    services.retire_gold(item)
+    gone = client.post(page, {"item": item.pk, "why": "A <toad>."})
+    assert gone.status_code == 422
+    assert "Choose a gold item that tests ask" in gone.text
+    assert "A &lt;toad&gt;." in gone.text
+    assert not hasattr(Item.objects.get(id=item.pk), "practice")

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotations import access, selectors, services
 from annotations.access import DECIDING
+from annotations.algorithms.text import MAX_REASON_CHARS
 from annotations.forms.adjudication import (
     ComparisonDecisionForm,
     RankingDecisionForm,
@@ -69,7 +70,10 @@ def adjudicate(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     item = access.get_item_for(request.user, item_id, *DECIDING)
     form = _form(item, request.user, request.POST if request.method == "POST" else None)
     if form is None or not selected.may_decide(item, request.user):
-        messages.error(request, "This item is not yours to decide: you have a part in it.")
+        words = "This item is not yours to decide: you have a part in it."
+        if reason := request.POST.get("reason", "").strip():
+            words += f" You had written: “{reason[:MAX_REASON_CHARS]}”"
+        messages.error(request, words)
         return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
     if request.method == "POST" and form.is_valid():
         try:

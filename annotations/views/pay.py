@@ -141,7 +141,7 @@ def adjust(request: AuthenticatedRequest, project_id: int, user_id: int) -> Http
         try:
             services.adjust_pay(project, person, made_by=request.user, **form.cleaned_data)
         except services.ServiceError as error:
-            form.add_error("amount", str(error))
+            form.add_error(None, str(error))
         else:
             messages.success(request, f"Written to the statement of {person}.")
             return SeeOther(reverse("annotations:statement", args=[project_id, user_id]))
@@ -170,6 +170,9 @@ def _statement_page(
         "rates": _rows(selectors.rates_in_force(project)),
         "form": form or AdjustmentForm(initial=initial),
         "may_adjust": membership.role == Role.OWNER,
+        "is_adjusted_by_others": membership.role == Role.OWNER
+        and person == request.user
+        and selectors.has_another_owner(project, person),
     }
     status = 422 if form is not None else 200
     return render(request, "annotations/statement.html", context, status=status)

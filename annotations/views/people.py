@@ -17,6 +17,8 @@ from annotations.forms.qualification import DecisionForm
 from annotations.models import Project, Role, User
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
+DECISION_IDS = "decision_%s"
+
 
 @login_required
 @never_cache
@@ -67,12 +69,31 @@ def hold_out(request: AuthenticatedRequest, project_id: int, user_id: int) -> Ht
     return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
 
 
+@login_required
+@require_POST
+def decide_kind(request: AuthenticatedRequest, project_id: int, user_id: int) -> HttpResponse:
+    """Let a person do a kind of work or not, or leave it to the rules; only owners do."""
+    access.get_project_for(request.user, project_id, Role.OWNER)
+    project, person = access.get_person_for(request.user, project_id, user_id)
+    form = DecisionForm(request.POST, auto_id=DECISION_IDS)
+    if form.is_valid():
+        try:
+            services.decide_kind(project, person, decided_by=request.user, **form.cleaned_data)
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, "Decided. It holds from the next item that is handed out.")
+            return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
+    return _page(request, project, person, NoteForm(), decision_form=form, status=422)
+
+
 def _page(
     request: AuthenticatedRequest,
     project: Project,
     person: User,
     form: NoteForm,
     *,
+    decision_form: DecisionForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     membership = access.get_membership_for(request.user, project.pk)
@@ -96,6 +117,9 @@ def _page(
         "is_held_out": is_owner and selectors.is_held_out(person, project),
         "form": form,
         "kind_standings": selectors.kind_standings(person, project),
-        "decision_form": DecisionForm(auto_id="decision_%s") if is_owner else None,
+        "decision_form": decision_form or DecisionForm(auto_id=DECISION_IDS),
+        "is_decided_by_others": is_owner
+        and person == request.user
+        and selectors.has_another_owner(project, person),
     }
     return render(request, "annotations/person.html", context, status=status)

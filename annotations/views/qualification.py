@@ -104,8 +104,8 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
     project = access.get_project_for(request.user, project_id, Role.OWNER)
     if kind not in selectors.SCREENED:
         raise Http404("There is no practice for this kind.")
-    form = PracticeForm(request.POST or None)
-    if form.is_valid():
+    form = PracticeForm(request.POST) if request.method == "POST" else None
+    if form is not None and form.is_valid():
         item = access.get_item_for(request.user, form.cleaned_data["item"], Role.OWNER)
         try:
             if "remove" in request.POST:
@@ -115,9 +115,14 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
             else:
                 services.practise_with(item, form.cleaned_data["why"])
         except services.ServiceError as error:
-            messages.error(request, str(error))
-        return SeeOther(request.get_full_path())
-    gold = Paginator(selectors.gold_items(project, kind), PAGE_SIZE)
+            form.add_error("why", str(error))
+        else:
+            return SeeOther(request.get_full_path())
+    page = Paginator(selectors.gold_items(project, kind), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
+    meant = form and form["item"].value()
+    sent = [form if str(item.pk) == meant else None for item in page]
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
@@ -125,9 +130,12 @@ def practice_items(request: AuthenticatedRequest, project_id: int, kind: str) ->
         "is_written": kind in WRITTEN_KINDS,
         "is_served": kind not in selectors.UNSERVED,
         "chosen": selectors.practice_items(project, kind),
-        "page": gold.get_page(request.GET.get("page")),
+        "page": page,
+        "gold": list(zip(page, sent, strict=True)),
+        "lost": form if not any(sent) else None,
     }
-    return render(request, "annotations/practice_items.html", context)
+    status = 422 if form else 200
+    return render(request, "annotations/practice_items.html", context, status=status)
 
 
 @login_required
@@ -157,6 +165,8 @@ def answer(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpRes
     project, rule = _rule(request, project_id, kind)
     question = _question(request, rule)
     if question is None or request.POST.get("item") != str(question.item.pk):
+        if request.POST.get("text", "").strip():
+            return _page(request, project, rule, None, lost=request.POST["text"])
         return SeeOther(reverse("annotations:qualify", args=[project_id, kind]))
     form = answer_form(question, request.POST)
     if not form.is_valid():
@@ -184,6 +194,7 @@ def tests_to_judge(request: AuthenticatedRequest, project_id: int) -> HttpRespon
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
         "tests": found.annotate(judged=Count("answers__verdict")),
+        "asked": project.kind_rules.filter(is_tested=True).values_list("kind", flat=True),
     }
     return render(request, "annotations/tests_to_judge.html", context)
 
@@ -221,6 +232,7 @@ def judge_test(request: AuthenticatedRequest, attempt_id: int) -> HttpResponse:
         "guideline": selectors.guideline_in_force(attempt.project, attempt.kind),
         "written": list(zip(written, forms, strict=True)),
         "problem": problem,
+        "is_asked": attempt.project.kind_rules.filter(kind=attempt.kind, is_tested=True).exists(),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "annotations/judge_test.html", context, status=status)
@@ -244,9 +256,15 @@ def _outcome(judged: TestAttempt) -> str:
 
 
 def _rule(request: AuthenticatedRequest, project_id: int, kind: str) -> tuple[Project, KindRule]:
+    """Return the rule of a kind that has a test; or that had one, which some began.
+
+    Where a test is asked for no more, what was begun, waits or was judged is there as before.
+    """
     project = access.get_project_for(request.user, project_id)
-    rule = project.kind_rules.filter(kind=kind, is_tested=True).first()
-    if rule is None:
+    rule = project.kind_rules.filter(kind=kind).first() or KindRule(project=project, kind=kind)
+    begun = project.test_attempts.filter(kind=kind, person=request.user)
+    is_there = rule.is_tested or begun.exists() or selectors.practice_items(project, kind).exists()
+    if kind not in selectors.SCREENED or not is_there:
         raise Http404("This kind of work has no test.")
     return project, rule
 
@@ -267,8 +285,14 @@ def _question(request: AuthenticatedRequest, rule: KindRule) -> selectors.Questi
 
 
 def _page(
-    request: AuthenticatedRequest, project: Project, rule: KindRule, form: AnswerForm | None
+    request: AuthenticatedRequest,
+    project: Project,
+    rule: KindRule,
+    form: AnswerForm | None,
+    *,
+    lost: str = "",
 ) -> HttpResponse:
+    """Show where a person is. A lost text is one that answers no question of theirs any more."""
     question = _question(request, rule)
     standing = selectors.qualification_of(request.user, rule)
     told = [] if question else [one for one in standing.attempts if _is_told(one)]
@@ -282,8 +306,13 @@ def _page(
         "judged": [(one, selectors.written_in(one)) for one in told],
         "form": form or (answer_form(question) if question else None),
         "asking": ASKING[Kind(rule.kind)],
+        "lost": lost,
+        # As owners judge only what others write.
+        "is_only_owner": rule.kind in WRITTEN_KINDS
+        and not selectors.has_another_owner(project, request.user),
     }
-    return render(request, "annotations/qualify.html", context, status=422 if form else 200)
+    status = 409 if lost else 422 if form else 200
+    return render(request, "annotations/qualify.html", context, status=status)
 
 
 def _explain(

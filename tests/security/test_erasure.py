@@ -34,7 +34,7 @@ from annotations.tests.factories import make_assignment, make_item
 from annotations.tests.test_people import work
 from conftest import PASSWORD
 from training.models import AuditEntry, Chat, ChatMessage
-from training.services import decide_kind, erase_person, record
+from training.services import erase_person, record
 from training.tests.factories import make_base
 
 NAMES = ("wilhelmina", "Mina Murray", "mina@example.org")
@@ -152,7 +152,7 @@ def test_what_was_decided_about_them_by_hand_goes_without_their_name_in_it(
     mina: User, bob: User, project: Project
 ) -> None:
     for person in (mina, bob):
-        decide_kind(
+        services.decide_kind(
             project, person, "ranking", "granted", reason="A nurse.", decided_by=project.created_by
         )
     erase_person(mina, by=None)

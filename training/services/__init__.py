@@ -43,7 +43,7 @@ from training.services.pushes import (
     push_snapshot,
     push_targets,
 )
-from training.services.qualification import decide_kind
+from training.services.qualification import hear_kind_decided
 from training.services.rebuilds import rebuild
 from training.services.recalls import lift_recall, recall_annotations, retrain_clean
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
@@ -98,7 +98,6 @@ __all__ = [
     "check_exportable",
     "close_round",
     "create_api_token",
-    "decide_kind",
     "delete_checkpoint",
     "delete_snapshot",
     "delete_webhook",
@@ -107,6 +106,7 @@ __all__ = [
     "erase_oneself",
     "erase_person",
     "freeze_snapshot",
+    "hear_kind_decided",
     "lift_recall",
     "open_round",
     "pause_flagged",

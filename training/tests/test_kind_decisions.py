@@ -24,7 +24,7 @@ def is_handed_work(person: User, project: Project) -> bool:
 
 def decide(client: Client, project: Project, person: User, decision: str, reason: str) -> str:
     client.force_login(project.created_by)
-    address = reverse("training:decide_kind", args=[project.pk, person.pk])
+    address = reverse("annotations:decide_kind", args=[project.pk, person.pk])
     sent = {"kind": "comparison", "decision": decision, "reason": reason}
     return client.post(address, sent, follow=True).text
 
@@ -35,7 +35,7 @@ def test_an_owner_withdraws_grants_and_leaves_it_to_the_rules(
     make_item(project)
     assert is_handed_work(bob, project)
     assert "Say why" in decide(client, project, bob, "withdrawn", " ")
-    assert "Choose a kind" in decide(client, project, bob, "promoted", "Well done.")
+    assert "Choose what holds" in decide(client, project, bob, "promoted", "Well done.")
     assert not KindDecision.objects.exists()
 
     assert "Read the <b>" not in decide(client, project, bob, "withdrawn", "Read the <b>rules.")
@@ -64,3 +64,21 @@ def test_an_owner_withdraws_grants_and_leaves_it_to_the_rules(
         ("lifted", "Take it.", "alice"),
     ]
     assert not any("bob" in entry.subject_name for entry in AuditEntry.objects.all())
+
+
+def test_a_refused_decision_keeps_what_was_typed(
+    client: Client, project: Project, bob: User
+) -> None:
+    client.force_login(project.created_by)
+    address = reverse("annotations:decide_kind", args=[project.pk, bob.pk])
+    typed = {"kind": "ranking", "decision": "lifted", "reason": "A <frog> leapt."}
+    refused = client.post(address, typed)
+    assert refused.status_code == 422
+    assert "rules hold already" in refused.text
+    assert "A &lt;frog&gt; leapt.</textarea>" in refused.text
+    assert '<option value="ranking" selected>' in refused.text
+    assert '<option value="lifted" selected>' in refused.text
+    assert client.get(address).status_code == 405
+    client.force_login(bob)
+    assert client.post(address, typed).status_code == 404
+    assert not AuditEntry.objects.exists()
