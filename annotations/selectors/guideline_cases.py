@@ -30,6 +30,8 @@ from annotations.models import (
 from annotations.selectors.queue import Literal
 
 GOLD = Q(purpose=Literal(Item.Purpose.GOLD.value))
+ASKED = GOLD & Q(open_slots__gt=0)
+"""Not what was retired: what an owner has given up speaks against nothing, and asks nobody."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 CHUNK = 500
 
@@ -126,9 +128,9 @@ def check_guideline(
 def gold_conflicts(project: Project, cases: Sequence[Case]) -> dict[str, list[KnownAnswer]]:
     """Return the gold items that know another answer to a case, by the digest of the case.
 
-    An item is about a case if it has its prompt and shows both its answers: a comparison, or a
-    ranking in which both have a place. A ranking knows no "both bad", so it never speaks against
-    that one, nor against a tie that it has as a tie.
+    An item is about a case if it is asked still, has its prompt and shows both its answers: a
+    comparison, or a ranking in which both have a place. A ranking knows no "both bad", so it never
+    speaks against that one, nor against a tie that it has as a tie.
     """
     by_hash: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
@@ -150,21 +152,23 @@ def served_clauses(version: GuidelineVersion) -> list[ServedClause]:
     for case in cases:
         clauses.setdefault(case.clause, ServedClause(case.clause, case.title)).cases.append(case)
     by_fingerprint = {case.fingerprint: case for case in cases}
-    by_item = {
-        item: by_fingerprint[fingerprint]
-        for item, fingerprint in gold_of_cases(version.project, list(by_fingerprint)).items()
-    }
-    for case in {case.pk: case for case in by_item.values()}.values():
-        clauses[case.clause].served += 1
+    gold = gold_of_cases(version.project, list(by_fingerprint))
+    by_item = {item: by_fingerprint[fingerprint] for item, fingerprint, _ in gold}
+    for fingerprint in {fingerprint for _, fingerprint, is_asked in gold if is_asked}:
+        clauses[by_fingerprint[fingerprint].clause].served += 1
     for slug, rates in _error_rates(version.project, by_item).items():
         clauses[slug].rates = rates
     return list(clauses.values())
 
 
-def gold_of_cases(project: Project, fingerprints: Sequence[str]) -> dict[int, str]:
-    """Return the gold comparisons that ask what the fingerprints are of, by their ids."""
+def gold_of_cases(project: Project, fingerprints: Sequence[str]) -> list[tuple[int, str, bool]]:
+    """Return the gold comparisons that ask what the fingerprints are of, and whether they still do.
+
+    One that was retired does not.
+    """
     gold = project.items.filter(GOLD, kind=Literal(Kind.COMPARISON.value))
-    return dict(gold.filter(fingerprint__in=fingerprints).values_list("id", "fingerprint"))
+    rows = gold.filter(fingerprint__in=fingerprints).values_list("id", "fingerprint", "open_slots")
+    return [(item, fingerprint, bool(places)) for item, fingerprint, places in rows]
 
 
 def fingerprint_of_case(case: Case) -> str:
@@ -176,7 +180,7 @@ def _gold_items(project: Project, hashes: Sequence[str]) -> Iterable[Item]:
     for start in range(0, len(hashes), CHUNK):
         yield from (
             project.items.filter(
-                GOLD,
+                ASKED,
                 kind__in=[Kind.COMPARISON, Kind.RANKING],
                 prompt__content_hash__in=hashes[start : start + CHUNK],
             )

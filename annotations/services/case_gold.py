@@ -33,7 +33,8 @@ def make_gold_of_cases(version: GuidelineVersion, clause: str, user: User) -> Go
     if not cases:
         raise ServiceError("This clause has no cases in this version. Add some and publish them.")
     against = gold_conflicts(project, [case.case for case in cases])
-    asked = set(gold_of_cases(project, [case.fingerprint for case in cases]).values())
+    there = gold_of_cases(project, [case.fingerprint for case in cases])
+    asked = {fingerprint for _, fingerprint, is_asked in there if is_asked}
     free = [case for case in cases if case.digest not in against]
     new = {case.fingerprint: case for case in free if case.fingerprint not in asked}
     for case in new.values():

@@ -236,6 +236,21 @@ def test_a_case_that_gold_contradicts_makes_no_second_item(project: Project, ali
         services.make_gold_of_cases(version, "be-kind", alice)
 
 
+def test_gold_that_was_retired_contradicts_nothing_and_is_made_anew(
+    project: Project, alice: User
+) -> None:
+    services.retire_gold(make_known(project, "right"))
+    version = services.publish_guideline(project, Kind.COMPARISON, TEXT, alice)
+    assert GuidelineCase.objects.get().conflicts == []
+    for served in (1, 0, 1):
+        if served:
+            assert services.make_gold_of_cases(version, "be-short", alice).made == 1
+        else:
+            services.retire_gold(Item.objects.filter(purpose="gold").latest("id"))
+        assert selectors.served_clauses(version)[0].served == served
+    assert Item.objects.filter(purpose="gold", open_slots__gt=0).count() == 1
+
+
 @pytest.mark.parametrize("username", CAST)
 def test_those_who_decide_see_cases_and_owners_make_gold(
     client: Client, project: Project, alice: User, username: str
