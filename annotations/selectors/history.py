@@ -227,10 +227,12 @@ def _times(submitted: QuerySet[Assignment]) -> Times:
 def _agreement(user: User, project: Project) -> tuple[int, int]:
     """Return how often others said the same as a person about the same two completions.
 
-    Not about gold items, as in the report on agreement.
+    Not about gold items, as in the report on agreement; nor are decisions anybody's answer.
     """
     comparisons = Comparison.objects.filter(
-        in_force("annotation__"), annotation__item__project=project
+        in_force("annotation__"),
+        annotation__item__project=project,
+        annotation__adjudication__isnull=True,
     ).exclude(annotation__item__purpose=Item.Purpose.GOLD)
     own = {
         comparison.annotation.item_id: _better(comparison)

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from annotations import exports, services
 from annotations.models import Annotation, Item, Kind, Project, Retraction, User
-from annotations.selectors import agreement_overview, failing_gold
+from annotations.selectors import agreement_overview, failing_gold, own_statistics
 from annotations.selectors.adjudication import (
     answers_about,
     disagreements,
@@ -97,6 +97,15 @@ def test_nobody_decides_where_they_have_a_part(
         with pytest.raises(ServiceError, match="You have a part"):
             decide(theirs, carol)
         assert client.get(url("adjudicate", theirs.pk)).status_code in (302, 303)
+
+
+def test_a_decision_is_nobodys_answer(project: Project, item: Item, bob: User, carol: User) -> None:
+    project.shows_agreement = True
+    project.save()
+    decide(item, carol)
+    own = own_statistics(bob, project)
+    assert (own.agreed, own.compared) == (0, 1)  # with bea alone
+    assert own_statistics(carol, project).compared == 0
 
 
 def test_both_sides_are_shown_as_the_decider_sees_them_and_without_names(

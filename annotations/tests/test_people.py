@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from annotations import exports, services
 from annotations.models import (
+    Adjudication,
     Annotation,
     Assignment,
     HeldOut,
@@ -315,6 +316,8 @@ def test_peers_are_those_who_ranked_and_rated_the_same_too(
     rate(rated, carol, 2)
     said = answer(project, bob, "left")
     make_comparison(said.item, bea, "right")
+    decided = make_comparison(said.item, carol, "left").annotation  # is nobody's answer
+    Adjudication.objects.create(reference=decided, item=said.item, open_bits=2)
     report = person_report(project, bob)
     found = [(label, round(rate.rate, 3), rate.n) for label, rate in report.peers_by_kind]
     assert found == [("Compare", 0.0, 1), ("Rank", 0.667, 1), ("Rate", 0.5, 2)]
