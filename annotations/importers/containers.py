@@ -35,7 +35,8 @@ MAX_ARROW_BYTES = 4 * 1024**3
 ENCRYPTED = 1
 """Of the flags of a file in a ZIP."""
 CHUNK_BYTES = 256 * 1024
-BATCH_ROWS = 256
+BATCH_ROWS = 16
+"""Of a Parquet file at once: a text that is there once in it may stand in every row."""
 SPLIT_ORDER = ("train", "validation", "test")
 DELIMITERS = ",;\t|"
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from annotations import exports, queue, services
 from annotations.importers import Place, look_at, read_records
+from annotations.importers.containers import read_rows
 from annotations.models import (
     Annotation,
     Comparison,
@@ -201,6 +202,24 @@ def test_reading_goes_on_at_any_place(tmp_path, container):
     for number, read in enumerate(whole, start=1):
         rest = list(read_records(path, container, sample.reading, read.after))
         assert rest == whole[number:]
+
+
+def test_a_small_parquet_file_of_large_texts_is_never_whole_in_memory(tmp_path: Path) -> None:
+    """One text of a megabyte, 256 times: packed, some kilobytes."""
+    large = pyarrow.array(["x" * 2**20])
+    same = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 256, pyarrow.int32()), large)
+    table = pyarrow.table({"prompt": same})
+    pyarrow.parquet.write_table(
+        table, tmp_path / "bomb.parquet", compression="zstd", store_schema=False
+    )
+    assert (tmp_path / "bomb.parquet").stat().st_size < 2**17
+    del table, same, large
+    before = pyarrow.total_allocated_bytes()
+    rows = most = 0
+    for row in read_rows(tmp_path / "bomb.parquet", "parquet"):
+        rows, most = row.after.rows, max(most, pyarrow.total_allocated_bytes() - before)
+    assert rows == 256
+    assert most < 64 * 2**20
 
 
 def test_it_reads_parquet_and_data_sets_saved_by_datasets(project, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
@@ -12,6 +13,7 @@ from django.urls import reverse
 from annotations import services
 from annotations.models import Project, User
 from annotations.templatetags.texts import shown_text
+from annotations.tests.test_api import Program
 
 
 def test_there_is_no_second_place_to_sign_in(client: Client, project: Project, bob: User) -> None:
@@ -62,6 +64,18 @@ def test_no_secret_reaches_the_log(
     assert "Unprocessable" in caplog.text
     assert secret not in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_the_password_of_a_broker_that_is_away_is_told_nowhere(
+    client: Client, project: Project, eve: User, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings.CELERY_BROKER_URL = "redis://:canary-five@127.0.0.1:1/0"
+    ready = client.get("/readyz")
+    assert (ready.status_code, "broker does not answer" in ready.text) == (503, True)
+    asked = Program(eve, project).get("me")  # its limit is counted in the broker
+    assert "Requests are not counted" in caplog.text
+    assert "canary" not in caplog.text + ready.text + asked.text
 
 
 def test_what_nobody_sees_in_a_text_is_told() -> None:
