@@ -21,9 +21,11 @@ from django.test import Client as DjangoClient
 from annotations import services
 from annotations.models import Annotation, Import, Project, Scope, User
 from annotations.tests.factories import make_item
+from training import services as training_services
 from training.models import Metric, Run
 from training.tests import brokers
-from training.tests.factories import make_run, make_snapshot, of_known_size
+from training.tests.factories import make_checkpoint, make_run, make_snapshot, of_known_size
+from training.tests.scripted_streaming import put_in_place
 
 pytestmark = pytest.mark.django_db
 FILE = settings.BASE_DIR / "docs" / "client" / "labelstudio_llm_client.py"
@@ -108,6 +110,19 @@ def test_a_program_gets_prompts_in_and_annotations_out(
     with pytest.raises(module.ApiError, match="There is no such project") as refused:
         list(labeller.pages("projects/999/assignments"))
     assert (refused.value.status, refused.value.kind) == (404, "not-found")
+
+
+def test_a_program_waits_for_a_reply_by_asking_again(
+    module: ModuleType, line: Line, project: Project, eve: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = put_in_place(monkeypatch)
+    monkeypatch.setattr(training_services, "WAITED_FOR_S", 0)
+    engineer = client_of(module, eve, project)
+    body = {"text": "A frog?", "left": make_checkpoint(project).pk}
+    begun = engineer.ask("POST", f"projects/{project.pk}/chats", body)
+    door.script.insert(0, lambda: monkeypatch.setattr(training_services, "WAITED_FOR_S", 20))
+    found = engineer.reply(begun["turns"][0]["replies"][0]["id"])
+    assert (found["text"], len(line.slept), len(door.asked)) == ("old pond", 1, 1)
 
 
 def test_a_program_imports_a_file(
