@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from annotations.models import Project
+from labelstudio_llm import broker
 from tests.faults.conftest import STEPS
 from tests.faults.machine import Machine, is_alive, wait_until
 from training import artifacts, lifecycle, tasks
@@ -96,16 +98,22 @@ def test_runs_survive_a_broker_that_forgets_everything(machine: Machine, project
         check_ended_well(run, attempts=1)
 
 
-def test_a_hung_broker_does_not_hold_up_a_page(machine: Machine, project: Project) -> None:
+def test_a_hung_or_full_broker_does_not_hold_up_a_page(machine: Machine, project: Project) -> None:
     run = make_run(project)
     assert tasks.send_hint(run.pk, "training") is True
     Run.objects.filter(id=run.pk).update(hinted_at=None)
-    machine.processes[0].send_signal(signal.SIGSTOP)
-    started = time.monotonic()
-    assert tasks.send_hint(run.pk, "training") is False
-    assert time.monotonic() - started < 5
-    machine.processes[0].send_signal(signal.SIGCONT)
-    assert lifecycle.due_for_hint() == [(run.pk, "training")]
+    hung = machine.processes[0]
+    full = redis.Redis(unix_socket_path=str(broker.socket_path(machine.folder)))
+    for break_it, mend in (
+        (lambda: hung.send_signal(signal.SIGSTOP), lambda: hung.send_signal(signal.SIGCONT)),
+        (lambda: full.config_set("maxmemory", 1), lambda: full.config_set("maxmemory", "256mb")),
+    ):
+        break_it()
+        started = time.monotonic()
+        assert tasks.send_hint(run.pk, "training") is False
+        assert time.monotonic() - started < 5
+        mend()
+        assert lifecycle.due_for_hint() == [(run.pk, "training")]
     assert tasks.send_hint(run.pk, "training") is True
 
 

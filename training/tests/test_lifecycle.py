@@ -287,6 +287,32 @@ def test_what_succeeds_while_it_is_cancelled_has_succeeded(project: Project) -> 
     assert state_of(run) == State.SUCCEEDED
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_success_and_cancellation_at_once_one_wins(project: Project) -> None:
+    for _ in range(10):
+        run, attempt = claimed(project)
+        lifecycle.cancel(run.pk)
+        barrier, won = threading.Barrier(2), set[str]()
+
+        def race(state: str, end: Callable[[], Any], barrier=barrier, won=won) -> None:
+            barrier.wait()
+            if end():
+                won.add(state)
+            connection.close()
+
+        succeed = partial(lifecycle.succeed, run.pk, attempt, results={}, publish=dict)
+        ends = {
+            State.SUCCEEDED: succeed,
+            State.CANCELLED: partial(lifecycle.cancelled, run.pk, attempt),
+        }
+        threads = [threading.Thread(target=race, args=one) for one in ends.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert won == {state_of(run)}
+
+
 def test_it_publishes_in_the_transaction_in_which_the_run_succeeds(project: Project) -> None:
     run, attempt = claimed(project)
 
