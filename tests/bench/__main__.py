@@ -14,10 +14,25 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
 
-from tests.bench import asking, leaderboard, ppo, queue, reward, sampling, serving
+from tests.bench import (
+    asking,
+    label_studio,
+    leaderboard,
+    pages,
+    ppo,
+    queue,
+    reward,
+    sampling,
+    serving,
+    transfer,
+)
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "queue": queue.measure,
+    "queue_training": queue.measure_beside_training,
+    "pages": pages.measure,
+    "transfer": transfer.measure,
+    "label_studio": label_studio.measure,
     "leaderboard": leaderboard.measure,
     "asking": asking.measure,
     "ppo": ppo.measure,
@@ -67,7 +82,8 @@ def main() -> None:
     results: dict[str, Any] = {"conditions": conditions()}
     for part in chosen:
         results[part] = PARTS[part]()
-        print(f"\n{part}\n{table(results[part])}", flush=True)
+        if results[part]:
+            print(f"\n{part}\n{table(results[part])}", flush=True)
     target.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(f"\nWritten to {target}.")
 

@@ -3,6 +3,9 @@
 Each database is filled, the server of the Procfile is started on it, and annotators submit
 comparisons one after the other, each as soon as the last answer (which holds the next item) is
 there. Clients and server share the machine, so the figures are those of the two together.
+
+`queue_training` measures the same while a run fine-tunes the demo model, through broker, worker and
+child as people start it, and in turn with the run held, which is what the ratio is to be taken to.
 """
 
 from __future__ import annotations
@@ -11,23 +14,26 @@ import argparse
 import gzip
 import http.client
 import json
-import os
 import re
 import secrets
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 from django.conf import settings
+
+from tests.bench.programs import (
+    DATABASES,
+    Beside,
+    in_a_process,
+    megabytes_of,
+    processor_seconds,
+    server,
+    training,
+)
 
 SIZES = (1_000, 1_000_000)
 LABELS = {1: 100, 8: 320, 32: 640, 128: 1024}
@@ -35,69 +41,84 @@ LABELS = {1: 100, 8: 320, 32: 640, 128: 1024}
 WARM_UP = 20
 OVERLAP = 3
 TEMPLATE_ITEMS = 1_000
-START_SECONDS = 60
-SERVER = re.compile(r"^web: exec (.*) --bind", re.MULTILINE)
-"""What the Procfile serves the pages with, but for the address."""
 SUBMIT = re.compile(rb"/assignments/(\d+)/submit/")
 
 
-def measure() -> list[dict[str, Any]]:
+def measure(*, beside_training: bool = False) -> list[dict[str, Any]]:
     """Return a row for each database, size and number of annotators."""
-    rows = []
-    for database in ("sqlite", "postgresql"):
-        for items in SIZES:
-            rows += _measure_in_a_process(database, items)
-    return rows
+    more = ["--training"] if beside_training else []
+    return [
+        {"database": database, "items": items, **row}
+        for database in DATABASES
+        for items in SIZES
+        for row in in_a_process(
+            "tests.bench.queue", "--items", str(items), *more, database=database
+        )
+    ]
 
 
-def _measure_in_a_process(database: str, items: int) -> list[dict[str, Any]]:
-    """Measure in a process of its own, because Django has one database for its life."""
-    command = [sys.executable, "-m", "tests.bench.queue", "--items", str(items)]
-    if database == "postgresql":
-        command = [sys.executable, "-m", "tests.postgresql", *command]
-    with tempfile.TemporaryDirectory() as place:
-        environment = {**os.environ, "VAR_DIR": place, "LOG_LEVEL": "ERROR", "DEMO": "1"}
-        environment.pop("DATABASE_URL", None)
-        environment["DJANGO_SETTINGS_MODULE"] = "labelstudio_llm.settings"
-        answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    lines = answer.stdout.decode().splitlines()
-    return [{"database": database, "items": items, **json.loads(line)} for line in lines]
+def measure_beside_training() -> list[dict[str, Any]]:
+    """Return two rows for each: with a run beside it, and with the run held."""
+    return measure(beside_training=True)
 
 
 # In the process that has the database
 
 
-def main(items: int) -> None:
-    """Fill the database, serve it, and print one JSON line for each number of annotators."""
+def main(items: int, *, beside_training: bool) -> None:
+    """Fill the database, serve it, and print a JSON line for each number of annotators."""
     from django.core.management import call_command
+
+    from annotations.models import Project
 
     call_command("migrate", verbosity=0)
     project_id = fill(items)
     queries = queries_of_a_submit(project_id)
-    with server() as port:
+    with ExitStack() as stack:
+        port, web = stack.enter_context(server())
         first = Annotator(port, project_id)
         first.start_work()
         label([first], WARM_UP)  # what every process does once is not measured
+        run = None
+        if beside_training:
+            run = stack.enter_context(training(Project.objects.get(id=project_id)))
+            run.hold()
         for annotators, labels in LABELS.items():
-            people = [Annotator(port, project_id) for _ in range(annotators)]
-            for person in people:
-                person.start_work()
-            before = processor_seconds()
-            latencies, seconds = label(people, labels // annotators)
-            processor = processor_seconds() - before
-            cuts = quantiles(latencies, n=100)
-            row = {
-                "annotators": annotators,
-                "labels": len(latencies),
-                "labels_per_second": round(len(latencies) / seconds, 1),
-                "cpu_ms": round(processor / len(latencies) * 1000, 1),
-                "p50_ms": round(cuts[49] * 1000, 1),
-                "p95_ms": round(cuts[94] * 1000, 1),
-                "p99_ms": round(cuts[98] * 1000, 1),
-                "queries": queries,
-                "bytes": people[0].answer_bytes,
-            }
-            print(json.dumps(row), flush=True)
+            for held in (True, False) if run else (True,):
+                people = [Annotator(port, project_id) for _ in range(annotators)]
+                each = labels // annotators // (2 if run else 1)
+                row = measured(people, each, web.pid, None if held else run)
+                if run and held:
+                    row["beside"] = "a run that is held"
+                print(json.dumps({"annotators": annotators, **row, "queries": queries}), flush=True)
+
+
+def measured(
+    people: list[Annotator], labels_each: int, web: int, run: Beside | None
+) -> dict[str, Any]:
+    """Let people label, beside a run or nothing; return what that took."""
+    for person in people:
+        person.start_work()
+    if run:
+        run.go_on()
+    steps, before = run.steps if run else 0, processor_seconds(web)
+    latencies, seconds = label(people, labels_each)
+    processor = processor_seconds(web) - before
+    done = run.steps - steps if run else 0
+    if run:
+        run.hold()
+    cuts = quantiles(latencies, n=100)
+    return {
+        "labels": len(latencies),
+        "labels_per_second": round(len(latencies) / seconds, 1),
+        "cpu_ms": round(processor / len(latencies) * 1000, 1),
+        "p50_ms": round(cuts[49] * 1000, 1),
+        "p95_ms": round(cuts[94] * 1000, 1),
+        "p99_ms": round(cuts[98] * 1000, 1),
+        "bytes": people[0].answer_bytes,
+        "web_mb": megabytes_of(web),
+        "beside": f"{60 * done / seconds:.1f} steps a minute" if run else "–",
+    }
 
 
 def queries_of_a_submit(project_id: int) -> int:
@@ -180,62 +201,14 @@ def _multiply(model: Any, times: int, strides: dict[str, int]) -> None:
             cursor.execute(f"ANALYZE {table}")  # as autovacuum does after a while
 
 
-@contextmanager
-def server() -> Iterator[int]:
-    """Serve the database as `make run` does; yield the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    found = SERVER.search((settings.BASE_DIR / "Procfile").read_text(encoding="utf-8"))
-    assert found is not None
-    command = [sys.executable, "-m", *found.group(1).split(), "--bind", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, "--log-level", "error"], cwd=settings.BASE_DIR)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit("The server did not start; see above.") from None
-                time.sleep(0.1)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
-
-
-def processor_seconds() -> float:
-    """Return what the server and the database have used of the processor so far, as Linux tells."""
-    from django.db import connection
-
-    counted = {os.getpid()}
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW data_directory")
-            folder = Path(cursor.fetchone()[0])
-        counted.add(int((folder / "postmaster.pid").read_text().split()[0]))
-    ticks = {}
-    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parts[2])):
-        with suppress(OSError):  # it has just ended
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-            pid, parent = int(stat.parts[2]), int(fields[1])
-            if pid in counted or parent in counted:
-                counted.add(pid)
-                ticks[pid] = sum(map(int, fields[11:15]))
-    ticks.pop(os.getpid(), None)  # the annotators
-    return sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
-
-
 class Annotator:
     """One person with a browser's cookies who submits as fast as the server answers."""
 
-    def __init__(self, port: int, project_id: int) -> None:
-        from annotations.models import Membership, Role, User
+    def __init__(self, port: int, project_id: int, *, role: str = "annotator") -> None:
+        from annotations.models import Membership, User
 
-        self.user = user = User.objects.create_user(f"annotator-{User.objects.count()}")
-        Membership.objects.create(project_id=project_id, user=user, role=Role.ANNOTATOR)
+        self.user = user = User.objects.create_user(f"{role}-{User.objects.count()}")
+        Membership.objects.create(project_id=project_id, user=user, role=role)
         self.project_id = project_id
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         token = secrets.token_hex(16)
@@ -263,6 +236,14 @@ class Annotator:
         elapsed = time.monotonic() - started
         self._read_assignment(page)
         return elapsed
+
+    def open(self, page: str) -> float:
+        """Open a page; return the seconds that took."""
+        self.connection.close()
+        url = page.format(project=self.project_id, user=self.user.pk)
+        started = time.monotonic()
+        self._request("GET", url, "")
+        return time.monotonic() - started
 
     def _request(
         self, method: str, url: str, body: str, headers: dict[str, str] | None = None
@@ -336,4 +317,6 @@ if __name__ == "__main__":
     django.setup()
     parser = argparse.ArgumentParser()
     parser.add_argument("--items", type=int, required=True)
-    main(parser.parse_args().items)
+    parser.add_argument("--training", action="store_true", help="in turn with a run beside it")
+    arguments = parser.parse_args()
+    main(arguments.items, beside_training=arguments.training)
