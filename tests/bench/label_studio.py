@@ -179,7 +179,9 @@ def theirs(place: Path) -> Iterator[Subject]:
         pass
     uwsgi = f"--master --lazy-apps --enable-threads --die-on-term --vacuum --processes {PROCESSES}"
     quiet = ["--buffer-size", "65535", "--harakiri", "120", "--disable-logging"]
+    # It ends each connection: clients that are not told send their next request into nothing.
     module = ["--module", "core.wsgi:application", "--http", bound.netloc]
+    module += ["--add-header", "Connection: close"]
     command = [str(venv / "bin" / "uwsgi"), *module, *uwsgi.split(), *quiet]
     (package,) = venv.glob("lib/python3*/site-packages/label_studio")
     with served(command, package, environment, base) as pid:

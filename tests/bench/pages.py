@@ -20,7 +20,14 @@ from contextlib import ExitStack
 from statistics import quantiles
 from typing import Any
 
-from tests.bench.programs import DATABASES, in_a_process, program, server, training
+from tests.bench.programs import (
+    DATABASES,
+    in_a_process,
+    processor_seconds,
+    program,
+    server,
+    training,
+)
 from tests.bench.queue import WARM_UP, Annotator, fill, label
 
 PAGES_LIMIT_MS = 200
@@ -69,7 +76,7 @@ def measure() -> list[dict[str, Any]]:
 # In the process that has the database
 
 
-def main(seconds: float, items: int) -> None:
+def main(seconds: float, items: int, before: int) -> None:
     from django.core.management import call_command
 
     from annotations.models import Project, Role
@@ -78,19 +85,19 @@ def main(seconds: float, items: int) -> None:
     project_id = fill(items)
     with ExitStack() as stack:
         stack.enter_context(program("broker"))
-        port, _ = stack.enter_context(server())
+        port, web = stack.enter_context(server())
         stack.enter_context(program("worker-default"))
         people = [Annotator(port, project_id) for _ in range(PEOPLE)]
         leads = [Annotator(port, project_id, role=Role.OWNER) for _ in range(LEADS)]
         for person in people:
             person.start_work()
         label(people[:1], WARM_UP)  # what every process does once is not measured
-        label(people, BEFORE)
+        label(people, before)
         look_around(leads[0])
-        tell(work(people, leads, seconds), beside="–")
+        tell(work(people, leads, seconds, web.pid), beside="–")
         run = stack.enter_context(training(Project.objects.get(id=project_id)))
         steps, began = run.steps, time.monotonic()
-        rows = work(people, leads, seconds)
+        rows = work(people, leads, seconds, web.pid)
         pace = 60 * (run.steps - steps) / (time.monotonic() - began)
         tell(rows, beside=f"{pace:.1f} steps a minute")
 
@@ -107,8 +114,11 @@ def look_around(lead: Annotator) -> None:
             lead.open(page)
 
 
-def work(people: list[Annotator], leads: list[Annotator], seconds: float) -> list[dict[str, Any]]:
+def work(
+    people: list[Annotator], leads: list[Annotator], seconds: float, web: int
+) -> list[dict[str, Any]]:
     """Let everybody work for a while; return a row for each thing they asked for."""
+    before = processor_seconds(web)
     took: dict[str, list[float]] = {}
     guard, end = threading.Lock(), time.monotonic() + seconds
 
@@ -152,7 +162,12 @@ def work(people: list[Annotator], leads: list[Annotator], seconds: float) -> lis
         thread.join()
     for failure in failures:
         raise failure
-    return [row_of(what, took) for what in ("submit and next", "annotator", "lead")]
+    asked = sum(map(len, took.values()))
+    cpu_ms = round(1000 * (processor_seconds(web) - before) / asked, 1)
+    return [
+        {**row_of(what, took), "cpu_ms_of_all": cpu_ms}
+        for what in ("submit and next", "annotator", "lead")
+    ]
 
 
 def wait(seconds: float, end: float) -> bool:
@@ -190,5 +205,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--items", type=int, default=ITEMS)
-    arguments = parser.parse_args()
-    main(arguments.seconds, arguments.items)
+    parser.add_argument("--before", type=int, default=BEFORE)
+    main(**vars(parser.parse_args()))
