@@ -100,6 +100,8 @@ class Failed:
     """The messages can't be answered, however often it is tried: too long, or of a wrong form."""
     code: str = ""
     """`context_length_exceeded` where that is so."""
+    again_in: int = 0
+    """Of one that found too many others: after how many seconds to ask again."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,10 @@ def stop(generation_id: str) -> None:
 
 def _refused(generation_ids: Sequence[str]) -> Iterator[tuple[int, Event]]:
     """Yield that this process follows too many streams already, and stop these."""
+    busy = Busy(_seconds(MOST_AT_ONCE, streams.PACE_UNKNOWN_S))
     for number, generation_id in enumerate(generation_ids):
         stop(generation_id)
-        yield number, Failed(str(Busy(_seconds(MOST_AT_ONCE, streams.PACE_UNKNOWN_S))))
+        yield number, Failed(str(busy), again_in=busy.seconds)
 
 
 def _seconds(place: int, each: float) -> int:

@@ -374,6 +374,21 @@ def test_of_a_hundred_streams_at_once_those_too_many_are_told_when_to_come_back(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_that_others_overtook_is_told_so_as_well(
+    secret: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*_: Any) -> None:
+        monkeypatch.setattr(streaming, "_readers", streaming.MOST_READERS)
+
+    monkeypatch.setattr(streaming, "_readers", 0)
+    monkeypatch.setattr(streams, "put", overtaken)
+    response = post(secret, {**ASKED, "stream": stream})
+    assert response.status_code == 429
+    assert f"Try again in {response['Retry-After']} second" in error_of(response)["message"]
+
+
+@pytest.mark.django_db
 def test_a_broker_that_is_away_is_said(secret: str, settings: Any) -> None:
     settings.CELERY_BROKER_URL = "redis+socket:///nowhere/valkey.sock"
     response = post(secret, ASKED)

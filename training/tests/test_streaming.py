@@ -222,7 +222,9 @@ def test_a_process_follows_only_so_many_streams(
         streaming.begin(ask(policy))
     events = list(streaming.events(two))
     assert isinstance(events[-1], Failed)
-    assert "Too many people" in events[-1].message
+    assert f"Too many people ask the models at this moment. Try again in {events[-1].again_in}" in (
+        events[-1].message
+    )
     first.close()
     streaming.begin(ask(policy))
 

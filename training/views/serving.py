@@ -191,8 +191,7 @@ def _begin(asked: ChatRequest, served: ServedModel) -> list[str]:
             names.append(streaming.begin(_generation(asked, served, number)))
     except streaming.Busy as error:
         _stop(names)
-        details = {"kind": "requests", "code": "rate_limit_exceeded", "retry_after": error.seconds}
-        raise Refused(429, str(error), **details) from None
+        raise _too_many(str(error), error.seconds) from None
     except streaming.Unavailable as error:
         _stop(names)
         raise Refused(503, str(error), kind="server_error", retry_after=TRY_AGAIN_S) from None
@@ -335,7 +334,13 @@ class _Answer:
         }
 
 
+def _too_many(message: str, seconds: int) -> Refused:
+    return Refused(429, message, kind="requests", code="rate_limit_exceeded", retry_after=seconds)
+
+
 def _refused(failed: Failed) -> Refused:
+    if failed.again_in:
+        return _too_many(failed.message, failed.again_in)
     if failed.is_refusal:
         return Refused(400, failed.message, param="messages", code=failed.code or None)
     return Refused(503, failed.message, kind="server_error", retry_after=TRY_AGAIN_S)
