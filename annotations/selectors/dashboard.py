@@ -196,7 +196,7 @@ def dashboard(
 
 
 def _read_at(project: Project) -> datetime | None:
-    if not DailyState.objects.filter(project=project).exists():
+    if not DailyState.objects.filter(project=project, revision__gt=0).exists():
         return None
     return DailyNews.objects.values_list("read_at", flat=True).first()
 

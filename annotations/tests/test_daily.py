@@ -26,6 +26,7 @@ from annotations.models import (
     Recall,
     User,
 )
+from annotations.selectors import dashboard
 from annotations.selectors.daily import cost_by_day, work_by_day
 from annotations.services.daily import keep_up_daily_figures, rebuild_daily_figures
 from annotations.tests.factories import (
@@ -274,3 +275,21 @@ def test_a_command_reckons_everything_again(project: Project, bob: User) -> None
     DailyWork.objects.update(answers=7)
     call_command("rebuild_daily_figures")
     assert DailyWork.objects.get(tag="").answers == 1
+
+
+def test_a_first_pass_that_is_cut_off_is_made_again_by_the_next(
+    project: Project, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(make_item(project), bob)
+
+    def cut_off(_project: Project) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("annotations.services.daily.cost_by_day", cut_off)
+        keep_up_daily_figures()
+    assert dashboard(project, 30).read_at is None
+    assert not DailyWork.objects.exists()
+    assert_up_to_date(project)
+    assert DailyWork.objects.exists()
+    assert dashboard(project, 30).read_at is not None
