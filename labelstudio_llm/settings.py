@@ -184,7 +184,10 @@ POSTGRESQL_OPTIONS = {
     "application_name": "labelstudio-llm",
     "options": (
         "-c statement_timeout=60000 -c lock_timeout=5000 "
-        "-c idle_in_transaction_session_timeout=30000"
+        "-c idle_in_transaction_session_timeout=30000 "
+        # What is read by a cursor is read to its end. Planned for the first tenth, as is usual, a
+        # report of a million answers held every one of them against every gold item.
+        "-c cursor_tuple_fraction=1"
     ),
 }
 

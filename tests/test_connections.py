@@ -106,3 +106,9 @@ def test_nothing_is_kept_when_the_database_is_dropped() -> None:
     connection.close()
     connection.close_pool()
     assert backend() != mine
+
+
+def test_what_is_read_by_a_cursor_is_planned_to_be_read_to_its_end() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW cursor_tuple_fraction")
+        assert cursor.fetchone() == ("1",)
