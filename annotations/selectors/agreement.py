@@ -44,7 +44,15 @@ from annotations.models import (
     Retraction,
     User,
 )
-from annotations.selectors.judged import CHOICES, ROW, UNIX_DAY, Judged, Rows, judged_by_people
+from annotations.selectors.judged import (
+    CHOICES,
+    LOWER,
+    ROW,
+    UNIX_DAY,
+    Judged,
+    Rows,
+    judged_by_people,
+)
 from annotations.selectors.members import people_in
 from annotations.selectors.sizes import SMALL, is_small
 
@@ -67,7 +75,6 @@ MOST_WANTED = 10
 BEGUN = "agreement-begun"
 LONGEST = timedelta(minutes=15)
 """What was begun longer ago was ended from outside."""
-LOWER = 2**32 - 1
 JUDGED_KINDS = (Kind.COMPARISON, Kind.RANKING, Kind.RATING, Kind.REVIEW)
 CHOICE_KINDS = (Kind.COMPARISON, Kind.RANKING)
 

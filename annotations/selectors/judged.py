@@ -5,20 +5,19 @@ Gold items are left out everywhere: everybody is asked them, because their answe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from itertools import groupby
-from operator import itemgetter
+from itertools import islice
 from typing import Any
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Substr
 from numpy.typing import NDArray
 
-from annotations.algorithms.rankings import outcomes_from_ranking
+from annotations.algorithms.reliability import couples
 from annotations.models import (
     Comparison,
     Item,
@@ -33,6 +32,9 @@ from annotations.selectors.days import day_of
 
 CHUNK = 5000
 CHOICES = ("first", "second", "tie", "both_bad")
+OUTCOMES = {"left": 0, "right": 1, "tie": 2, "both_bad": 3}
+TIE = 2
+LOWER = 2**32 - 1
 DECISIONS = ("accept", "fix", "reject")
 
 ROW = np.dtype(
@@ -49,6 +51,7 @@ ROW = np.dtype(
     ]
 )
 Rows = NDArray[Any]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Judged:
     """How far labels are apart: nominal, or ordinal on a scale."""
     rows: Rows  # (N,) of ROW
 
-    def units(self) -> NDArray[np.int64]:
+    def units(self) -> Numbers:
         """Return the number of what each row is about, (N,): two of an item, or one of it."""
         pair = np.unique(self.rows["first"] << 32 | self.rows["second"], return_inverse=True)[1]
         item = np.unique(self.rows["item"], return_inverse=True)[1]
@@ -82,9 +85,8 @@ def judged_by_people(
     def condition(path: str) -> Q:
         return _condition(path, project, batch, people)
 
-    compared = _array(_compared(condition("annotation__")))
-    ranked = _array(_ranked(condition("ranking__annotation__")))
-    reviewed = _array(_reviewed(condition("annotation__")))
+    compared, reviewed = _compared(condition("annotation__")), _reviewed(condition("annotation__"))
+    ranked = _ranked(condition("ranking__annotation__"))
     found = [
         Judged(Kind.COMPARISON, "", CHOICES, "nominal", compared),
         Judged(Kind.RANKING, "", CHOICES, "nominal", ranked),
@@ -111,10 +113,6 @@ def _source(path: str) -> list[str | Substr]:
     return [*(f"{path}{field}" for field in fields), day_of(f"{path}created_at")]
 
 
-def _array(rows: Iterable[tuple[Any, ...]]) -> Rows:
-    return np.fromiter(rows, dtype=ROW)
-
-
 @cache
 def _day(text: str) -> int:
     return date.fromisoformat(text).toordinal() - UNIX_DAY
@@ -123,35 +121,58 @@ def _day(text: str) -> int:
 UNIX_DAY = date(1970, 1, 1).toordinal()
 
 
-def _compared(condition: Q) -> Iterator[tuple[Any, ...]]:
-    rows = (
-        Comparison.objects.filter(condition)
-        .order_by()
-        .values_list(*_source("annotation__"), "left_id", "right_id", "outcome")
-    )
-    as_first = {"left": 0, "right": 1, "tie": 2, "both_bad": 3}
-    as_second = {"left": 1, "right": 0, "tie": 2, "both_bad": 3}
-    for item, person, version, at, left, right, said in rows.iterator(chunk_size=CHUNK):
-        if left < right:
-            yield item, person, version or 0, _day(at), left, right, as_first[said], 1, 1.0
-        else:
-            yield item, person, version or 0, _day(at), right, left, as_second[said], -1, 1.0
+def _read(
+    found: QuerySet[Any], path: str, *fields: str, **codes: Mapping[str, int]
+) -> tuple[Rows, dict[str, Numbers]]:
+    """Return where judgements come from, and the fields of each as numbers.
+
+    What is text has a code for each text. Columns are read at once: a row of Python at a time takes
+    as long as the database does.
+    """
+    rows = found.values_list(*_source(path), *fields, *codes).iterator(chunk_size=CHUNK)
+    blocks, others = [np.zeros(0, dtype=ROW)], []
+    while chunk := list(islice(rows, CHUNK)):
+        item, person, version, day, *rest = zip(*chunk, strict=True)
+        block = np.zeros(len(chunk), dtype=ROW)
+        block["item"], block["person"] = item, person
+        block["version"] = [number or 0 for number in version]
+        block["day"] = [_day(text) for text in day]
+        block["weight"] = 1
+        blocks.append(block)
+        coded = zip(codes.values(), rest[len(fields) :], strict=True)
+        others.append(
+            [*rest[: len(fields)], *([code[one] for one in some] for code, some in coded)]
+        )
+    columns = [np.concatenate(parts) for parts in zip(*others, strict=True)]
+    if not columns:
+        columns = [np.zeros(0, dtype=np.int64) for _ in (*fields, *codes)]
+    return np.concatenate(blocks), dict(zip((*fields, *codes), columns, strict=True))
 
 
-def _ranked(condition: Q) -> Iterator[tuple[Any, ...]]:
-    rows = (
-        RankedCompletion.objects.filter(condition)
-        .order_by("ranking_id", "tier", "completion_id")
-        .values_list("ranking_id", *_source("ranking__annotation__"), "tier", "completion_id")
-    )
-    for _, ranking in groupby(rows.iterator(chunk_size=CHUNK), key=itemgetter(0)):
-        entries = list(ranking)
-        _, item, person, version, at, *_ = entries[0]
-        tiers = [[row[6] for row in tied] for _, tied in groupby(entries, key=itemgetter(5))]
-        weight = 2 / len(entries)
-        for first, second, said in outcomes_from_ranking(tiers):
-            label = CHOICES.index(said)
-            yield item, person, version or 0, _day(at), first, second, label, 0, weight
+def _compared(condition: Q) -> Rows:
+    found = Comparison.objects.filter(condition).order_by()
+    rows, said = _read(found, "annotation__", "left_id", "right_id", outcome=OUTCOMES)
+    in_order = said["left_id"] < said["right_id"]
+    rows["first"] = np.minimum(said["left_id"], said["right_id"])
+    rows["second"] = np.maximum(said["left_id"], said["right_id"])
+    is_sided = said["outcome"] < TIE
+    rows["label"] = np.where(is_sided & ~in_order, 1 - said["outcome"], said["outcome"])
+    rows["side"] = np.where(in_order, 1, -1)
+    return rows
+
+
+def _ranked(condition: Q) -> Rows:
+    """Return what every two completions of a ranking say: that one is better, or that they tie."""
+    found = RankedCompletion.objects.filter(condition).order_by("ranking_id", "completion_id")
+    entries, said = _read(found, "ranking__annotation__", "ranking_id", "completion_id", "tier")
+    sizes = np.unique(said["ranking_id"], return_inverse=True, return_counts=True)[1:]
+    first, second = couples(said["ranking_id"])
+    rows = entries[first]
+    rows["first"], rows["second"] = said["completion_id"][first], said["completion_id"][second]
+    tiers = said["tier"][second] - said["tier"][first]
+    rows["label"] = np.select([tiers > 0, tiers < 0], [0, 1], TIE)
+    rows["weight"] = 2 / sizes[1][sizes[0][first]]
+    return rows
 
 
 def _rated(project: Project, condition: Q) -> list[Judged]:
@@ -161,39 +182,52 @@ def _rated(project: Project, condition: Q) -> list[Judged]:
         for scheme, questions in project.rating_schemes.values_list("id", "questions")
         for question in questions
     }
-    answers: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
-    rows = (
-        RatingAnswer.objects.filter(condition)
-        .order_by()
-        .values_list(
-            *_source("rating__annotation__"),
-            "completion_id",
-            "value",
-            "question",
-            "rating__scheme_id",
-        )
+    names = _Codes()
+    found = RatingAnswer.objects.filter(condition).order_by()
+    rows, said = _read(
+        found,
+        "rating__annotation__",
+        "completion_id",
+        "value",
+        "rating__scheme_id",
+        question=names,
     )
-    for item, person, version, at, shown, value, name, scheme in rows.iterator(chunk_size=CHUNK):
-        scale = points.get((scheme, name), 0)
-        row = (item, person, version or 0, _day(at), shown, 0, value - bool(scale), 0, 1.0)
-        answers.setdefault((name, scale), []).append(row)
+    rows["first"] = said["completion_id"]
+    by_question: dict[tuple[str, int], list[Rows]] = {}
+    asked = said["rating__scheme_id"] << 32 | said["question"]
+    for one in np.unique(asked):
+        name = names.name(int(one) & LOWER)
+        scale = points.get((int(one) >> 32, name), 0)
+        chosen = asked == one
+        answers = rows[chosen]
+        answers["label"] = said["value"][chosen] - bool(scale)
+        by_question.setdefault((name, scale), []).append(answers)
     return [
         Judged(
             Kind.RATING,
             name,
             tuple(map(str, range(1, scale + 1))) if scale else ("no", "yes"),
             "ordinal" if scale else "nominal",
-            _array(answers[name, scale]),
+            np.concatenate(by_question[name, scale]),
         )
-        for name, scale in sorted(answers)
+        for name, scale in sorted(by_question)
     ]
 
 
-def _reviewed(condition: Q) -> Iterator[tuple[Any, ...]]:
-    rows = (
-        Review.objects.filter(condition)
-        .order_by()
-        .values_list(*_source("annotation__"), "subject_id", "decision")
-    )
-    for item, person, version, at, subject, said in rows.iterator(chunk_size=CHUNK):
-        yield item, person, version or 0, _day(at), subject, 0, DECISIONS.index(said), 0, 1.0
+def _reviewed(condition: Q) -> Rows:
+    found = Review.objects.filter(condition).order_by()
+    codes = {decision: code for code, decision in enumerate(DECISIONS)}
+    rows, said = _read(found, "annotation__", "subject_id", decision=codes)
+    rows["first"], rows["label"] = said["subject_id"], said["decision"]
+    return rows
+
+
+class _Codes(dict[str, int]):
+    """Texts by their codes, which are given as texts come."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+    def name(self, code: int) -> str:
+        return list(self)[code]
