@@ -59,8 +59,8 @@ class Annotation(models.Model):
 
 def in_force(path: str = "") -> Q:
     """Return the condition that the annotation at `path` is neither superseded nor retracted."""
-    # Of the correction by the column that joins it: so PostgreSQL knows what is asked. By its number
-    # it expected one row of a million, and planned what takes seconds to take minutes.
+    # Of the correction by the column that joins it: by its number PostgreSQL expects one row of a
+    # million, and plans what takes seconds to take minutes.
     return Q(**{f"{path}superseded_by__supersedes": None, f"{path}retraction": None})
 
 
