@@ -95,8 +95,9 @@ def _open(name: str, job: Job) -> Tracker:
     try:
         return OPENERS[name](job)
     except Exception as error:  # somebody else's program, which may raise anything
+        why = str(error).rstrip(".")
         raise PipelineError(
-            f"track_with asks for {name}, which could not be opened: {error}. Sign in to it where "
+            f"track_with asks for {name}, which could not be opened: {why}. Sign in to it where "
             "the run is carried out, or leave track_with empty: TensorBoard files are written in "
             "any case.",
             change={"track_with": ""},
