@@ -163,7 +163,11 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Loss", ("loss",), "ln 2 = 0.693 is where it begins: no difference to the reference."
         ),
-        Panel("Accuracy", ("rewards/accuracies",), "Share of pairs it moved the right way."),
+        Panel(
+            "Accuracy",
+            ("rewards/accuracies",),
+            "Share of pairs it moved the right way: 0 until the first update.",
+        ),
         Panel("Margin", ("rewards/margins",), "Implied reward of chosen minus rejected."),
         Panel(
             "Implied rewards",
@@ -346,6 +350,18 @@ def ticks(low: float, high: float, most: int = 4) -> list[float]:
     return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
+def tick_labels(values: list[float]) -> list[str]:
+    """Return what stands at the ticks of an axis: as few characters as tell them apart.
+
+    >>> tick_labels([0.9995, 1.0, 1.0005]), tick_labels([-10_000.0, 0.0])
+    (['0.9995', '1', '1.0005'], ['−10k', '0'])
+    """
+    labels = [short(value) for value in values]
+    if len(set(labels)) < len(labels):
+        labels = [f"{value:.12g}".replace("-", "−") for value in values]
+    return labels
+
+
 def short(value: float) -> str:
     """Return a number in few characters, without lying about its size.
 
@@ -436,14 +452,15 @@ class _Frame:
 def _y_axis(frame: _Frame) -> list[str]:
     parts = []
     right = frame.width - MARGIN_RIGHT
-    for tick in ticks(frame.y_low, frame.y_high):
+    heights = ticks(frame.y_low, frame.y_high)
+    for tick, label in zip(heights, tick_labels(heights), strict=True):
         y = _number(frame.y(tick))
         parts.append(
             f'<line class="chart__grid" x1="{MARGIN_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
         )
         parts.append(
             f'<text class="chart__tick" x="{MARGIN_LEFT - 6}" y="{y}" dy="0.32em" '
-            f'text-anchor="end">{short(tick)}</text>'
+            f'text-anchor="end">{label}</text>'
         )
     return parts
 

@@ -73,7 +73,7 @@ def fail_unexpectedly(run: Run, attempt: int, message: str, detail: str = "") ->
     return lifecycle.fail(
         run.pk,
         attempt,
-        f"Run {run.pk} stopped on an error that it did not expect: {message} "
+        f"Run {run.pk} stopped on an error that it did not expect: {message.rstrip('.')}. "
         "The last lines of its log are below.",
         detail=detail or recording.tail(artifacts.work_folder(run) / LOG),
     )
