@@ -12,13 +12,14 @@
   keeps (counted as Korthikanti et al. 2022, arXiv:2205.05198, §4.1). A GPU never writes the
   attention matrix; a CPU does: 3 heads × length more. With gradient checkpointing: one layer of
   that, and `hidden` for each of the others. Layers below the lowest adapted one keep nothing.
-- *logits*: positions whose loss is computed × vocabulary × (number type + 12 bytes): the logits,
-  their float32 copy, its log-softmax and its gradient. Twice with gradient checkpointing: that is
-  what was measured, why was not found out.
+- *logits*: of ppo: positions whose loss is computed × vocabulary × (number type + 12 bytes), the
+  logits, their float32 copy, its log-softmax and its gradient. Of the other stages, which have TRL
+  make them tile by tile (`fused_head.py`): one tile × (number type + eight copies in float32),
+  about what a GPU's larger tiles take without copies.
 - *cache*: keys and values of the completions that are drawn side by side.
 
-It is an upper figure: it takes every row to be as long as `max_length` allows. docs/training.md has
-it beside what was measured.
+It takes every row to be as long as the longest of the snapshot, or as `max_length` where that is
+less. docs/training.md has it beside what was measured.
 """
 
 from __future__ import annotations
@@ -52,13 +53,21 @@ from training.pipeline.shapes import Shape
 TRAINED_BYTES = 16
 FROZEN_ADAPTER_BYTES = 4
 LOSS_BYTES = 12
+TILE_POSITIONS, TILE_WIDTH, TILE_BYTES = 256, 32_768, 32
+"""Of the tiles in which TRL makes logits on a processor, and of a number's copies in float32."""
+MOST_LOGITS = 2**26
+"""Of demonstrations, made at once: as `completion_loss` has it, where torch is imported."""
 LIBRARIES_BYTES = 600 * 2**20
 """A Python process with torch, transformers and their buffers."""
 TOKENS_AT_ONCE = 4096
 """As `reward` and `trainers` have it, which stand where torch is imported."""
 CHARS_PER_TOKEN = 3
-"""Of a prompt whose tokens nobody has counted yet; few on purpose."""
+"""Of a text whose tokens nobody has counted yet; few on purpose."""
+COMPLETIONS = ("completion", "chosen", "rejected")
+"""Columns of a snapshot's rows that hold what answers the prompt."""
 TEMPLATE_TOKENS = 40
+MOST_OF_GROUP = 9
+"""Completions of a prompt in one element of a reward model's batch, as `data` has it."""
 ROWS_LOOKED_AT = 200
 RESUME_POINTS = 2
 LOG_BYTES = 50 * 2**20
@@ -101,20 +110,39 @@ class _Load:
     cached_tokens: int = 0
     frozen_adapters: int = 0
     checkpointing: bool = False
+    tiled: bool = False
+    """Whether its logits are made tile by tile."""
+    whole_logits: int = 0
+    """Positions whose logits are made at once before that, if they are not too many."""
 
 
 def estimate(
-    config: AnyConfig, shape: Shape, *, in_bfloat16: bool, prompt_tokens: int = 64
+    config: AnyConfig,
+    shape: Shape,
+    *,
+    in_bfloat16: bool,
+    prompt_tokens: int = 64,
+    row_tokens: int | None = None,
 ) -> Estimate | None:
-    """Return what a run with this config needs; None for a stage that nobody has reckoned."""
+    """Return what a run with this config needs; None for a stage that nobody has reckoned.
+
+    `row_tokens` are those of the longest prompt with its completion; None: as many as may be.
+    """
     if isinstance(config, RejectionConfig):
+        written = prompt_tokens + config.max_new_tokens
         return _of_two(
-            estimate(part, shape, in_bfloat16=in_bfloat16, prompt_tokens=prompt_tokens)
+            estimate(
+                part,
+                shape,
+                in_bfloat16=in_bfloat16,
+                prompt_tokens=prompt_tokens,
+                row_tokens=written,
+            )
             for part in (config.sampling(), config.fine_tuning())
         )
     if isinstance(config, ExportConfig):
         return _of_export(config, shape)
-    load = _load_of(config, prompt_tokens)
+    load = _load_of(config, prompt_tokens, row_tokens)
     if load is None:
         return None
     size = 2 if in_bfloat16 else 4
@@ -134,10 +162,7 @@ def estimate(
         if full
         else trained * (TRAINED_BYTES + FROZEN_ADAPTER_BYTES * load.frozen_adapters),
         activations=load.tokens * kept * size,
-        logits=load.loss_positions
-        * shape.vocabulary
-        * (size + LOSS_BYTES)
-        * (1 + load.checkpointing),
+        logits=_logits(load, shape, size),
         cache=cached,
         disk=RESUME_POINTS * trained * 12 + trained * 4 + LOG_BYTES,
         in_bfloat16=in_bfloat16,
@@ -152,10 +177,10 @@ def _of_two(parts: Iterable[Estimate | None]) -> Estimate:
 
 
 def _of_export(config: ExportConfig, shape: Shape) -> Estimate:
-    """Return what merging needs: the weights in float32, and a file of them."""
+    """Return what merging needs: the weights in float32 beside the file they are read from."""
     written = shape.parameters * (2 if config.half_precision else 4)
     return Estimate(
-        weights=4 * shape.parameters,
+        weights=6 * shape.parameters,
         adapters=0,
         activations=0,
         logits=0,
@@ -165,17 +190,25 @@ def _of_export(config: ExportConfig, shape: Shape) -> Estimate:
     )
 
 
-def longest_prompt(path: Path) -> int:
-    """Return about how many tokens the longest of the first prompts in a snapshot has."""
-    longest = 0
+def longest_texts(path: Path) -> tuple[int, int]:
+    """Return about how many tokens the first rows of a snapshot have at most.
+
+    That is in their prompts, and in their prompts with the longest completion of each.
+    """
+    prompts = rows = 0
     try:
         with path.open(encoding="utf-8") as file:
             for line in islice(file, ROWS_LOOKED_AT):
-                messages = json.loads(line).get("prompt", [])
-                longest = max(longest, sum(len(message["content"]) for message in messages))
+                row = json.loads(line)
+                prompt = _characters(row.get("prompt", []))
+                answers = [_characters(row.get(column, [])) for column in COMPLETIONS]
+                prompts, rows = max(prompts, prompt), max(rows, prompt + max(answers))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return TEMPLATE_TOKENS
-    return longest // CHARS_PER_TOKEN + TEMPLATE_TOKENS
+        return TEMPLATE_TOKENS, TEMPLATE_TOKENS
+    return (
+        prompts // CHARS_PER_TOKEN + TEMPLATE_TOKENS,
+        rows // CHARS_PER_TOKEN + TEMPLATE_TOKENS,
+    )
 
 
 def in_words(size: float) -> str:
@@ -190,20 +223,48 @@ def in_words(size: float) -> str:
     return f"{gigabytes:.0f} GB" if gigabytes >= 100 else f"{gigabytes:.1f} GB"
 
 
-def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
+def _characters(messages: list[dict[str, str]]) -> int:
+    return sum(len(message["content"]) for message in messages)
+
+
+def _logits(load: _Load, shape: Shape, size: int) -> int:
+    """Return the bytes of the logits that are in memory at a time, with what is made of them."""
+    if load.tiled:
+        tile = min(load.loss_positions, TILE_POSITIONS) * min(shape.vocabulary, TILE_WIDTH)
+        whole = min(load.whole_logits * shape.vocabulary, MOST_LOGITS)
+        return max(tile * (size + TILE_BYTES), whole * (size + LOSS_BYTES))
+    passes = 2 if load.checkpointing else 1
+    return load.loss_positions * shape.vocabulary * (size + LOSS_BYTES) * passes
+
+
+def _load_of(config: AnyConfig, prompt_tokens: int, row_tokens: int | None) -> _Load | None:
+    longest = getattr(config, "max_length", 0)
+    length = longest if row_tokens is None else min(longest, row_tokens)
     match config:
         case SFTConfig():
+            if config.packing:
+                length = longest
             rows = _micro_batch(config) or config.batch_size // config.processes
-            tokens = rows * config.max_length
-            return _Load(tokens, tokens, config.max_length, checkpointing=_computes_again(config))
-        case RewardConfig():
-            return _Load(max(TOKENS_AT_ONCE, config.max_length), 0, config.max_length)
-        case DPOConfig() | KTOConfig():  # two sequences at least: a pair, or a row and a stranger's
-            fewest = 2 * config.max_length
-            tokens = max(fewest, min(TOKENS_AT_ONCE, config.batch_size * fewest))
-            return _Load(tokens, tokens, config.max_length, frozen_adapters=1)
+            tokens = rows * length
+            learned = length if row_tokens is None else max(0, length - prompt_tokens)
+            return _Load(
+                tokens,
+                tokens,
+                length,
+                checkpointing=_computes_again(config),
+                tiled=True,
+                whole_logits=rows * learned,
+            )
+        case RewardConfig():  # groups of several completions each, of which nobody knows how many
+            most = config.batch_size * MOST_OF_GROUP * length
+            return _Load(max(length, min(TOKENS_AT_ONCE, most)), 0, length)
+        case DPOConfig() | KTOConfig():  # at least a pair, or two rows; a stranger's keeps nothing
+            each = 2 if isinstance(config, DPOConfig) else 1
+            tokens = max(2 * length, min(TOKENS_AT_ONCE, config.batch_size * each * length))
+            return _Load(tokens, tokens, length, frozen_adapters=1, tiled=True)
         case PPOConfig() | GroupConfig():
             length = prompt_tokens + config.max_new_tokens
+            grouped = isinstance(config, GroupConfig)
             rows = _micro_batch(config) or config.minibatch_size
             return _Load(
                 tokens=rows * length,
@@ -212,6 +273,7 @@ def _load_of(config: AnyConfig, prompt_tokens: int) -> _Load | None:
                 cached_tokens=config.batch_size * length,
                 frozen_adapters=2,
                 checkpointing=_computes_again(config),
+                tiled=grouped,
             )
         case SampleConfig() | SuiteConfig():
             rows = rows_at_once(config.batch_size, prompt_tokens, config.max_new_tokens)

@@ -29,7 +29,7 @@ from training.pipeline.config import (
     TrainConfig,
 )
 from training.pipeline.errors import PipelineError
-from training.pipeline.estimate import Estimate, estimate, in_words, longest_prompt
+from training.pipeline.estimate import Estimate, estimate, in_words, longest_texts
 from training.pipeline.jobs import Job
 from training.pipeline.machine import Memory, computes_in_bfloat16, disk_free, memory_here
 from training.pipeline.shapes import Shape, read_shape, read_tensors
@@ -133,9 +133,13 @@ def estimate_of(job: Job) -> Estimate | None:
     shape = read_shape(Path(job.base_path))
     if shape is None:
         return None
-    prompt_tokens = longest_prompt(Path(job.data_path)) if job.data_path else 0
+    prompts, rows = longest_texts(Path(job.data_path)) if job.data_path else (0, None)
     return estimate(
-        job.config, shape, in_bfloat16=computes_in_bfloat16(), prompt_tokens=prompt_tokens
+        job.config,
+        shape,
+        in_bfloat16=computes_in_bfloat16(),
+        prompt_tokens=prompts,
+        row_tokens=rows,
     )
 
 

@@ -10,11 +10,19 @@ from typing import Any
 
 import pytest
 
-from training.pipeline import preflight, reward, train, trainers
+from training.pipeline import (
+    completion_loss,
+    fused_head,
+    preflight,
+    reward,
+    train,
+    trainers,
+)
 from training.pipeline.checkpoints import seal
 from training.pipeline.config import (
     CONFIGS,
     AnyConfig,
+    DPOConfig,
     ExportConfig,
     KTOConfig,
     PPOConfig,
@@ -25,7 +33,13 @@ from training.pipeline.config import (
     parse_config,
 )
 from training.pipeline.errors import PipelineError
-from training.pipeline.estimate import TOKENS_AT_ONCE, estimate
+from training.pipeline.estimate import (
+    MOST_LOGITS,
+    TILE_POSITIONS,
+    TOKENS_AT_ONCE,
+    estimate,
+    longest_texts,
+)
 from training.pipeline.jobs import Job
 from training.pipeline.machine import Memory
 from training.pipeline.presets import PRESETS
@@ -259,7 +273,23 @@ def test_an_estimate_by_hand(base: Path) -> None:
     assert found.weights == 2 * shape.parameters
     assert found.adapters == 16 * 32
     assert found.activations == 48 * (12 * 8 + 2 * 4 + 4 * 16) * 2
-    assert found.logits == 48 * 32 * (2 + 12)
+    assert found.logits == 48 * 32 * (2 + 32)  # a tile has room for more
+
+
+def test_an_estimate_goes_by_the_longest_row_where_that_is_shorter(
+    make_trial: MakeJob, base: Path
+) -> None:
+    shape = read_shape(base)
+    assert shape is not None
+    rows = {"chosen": [{"role": "assistant", "content": "x" * 21}], "rejected": []}
+    job = make_trial(DPOConfig(max_length=64), row=rows)
+    prompts, whole = longest_texts(Path(str(job.data_path)))
+    assert whole == prompts + 21 // 3
+    for known, length in ((whole, min(whole, 64)), (10_000, 64), (None, 64)):
+        found = estimate(job.config, shape, in_bfloat16=True, row_tokens=known)
+        assert found is not None
+        tokens = min(TOKENS_AT_ONCE, 8 * 2 * length)
+        assert found.activations == 2 * tokens * (12 * 8 + 2 * 4 + 4 * 16) * 2
 
 
 def test_every_weight_trained_takes_sixteen_bytes(base: Path) -> None:
@@ -289,7 +319,8 @@ def test_rejection_needs_what_its_larger_part_needs(base: Path) -> None:
     assert shape is not None
     config = RejectionConfig(best_of=4)
     parts = (config, config.sampling(), config.fine_tuning())
-    found = [estimate(part, shape, in_bfloat16=True) for part in parts]
+    written = 64 + config.max_new_tokens  # what is learned from is what was drawn
+    found = [estimate(part, shape, in_bfloat16=True, row_tokens=written) for part in parts]
     whole, *of_parts = (one for one in found if one is not None)
     assert whole.peak == max(part.peak for part in of_parts)
     assert whole.disk == max(part.disk for part in of_parts)
@@ -338,3 +369,5 @@ def test_smaller_settings_need_less(base: Path) -> None:
 
 def test_the_tokens_at_once_are_those_of_the_stages() -> None:
     assert reward.TOKENS_AT_ONCE == trainers.TOKENS_AT_ONCE == TOKENS_AT_ONCE
+    assert completion_loss.MOST_LOGITS == MOST_LOGITS
+    assert fused_head.TILE == TILE_POSITIONS
