@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from training.pipeline.config import (
     AnyConfig,
@@ -66,8 +67,9 @@ CHARS_PER_TOKEN = 3
 COMPLETIONS = ("completion", "chosen", "rejected")
 """Columns of a snapshot's rows that hold what answers the prompt."""
 TEMPLATE_TOKENS = 40
-MOST_OF_GROUP = 9
-"""Completions of a prompt in one element of a reward model's batch, as `data` has it."""
+MOST_OF_GROUP, GROUP_TOKENS = 9, 2048
+"""Completions of a prompt in one element of a reward model's batch, and their tokens unless one
+alone has more: as `data` has it."""
 ROWS_LOOKED_AT = 200
 RESUME_POINTS = 2
 LOG_BYTES = 50 * 2**20
@@ -123,10 +125,12 @@ def estimate(
     in_bfloat16: bool,
     prompt_tokens: int = 64,
     row_tokens: int | None = None,
+    answers: int | None = None,
 ) -> Estimate | None:
     """Return what a run with this config needs; None for a stage that nobody has reckoned.
 
-    `row_tokens` are those of the longest prompt with its completion; None: as many as may be.
+    `row_tokens` are those of the longest prompt with its completion, `answers` the completions of
+    one prompt; None: as many as may be.
     """
     if isinstance(config, RejectionConfig):
         written = prompt_tokens + config.max_new_tokens
@@ -142,7 +146,7 @@ def estimate(
         )
     if isinstance(config, ExportConfig):
         return _of_export(config, shape)
-    load = _load_of(config, prompt_tokens, row_tokens)
+    load = _load_of(config, prompt_tokens, row_tokens, answers)
     if load is None:
         return None
     size = 2 if in_bfloat16 else 4
@@ -190,24 +194,36 @@ def _of_export(config: ExportConfig, shape: Shape) -> Estimate:
     )
 
 
-def longest_texts(path: Path) -> tuple[int, int]:
-    """Return about how many tokens the first rows of a snapshot have at most.
+class Texts(NamedTuple):
+    """What the first rows of a snapshot hold at most."""
 
-    That is in their prompts, and in their prompts with the longest completion of each.
-    """
+    prompt_tokens: int = TEMPLATE_TOKENS
+    row_tokens: int = TEMPLATE_TOKENS
+    """Of a prompt with the longest completion in its row."""
+    answers: int = 1
+    """Different completions of one prompt."""
+
+
+def longest_texts(path: Path) -> Texts:
+    """Return about how many tokens and completions the first rows of a snapshot have at most."""
     prompts = rows = 0
+    answers: dict[Any, set[str]] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for line in islice(file, ROWS_LOOKED_AT):
                 row = json.loads(line)
                 prompt = _characters(row.get("prompt", []))
-                answers = [_characters(row.get(column, [])) for column in COMPLETIONS]
-                prompts, rows = max(prompts, prompt), max(rows, prompt + max(answers))
+                texts = [row.get(column, []) for column in COMPLETIONS]
+                prompts = max(prompts, prompt)
+                rows = max(rows, prompt + max(map(_characters, texts)))
+                own = answers.setdefault(row.get("prompt_id"), set())
+                own |= {text[0]["content"] for text in texts if text}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return TEMPLATE_TOKENS, TEMPLATE_TOKENS
-    return (
+        return Texts()
+    return Texts(
         prompts // CHARS_PER_TOKEN + TEMPLATE_TOKENS,
         rows // CHARS_PER_TOKEN + TEMPLATE_TOKENS,
+        max(map(len, answers.values()), default=1),
     )
 
 
@@ -237,7 +253,9 @@ def _logits(load: _Load, shape: Shape, size: int) -> int:
     return load.loss_positions * shape.vocabulary * (size + LOSS_BYTES) * passes
 
 
-def _load_of(config: AnyConfig, prompt_tokens: int, row_tokens: int | None) -> _Load | None:
+def _load_of(
+    config: AnyConfig, prompt_tokens: int, row_tokens: int | None, answers: int | None
+) -> _Load | None:
     longest = getattr(config, "max_length", 0)
     length = longest if row_tokens is None else min(longest, row_tokens)
     match config:
@@ -255,9 +273,12 @@ def _load_of(config: AnyConfig, prompt_tokens: int, row_tokens: int | None) -> _
                 tiled=True,
                 whole_logits=rows * learned,
             )
-        case RewardConfig():  # groups of several completions each, of which nobody knows how many
-            most = config.batch_size * MOST_OF_GROUP * length
-            return _Load(max(length, min(TOKENS_AT_ONCE, most)), 0, length)
+        case RewardConfig():  # groups of several completions, behind a prompt that is read once
+            each = length if row_tokens is None else max(1, length - prompt_tokens)
+            together = each * min(answers or MOST_OF_GROUP, MOST_OF_GROUP)
+            group = min(prompt_tokens, length) + min(together, max(2 * each, GROUP_TOKENS))
+            tokens = min(max(TOKENS_AT_ONCE, group), config.batch_size * group)
+            return _Load(tokens, 0, length)
         case DPOConfig() | KTOConfig():  # at least a pair, or two rows; a stranger's keeps nothing
             each = 2 if isinstance(config, DPOConfig) else 1
             tokens = max(2 * length, min(TOKENS_AT_ONCE, config.batch_size * each * length))

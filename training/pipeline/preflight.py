@@ -133,13 +133,14 @@ def estimate_of(job: Job) -> Estimate | None:
     shape = read_shape(Path(job.base_path))
     if shape is None:
         return None
-    prompts, rows = longest_texts(Path(job.data_path)) if job.data_path else (0, None)
+    texts = longest_texts(Path(job.data_path)) if job.data_path else None
     return estimate(
         job.config,
         shape,
         in_bfloat16=computes_in_bfloat16(),
-        prompt_tokens=prompts,
-        row_tokens=rows,
+        prompt_tokens=texts.prompt_tokens if texts else 0,
+        row_tokens=texts.row_tokens if texts else None,
+        answers=texts.answers if texts else None,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from training.pipeline import (
     completion_loss,
+    data,
     fused_head,
     preflight,
     reward,
@@ -34,7 +35,9 @@ from training.pipeline.config import (
 )
 from training.pipeline.errors import PipelineError
 from training.pipeline.estimate import (
+    GROUP_TOKENS,
     MOST_LOGITS,
+    MOST_OF_GROUP,
     TILE_POSITIONS,
     TOKENS_AT_ONCE,
     estimate,
@@ -281,10 +284,23 @@ def test_an_estimate_goes_by_the_longest_row_where_that_is_shorter(
 ) -> None:
     shape = read_shape(base)
     assert shape is not None
-    rows = {"chosen": [{"role": "assistant", "content": "x" * 21}], "rejected": []}
+    rows = {
+        side: [{"role": "assistant", "content": side[0] * 21}] for side in ("chosen", "rejected")
+    }
     job = make_trial(DPOConfig(max_length=64), row=rows)
-    prompts, whole = longest_texts(Path(str(job.data_path)))
-    assert whole == prompts + 21 // 3
+    prompts, whole, answers = longest_texts(Path(str(job.data_path)))
+    assert (whole, answers) == (prompts + 21 // 3, 2)
+    of_rewards = estimate(
+        RewardConfig(max_length=64, batch_size=4),
+        shape,
+        in_bfloat16=True,
+        prompt_tokens=prompts,
+        row_tokens=whole,
+        answers=answers,
+    )
+    assert of_rewards is not None
+    group = prompts + 2 * 7
+    assert of_rewards.activations == 2 * 4 * group * (12 * 8 + 2 * 4 + 4 * 16) * 2
     for known, length in ((whole, min(whole, 64)), (10_000, 64), (None, 64)):
         found = estimate(job.config, shape, in_bfloat16=True, row_tokens=known)
         assert found is not None
@@ -370,4 +386,5 @@ def test_smaller_settings_need_less(base: Path) -> None:
 def test_the_tokens_at_once_are_those_of_the_stages() -> None:
     assert reward.TOKENS_AT_ONCE == trainers.TOKENS_AT_ONCE == TOKENS_AT_ONCE
     assert completion_loss.MOST_LOGITS == MOST_LOGITS
+    assert (data.MAX_GROUP, data.MAX_GROUP_TOKENS) == (MOST_OF_GROUP, GROUP_TOKENS)
     assert fused_head.TILE == TILE_POSITIONS
