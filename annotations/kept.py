@@ -26,8 +26,7 @@ UNREADABLE = (OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingE
 def recall(project: Project, what: str) -> Any:
     """Return what was kept of a project, or None."""
     try:
-        packed = cache.get(_key(project, what))
-        return None if packed is None else pickle.loads(zlib.decompress(packed))  # noqa: S301  # ours
+        return cache.get(_key(project, what))
     except UNREADABLE as error:
         logger.warning("What was kept of project %s can't be read: %s", project.pk, error)
         return None
@@ -44,9 +43,7 @@ def is_kept(project: Project, what: str) -> bool:
 def keep(project: Project, what: str, value: Any) -> None:
     """Keep something for a week, if there is room."""
     try:
-        # The cache presses what it is given once more: at its own level that takes five times as
-        # long as this.
-        cache.set(_key(project, what), zlib.compress(pickle.dumps(value), 1))
+        cache.set(_key(project, what), value)
     except OSError as error:
         logger.warning("Nothing could be kept of project %s: %s", project.pk, error)
 
