@@ -3,7 +3,7 @@
     peak = weights + adapters + activations + logits + cache + what the libraries take
 
 - *weights*: parameters × bytes of the number type (2 in bfloat16, 4 in float32), once: every
-  adapter stands on the same frozen copy.
+  adapter stands on the same frozen copy. Twice where vLLM draws the completions: it has its own.
   With every weight trained: 16 bytes for each, as for an adapter's.
 - *adapters*: 16 bytes for each trained parameter (float32 weight, gradient and Adam's two moments),
   4 for each of a frozen adapter (the reference and the reward model, where there are such).
@@ -159,9 +159,10 @@ def estimate(
     if load.checkpointing:
         kept = per_token + shape.hidden * _adapted_layers(config, shape)
     cached = load.cached_tokens * 2 * shape.key_values * shape.layers * size
+    copies = 2 if getattr(config, "rollouts", "") else 1
     shares = config.processes if isinstance(config, SFTConfig) and config.sharding else 1
     return Estimate(
-        weights=shape.parameters * (TRAINED_BYTES if full else size) // shares,
+        weights=shape.parameters * (TRAINED_BYTES if full else size) * copies // shares,
         adapters=0
         if full
         else trained * (TRAINED_BYTES + FROZEN_ADAPTER_BYTES * load.frozen_adapters),

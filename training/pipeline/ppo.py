@@ -44,6 +44,7 @@ from training.pipeline.rollouts import (
     using,
 )
 from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.vllm_rollouts import Engine
 from training.pipeline.watch import Kept, seen_of, stopped_early, with_slid
 
 ADAM_BETAS = (0.9, 0.95)
@@ -71,6 +72,10 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     radar = Radar(job, models, prompts_for(validation, config), config, reporter)
     demonstrations = demonstrations_for(config, rows, models.tokenizer)
     check_prompts(models, prompts, radar.prompts, demonstrations, config)
+    if config.rollouts == "vllm":
+        reporter.phase("starting vLLM")
+        longest = max(len(prompt.ids) for prompt in prompts)
+        models.engine = Engine(job, config, models.model, longest)
     optimizer = torch.optim.AdamW(
         models.weights.masters.values(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )

@@ -25,6 +25,7 @@ from training.pipeline.loading import (
     load_tokenizer,
     pick_device,
 )
+from training.pipeline.vllm_rollouts import Engine
 from training.pipeline.watch import Watch
 from training.pipeline.weights import MasterWeights
 
@@ -47,6 +48,8 @@ class Models:
     as much, and advantages would tell early tokens from late ones instead of good from bad. With
     it the reference averages 0, as InstructGPT shifts its reward model (arXiv:2203.02155, §3.5).
     """
+    engine: Engine | None = None
+    """What draws completions in place of our own passes, where that was asked for."""
     weights: MasterWeights = field(init=False)
     """What is trained: the policy's adapter and the value head."""
 

@@ -119,21 +119,13 @@ def make_rollout(
     """Sample completions, read them under the reference, score them, compute advantages."""
     started = time.monotonic()
     ids = [prompt.ids for prompt in prompts]
-    sampled = sample(
-        models.model,
-        ids,
-        models.tokenizer,
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        generator=torch.Generator().manual_seed(config.seed * 7_368_787 + step),
-        value_head=models.value_head,
-    )
+    sampled = draw(models, ids, config, step)
     scoring = time.monotonic()
     tokens, mask = sampled.tokens, sampled.mask
     entered = enter(models.split, ids, tokens, mask, pad=models.tokenizer.pad_token_id)
     old_log_probs, old_values = sampled.log_probs, sampled.values
-    if models.model.dtype != torch.float32:
-        # in half precision the cached pass rounds differently from the one that learns
+    if models.engine is not None or models.model.dtype != torch.float32:
+        # vLLM and, in half precision, the cached pass round otherwise than the one that learns
         read = read_policy(models, entered, config)
         old_log_probs, old_values = read.log_probs, read.values
     with using(models.model, models.reference):
@@ -159,6 +151,22 @@ def make_rollout(
         returns=returns,
         seen=seen_of(old_log_probs, reference.log_probs, mask),
         seconds={"rollout": scoring - started, "scoring": time.monotonic() - scoring},
+    )
+
+
+def draw(models: Models, ids: list[list[int]], config: PPOConfig, step: int) -> Sampled:
+    """Return a completion of each prompt by the policy."""
+    generator = torch.Generator().manual_seed(config.seed * 7_368_787 + step)
+    if models.engine is not None:
+        return models.engine.draw(models.model, ids, models.tokenizer, config, step, generator)
+    return sample(
+        models.model,
+        ids,
+        models.tokenizer,
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+        generator=generator,
+        value_head=models.value_head,
     )
 
 

