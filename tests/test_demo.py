@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def test_it_adds_nothing_the_second_time(demo: Project) -> None:
     call_command("seed_demo", stdout=said)
     assert {model: model.objects.count() for model in models} == before
     assert "haiku-demo" in said.getvalue()
+
+
+def test_its_model_follows_when_everything_is_moved(
+    demo: Project, settings: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    settings.BASE_MODEL_PATH = shutil.copytree(tiny_model, tmp_path / "model")
+    call_command("seed_demo", stdout=StringIO())
+    assert Checkpoint.objects.get().path == str(tiny_model.resolve())  # a copy: it is there still
+    Checkpoint.objects.update(path="/nowhere/model")
+    call_command("seed_demo", stdout=StringIO())
+    assert Checkpoint.objects.get().path == str(settings.BASE_MODEL_PATH)
 
 
 def test_it_gives_a_labeller_two_haikus_to_compare_at_once(demo: Project, client: Client) -> None:

@@ -18,6 +18,7 @@ from training import selectors, services
 
 PASSWORD = "haiku-demo"  # noqa: S105 - printed at every start, and refused outside a demo
 PROJECT = "Haiku"
+BASE_MODEL = "SmolLM2-135M-Instruct"
 PEOPLE = {
     "alice": "owner",
     "eve": "engineer",
@@ -156,10 +157,20 @@ def text_of(name: str) -> str:
 
 
 def register_first_sampler(project: Any, engineer: Any) -> None:
-    """Make the base model the checkpoint that answers prompts until a better one is promoted."""
-    if not settings.BASE_MODEL_PATH.exists():
+    """Make the base model the checkpoint that answers prompts until a better one is promoted.
+
+    Its folder is known by its whole path: of an installation that was moved, it follows.
+    """
+    here = Path(settings.BASE_MODEL_PATH)
+    if not here.exists():
         return
-    base = services.register_base(project, str(settings.BASE_MODEL_PATH), created_by=engineer)
+    known = project.checkpoints.filter(kind="base", name=BASE_MODEL)
+    for moved in known:
+        if not Path(moved.path).exists():
+            known.filter(pk=moved.pk).update(path=str(here.resolve()))
+    base = known.first() or services.register_base(
+        project, str(here), BASE_MODEL, created_by=engineer
+    )
     if selectors.promoted_checkpoint(project) is None:
         services.promote_checkpoint(
             base, promoted_by=engineer, reason="The base model: the first there is."
