@@ -27,7 +27,7 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.bench.programs import END_SECONDS, free_port, in_a_process, program, server, wait_for
+from tests.bench.programs import end, free_port, in_a_process, program, server, wait_for
 from tests.bench.yardstick import ROOT
 
 LOADTEST, VENV, DATABASE = "LOADTEST", "LABEL_STUDIO_VENV", "DATABASE_URL"
@@ -243,12 +243,7 @@ def served(
         print(log.read_text()[-3000:], file=sys.stderr)
         raise
     finally:
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         time.sleep(1)  # the port is free again
 
 

@@ -1,9 +1,8 @@
 """The loss of demonstrations, without what it does not depend on.
 
-TRL's pass reads every row whole and, on a processor, has the language-model head reckon 49,152
-logits for each position. Here what all rows begin with (the template and the system turn) is read
-once, and the head reads only the positions that completions are predicted from. Both leave the
-loss as it is, but for rounding.
+TRL's pass reads every row whole. Here what all rows begin with (the template and the system turn)
+is read once, and the head reads only the positions that completions are predicted from. Both leave
+the loss as it is, but for rounding.
 """
 
 from __future__ import annotations

@@ -45,9 +45,9 @@ class Engine:
         self.folder = Path(job.work_dir) / "vllm"
         os.environ |= SURROUNDINGS
         try:
-            self.library: Any = importlib.import_module("vllm")
+            self.vllm: Any = importlib.import_module("vllm")
             self.requests: Any = importlib.import_module("vllm.lora.request")
-            self.llm = self.library.LLM(**settings(job, config, model, longest))
+            self.llm = self.vllm.LLM(**settings(job, config, model, longest))
         except Exception as error:
             raise PipelineError(
                 f"vLLM did not start: {error}. Mend that where the run is carried out, or leave "
@@ -72,7 +72,7 @@ class Engine:
         answers = self.llm.generate(
             [{"prompt_token_ids": ids} for ids in prompts],
             [
-                self.library.SamplingParams(
+                self.vllm.SamplingParams(
                     temperature=config.temperature,
                     max_tokens=config.max_new_tokens,
                     seed=seed,
