@@ -223,6 +223,17 @@ def get_own_membership(user: Person, project_id: int) -> Membership:
     return membership
 
 
+def get_own_account(user: User) -> User:
+    """Return a person to themselves, for what is about all of their projects.
+
+    A token that names some of them is no way to the others.
+    """
+    of_others = Membership.objects.filter(user=user).exclude(_within(_reach_of(user), "project_id"))
+    if user.reach is not None and of_others.exists():
+        raise Http404("This is about all of your projects. Make a token that reaches all of them.")
+    return user
+
+
 def get_person_named(username: str) -> User:
     """Return the person with an account here who can be made a member."""
     person = User.objects.filter(username=username, is_active=True).first()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from annotations import access
 from annotations.api.operations import Answer, Call, Operations
 from annotations.models import Membership, Role, Scope
@@ -25,6 +27,7 @@ class TokenOut(Answer):
     name: str
     scopes: list[Scope]
     expires_at: datetime
+    person: int = Field(description="The id by which addresses name its owner.")
     username: str
     projects: list[TokenProject]
 
@@ -39,6 +42,7 @@ def get_token(call: Call) -> TokenOut:
         name=call.token.name,
         scopes=[Scope(scope) for scope in call.token.scopes],
         expires_at=call.token.expires_at,
+        person=call.user.pk,
         username=call.user.username,
         projects=[_project(member) for member in access.get_projects_for(call.user)],
     )

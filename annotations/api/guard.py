@@ -15,8 +15,9 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -24,7 +25,7 @@ from pydantic_core import ErrorDetails, from_json
 from annotations import access, services
 from annotations.api import limits, repetitions
 from annotations.api.files import received
-from annotations.api.operations import Body, Call, Operation, Query
+from annotations.api.operations import Body, Call, FileAnswer, Operation, Query
 from annotations.api.problems import Problem, answer_problem
 
 logger = logging.getLogger(__name__)
@@ -47,14 +48,14 @@ WORDS = {
 """What is wrong, by Pydantic's names, where its own words speak of its insides."""
 NO_SUCH_ROW = re.compile(r"No (\w+) matches the given query\.")
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def view_of(operations: Mapping[str, Operation], about: str) -> View:
     """Return the view of one address: its operations by method; `about` explains problems."""
 
     @csrf_exempt
-    def view(request: HttpRequest, **path: Any) -> HttpResponse:
+    def view(request: HttpRequest, **path: Any) -> HttpResponseBase:
         return answered(request, about, lambda headers: _run(request, operations, path, headers))
 
     return view
@@ -64,7 +65,7 @@ def nothing_here(about: str) -> View:
     """Return the view of all other addresses."""
 
     @csrf_exempt
-    def view(request: HttpRequest, rest: str) -> HttpResponse:
+    def view(request: HttpRequest, rest: str) -> HttpResponseBase:
         def refuse(headers: dict[str, str]) -> HttpResponse:
             _let_in(request, headers)
             raise Problem("not-found", f"There is no such address. {about} lists those there are.")
@@ -75,9 +76,10 @@ def nothing_here(about: str) -> View:
 
 
 def answered(
-    request: HttpRequest, about: str, run: Callable[[dict[str, str]], HttpResponse]
-) -> HttpResponse:
+    request: HttpRequest, about: str, run: Callable[[dict[str, str]], HttpResponseBase]
+) -> HttpResponseBase:
     """Return what `run` answers, or the problem that it met, with the headers that it fills."""
+    response: HttpResponseBase
     headers = {"Cache-Control": "no-store"}
     try:
         response = run(headers)
@@ -115,7 +117,7 @@ def _run(
     operations: Mapping[str, Operation],
     path: Mapping[str, Any],
     headers: dict[str, str],
-) -> HttpResponse:
+) -> HttpResponseBase:
     call = _let_in(request, headers)
     method = "GET" if request.method == "HEAD" else request.method or ""
     operation = operations.get(method)
@@ -145,6 +147,8 @@ def _run(
     raw = _read(request)
     if operation.body is not None:
         values["body"] = _read_body(request, raw, operation.body)
+    if operation.media_types:
+        return _sent(_answer_of(operation, call, values))
     return _once(request, operation, call, values, raw)
 
 
@@ -267,11 +271,21 @@ def _sentence(error: ErrorDetails) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _carry_out(operation: Operation, call: Call, values: Mapping[str, Any]) -> HttpResponse:
+def _answer_of(operation: Operation, call: Call, values: Mapping[str, Any]) -> Any:
     try:
-        answer = operation.run(call, **values)
+        return operation.run(call, **values)
     except operation.refusals as refusal:
         raise Problem("not-possible", str(refusal)) from None
+
+
+def _sent(file: FileAnswer) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(file.pieces, content_type=file.media_type)
+    response["Content-Disposition"] = f'attachment; filename="{file.name}"'
+    return response
+
+
+def _carry_out(operation: Operation, call: Call, values: Mapping[str, Any]) -> HttpResponse:
+    answer = _answer_of(operation, call, values)
     if answer is None:
         return HttpResponse(status=operation.status)
     assert isinstance(answer, BaseModel)

@@ -17,7 +17,7 @@ from annotations.algorithms.text import letter_of
 from annotations.api.handing_in import TURN_BY_TURN, Answered, fields_of_answer, hand_in
 from annotations.api.operations import LARGEST_ID, Answer, Body, Call, Operations
 from annotations.api.pages import Page, Paged, page_of
-from annotations.api.problems import Problem
+from annotations.api.problems import Problem, expect_valid
 from annotations.api.prompts import MessageOut, messages_out
 from annotations.forms.lifecycle import LARGEST
 from annotations.forms.work_forms import form_for, shown_texts
@@ -196,9 +196,7 @@ def submit(call: Call, assignment_id: int, body: HandIn) -> HandedIn:
     for name, value in fields_of_answer(assignment, body.answer).items():
         data[name] = value
     form = form_for(assignment, data)
-    if not form.is_valid():
-        errors = [(name, str(text)) for name, texts in form.errors.items() for text in texts]
-        raise Problem("wrong-body", " ".join(text for _, text in errors), errors=errors)
+    expect_valid(form)
     if body.active_ms:
         services.measure(assignment, body.active_ms)
     annotation = hand_in(assignment, form, body.correcting)

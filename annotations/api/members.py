@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from annotations import access, services
 from annotations.api.operations import Answer, Body, Call, Operations
@@ -19,6 +19,7 @@ class MemberOut(Answer):
     """A person in a project."""
 
     id: int
+    person: int = Field(description="The id by which addresses name the person.")
     username: str
     name: str
     role: Role
@@ -84,6 +85,7 @@ def remove_member(call: Call, membership_id: int) -> None:
 def _member(member: Membership) -> MemberOut:
     return MemberOut(
         id=member.pk,
+        person=member.user_id,
         username=member.user.username,
         name=str(member.user),
         role=Role(member.role),

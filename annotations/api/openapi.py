@@ -163,6 +163,8 @@ def _responses(operation: Operation, refs: Refs) -> Json:
     if operation.answer is not None:
         schema = refs[operation.answer, "serialization"]
         done["content"] = {"application/json": {"schema": schema}}
+    for media_type in operation.media_types:
+        done.setdefault("content", {})[media_type] = {"schema": {}}
     responses: Json = {str(operation.status): done}
     if operation.again_in_s is not None:
         responses["202"] = done | {
@@ -286,7 +288,7 @@ def _on_page(operation: Operation) -> OnPage:
         operation,
         filters=_lines(operation.query, "validation"),
         fields=[*_lines(operation.body, "validation"), *_file(operation)],
-        answers=_lines(operation.answer, "serialization"),
+        answers=[*_lines(operation.answer, "serialization"), *_file_answered(operation)],
     )
 
 
@@ -294,6 +296,13 @@ def _file(operation: Operation) -> list[Line]:
     if operation.file is None:
         return []
     words = FILE.format(operation.file.largest / 1024**3)
+    return [Line("the body", ("file",), is_required=True, note=words)]
+
+
+def _file_answered(operation: Operation) -> list[Line]:
+    if not operation.media_types:
+        return []
+    words = f"Sent while it is written: {', '.join(operation.media_types)}."
     return [Line("the body", ("file",), is_required=True, note=words)]
 
 

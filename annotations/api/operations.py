@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -98,6 +98,16 @@ class Answer(BaseModel):
 
 
 @dataclass(frozen=True)
+class FileAnswer:
+    """An answer that is a file: it is sent while it is written, and never whole in memory."""
+
+    name: str
+    media_type: str
+    """One of those that its operation names."""
+    pieces: Iterable[bytes | str]
+
+
+@dataclass(frozen=True)
 class Call:
     """Who asks, and with which token."""
 
@@ -132,7 +142,7 @@ class Operation:
     query: type[Query] | None
     body: type[Body] | None
     answer: type[BaseModel] | None
-    """None: the answer has no body."""
+    """None: the answer has no body, or is a file."""
     refusals: tuple[type[Exception], ...]
     """What a service raises, with a sentence, when it can't be done."""
     answers_secret: bool = False
@@ -141,6 +151,8 @@ class Operation:
     """The body is a file and not JSON."""
     again_in_s: Callable[[Any], int] | None = None
     """Of an answer: in how many seconds to ask again, as it is not all of it; 0 where it is."""
+    media_types: tuple[str, ...] = ()
+    """The answer is a file, of one of these."""
 
     @property
     def name(self) -> str:
@@ -186,8 +198,11 @@ class Operations:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.found)
 
-    def get(self, path: str) -> Callable[[F], F]:
-        return self._operation("GET", path, Scope.READ, 200)
+    def get(self, path: str, *, again_in_s: Callable[[Any], int] | None = None) -> Callable[[F], F]:
+        return self._operation("GET", path, Scope.READ, 200, again_in_s=again_in_s)
+
+    def download(self, path: str, *media_types: str) -> Callable[[F], F]:
+        return self._operation("GET", path, Scope.READ, 200, media_types=media_types)
 
     def post(
         self, path: str, scope: Scope, status: int = 200, *, answers_secret: bool = False
@@ -227,6 +242,7 @@ class Operations:
         answers_secret: bool = False,
         file: FileBody | None = None,
         again_in_s: Callable[[Any], int] | None = None,
+        media_types: tuple[str, ...] = (),
     ) -> Callable[[F], F]:
         def add(function: F) -> F:
             hints = get_type_hints(function)
@@ -242,11 +258,12 @@ class Operations:
                     status=204 if is_empty else status,
                     query=hints.get("query"),
                     body=hints.get("body"),
-                    answer=None if is_empty else answer,
+                    answer=None if is_empty or media_types else answer,
                     refusals=self.refusals,
                     answers_secret=answers_secret,
                     file=file,
                     again_in_s=again_in_s,
+                    media_types=media_types,
                 )
             )
             return function

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.forms import BaseForm
 from django.http import HttpResponse
 from pydantic import BaseModel, Field
 
@@ -156,6 +158,17 @@ class Problem(Exception):
         self.errors = errors
         self.headers = dict(headers or {})
         self.more = more
+
+
+def expect_valid(form: BaseForm) -> None:
+    """Raise a problem with what the form of a page finds wrong."""
+    if not form.is_valid():
+        errors = [
+            ("body" if name == NON_FIELD_ERRORS else name, str(text))
+            for name, texts in form.errors.items()
+            for text in texts
+        ]
+        raise Problem("wrong-body", " ".join(text for _, text in errors), errors=errors)
 
 
 def answer_problem(problem: Problem, base: str) -> HttpResponse:

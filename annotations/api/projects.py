@@ -45,8 +45,14 @@ class Settings(Answer):
     daily_limit: int | None
     total_limit: int | None
     gold_percent: int
+    random_percent: int = Field(
+        description="Of comparisons and rankings of known worth, those asked at random."
+    )
     review_percent: int
     review_by_risk: bool
+    flag_pause: Project.FlagPause = Field(
+        description="Which flags pause a labeller until an owner decides."
+    )
     grace_seconds: int
     edits_allowed: bool
     own_prompts_allowed: bool
@@ -93,8 +99,10 @@ class ChangedProject(Body):
     daily_limit: Limit | None = Field(None, description="Null: no limit.")
     total_limit: Limit | None = Field(None, description="Null: no limit.")
     gold_percent: Percent | None = None
+    random_percent: Annotated[int, Field(ge=1, le=100)] | None = None
     review_percent: Percent | None = None
     review_by_risk: bool | None = None
+    flag_pause: Project.FlagPause | None = None
     grace_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
     edits_allowed: bool | None = None
     own_prompts_allowed: bool | None = None

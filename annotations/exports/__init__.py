@@ -7,7 +7,7 @@ function holds a few thousand rows in memory at a time, however large the projec
 
 from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
 from annotations.exports.battles import EvaluationVote, battles, evaluation_votes
-from annotations.exports.files import EXPORTS, Export, write_export
+from annotations.exports.files import EXPORTS, MEDIA_TYPES, Export, export_name, write_export
 from annotations.exports.guidelines import (
     CaseRow,
     cases_of_version,
@@ -62,6 +62,7 @@ from annotations.models import Recall, counted, in_force, recalled, recalls_in_f
 
 __all__ = [
     "EXPORTS",
+    "MEDIA_TYPES",
     "AnnotatedRow",
     "ArenaRow",
     "BattleRow",
@@ -96,6 +97,7 @@ __all__ = [
     "describe",
     "draft_cases",
     "evaluation_votes",
+    "export_name",
     "finished_overlap",
     "fitting",
     "guideline_cases",

@@ -69,6 +69,18 @@ EXPORTS: dict[str, Export] = {
 }
 
 
+MEDIA_TYPES = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+def export_name(project: Project, name: str, format: str) -> str:
+    """Return what the file of an export is called."""
+    return f"project-{project.pk}-{name}.{format}"
+
+
 def write_export(project: Project, name: str, format: str) -> Iterator[bytes]:
     """Yield the bytes of an export, all of them of one state of the database."""
     with one_state():

@@ -18,6 +18,7 @@ class Scope(models.TextChoices):
         "write",
         "Add prompts and completions, import files, change projects, members and guidelines",
     )
+    PAY = "pay", "Set rates, and adjust what people have earned"
     TRAIN = (
         "train",
         "Freeze snapshots, start and stop runs, add base models, promote and push checkpoints, "

@@ -51,7 +51,7 @@ from annotations.selectors.members import (
     prompts_of,
     prompts_to_converse_about,
 )
-from annotations.selectors.own_data import Stored, account_of, stored_about
+from annotations.selectors.own_data import Stored, account_of, own_data_as_json, stored_about
 from annotations.selectors.pay import (
     Period,
     Statement,
@@ -215,6 +215,7 @@ __all__ = [
     "notes_to",
     "objections_to_check",
     "open_work",
+    "own_data_as_json",
     "own_history",
     "own_statistics",
     "people_in",

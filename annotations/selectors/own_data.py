@@ -6,10 +6,12 @@ is on its own pages.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from annotations.models import (
@@ -129,6 +131,20 @@ def stored_about(user: User) -> list[Stored]:
         Stored("pauses", "When a sign in your work paused you", _pauses(user)),
         Stored("recalls", "When your work was not counted", _recalls(user)),
     ]
+
+
+def own_data_as_json(user: User) -> Iterator[str]:
+    """Yield all of it in parts: a row a line, so that nothing is ever whole in memory."""
+    encode = DjangoJSONEncoder(ensure_ascii=False).encode
+    yield f'{{"account": {encode(account_of(user))}'
+    for part in stored_about(user):
+        yield f",\n{json.dumps(part.name)}: ["
+        separator = "\n"
+        for row in part.read():
+            yield f"{separator}{encode(row)}"
+            separator = ",\n"
+        yield "]"
+    yield "}\n"
 
 
 def _memberships(user: User) -> Rows:

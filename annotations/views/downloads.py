@@ -11,12 +11,6 @@ from annotations import access, exports
 from annotations.models import Role
 from annotations.views.request import AuthenticatedRequest
 
-TYPES = {
-    "json": "application/json",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
-
 
 @login_required
 @require_GET
@@ -39,9 +33,9 @@ def download(
     if content not in exports.EXPORTS or ending not in exports.EXPORTS[content].formats:
         raise Http404("There is no such export.")
     response = StreamingHttpResponse(
-        exports.write_export(project, content, ending), content_type=TYPES[ending]
+        exports.write_export(project, content, ending), content_type=exports.MEDIA_TYPES[ending]
     )
     response["Content-Disposition"] = (
-        f'attachment; filename="project-{project.pk}-{content}.{ending}"'
+        f'attachment; filename="{exports.export_name(project, content, ending)}"'
     )
     return response

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-
 from django.contrib.auth.decorators import login_required
-from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from annotations import selectors
-from annotations.models import User
 from annotations.views.request import AuthenticatedRequest
 
 
@@ -34,20 +29,8 @@ def own_data(request: AuthenticatedRequest) -> HttpResponse:
 @require_GET
 def own_data_file(request: AuthenticatedRequest) -> StreamingHttpResponse:
     """Send all of it as JSON."""
-    response = StreamingHttpResponse(_written(request.user), content_type="application/json")
+    response = StreamingHttpResponse(
+        selectors.own_data_as_json(request.user), content_type="application/json"
+    )
     response["Content-Disposition"] = f'attachment; filename="my-data-{request.user.pk}.json"'
     return response
-
-
-def _written(user: User) -> Iterator[str]:
-    """Yield the file in parts: a row a line, so that nothing is ever whole in memory."""
-    encode = DjangoJSONEncoder(ensure_ascii=False).encode
-    yield f'{{"account": {encode(selectors.account_of(user))}'
-    for part in selectors.stored_about(user):
-        yield f",\n{json.dumps(part.name)}: ["
-        separator = "\n"
-        for row in part.read():
-            yield f"{separator}{encode(row)}"
-            separator = ",\n"
-        yield "]"
-    yield "}\n"

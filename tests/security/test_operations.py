@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -25,6 +26,13 @@ SENT: dict[str, Any] = {
     "change_project": {"is_paused": False},
     "add_member": {"username": "charlie"},
     "change_member": {"role": "annotator"},
+    "invite": {},
+    "write_note": {"text": "Hm."},
+    "hold_out": {"is_held_out": True},
+    "decide_kind": {"kind": "rating", "decision": "granted", "reason": "So."},
+    "set_rate": {"per_item": "0.10", "currency": "EUR"},
+    "adjust_pay": {"amount": "1.00", "currency": "EUR", "reason": "So."},
+    "decide_flag": {"detector": "x", "people": [1], "verdict": "dismissed", "reason": "So."},
     "publish_guideline": {"kind": "rating", "text": "So.", "begun_from": 1},
     "add_prompts": {"prompts": [{"prompt": "New"}]},
     "add_completions": {"kind": "rewrite", "completions": [{"prompt": "<prompt_id>", "text": "x"}]},
@@ -40,6 +48,7 @@ SENT: dict[str, Any] = {
     "pick_again": {"turn": 0},
     "ask_again": {"turn": 0},
     "end_conversation": {},
+    "add_scores": {"scores": [{"completion": "<completion_id>", "scorer": "x", "score": 1}]},
     "freeze_snapshot": {"content": "prompts"},
     "start_run": {"stage": "sft", "parent": "<checkpoint_id>", "snapshot": "<snapshot_id>"},
     "resume_run": {},
@@ -56,6 +65,10 @@ SENT: dict[str, Any] = {
     "add_webhook": {"url": "https://hooks.example.org/x", "kinds": ["run.failed"]},
     "change_webhook": {"is_active": False},
 }
+
+
+ASKED = {"download_export": "?content=preference&format=jsonl"}
+"""What has to stand behind an address."""
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +106,7 @@ def ask(secret: str, operation: Operation, world: World) -> Any:
     """Return what an operation answers; what it did is rolled back."""
     names = [name for _, name in operation.path_parameters]
     path = operation.template.format(**world.arguments(f"api:{operation.name}", names))
+    path += ASKED.get(operation.name, "")
     body = filled(SENT.get(operation.name), world)
     sent, kind = "" if body is None else json.dumps(body), "application/json"
     if operation.file is not None:
@@ -105,6 +119,8 @@ def ask(secret: str, operation: Operation, world: World) -> Any:
             content_type=kind,
             headers={"Authorization": f"Bearer {secret}"},
         )
+        if response.streaming:
+            response = HttpResponse(b"".join(response.streaming_content), status=200)
         transaction.set_rollback(True)
     return response
 
