@@ -122,9 +122,9 @@ Answered = Annotated[
 ]
 
 
-def fields_of_answer(assignment: Assignment, answer: Answered) -> dict[str, str]:
-    """Return an answer as the fields of the form that checks it."""
-    letters = [letter_of(n) for n in range(1, len(assignment.shown_order) + 1)]
+def fields_of_answer(shown: int, answer: Answered) -> dict[str, str]:
+    """Return an answer about so many completions as the fields of the form that checks it."""
+    letters = [letter_of(n) for n in range(1, shown + 1)]
     match answer:
         case DemonstrationIn():
             return {"text": answer.text}

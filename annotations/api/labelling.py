@@ -193,7 +193,7 @@ def submit(call: Call, assignment_id: int, body: HandIn) -> HandedIn:
         return HandedIn(assignment=assignment.pk, annotation=current.pk)
     _expect_newest(assignment, body)
     data = QueryDict(mutable=True)
-    for name, value in fields_of_answer(assignment, body.answer).items():
+    for name, value in fields_of_answer(len(assignment.shown_order), body.answer).items():
         data[name] = value
     form = form_for(assignment, data)
     expect_valid(form)

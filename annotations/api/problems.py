@@ -160,7 +160,7 @@ class Problem(Exception):
         self.more = more
 
 
-def expect_valid(form: BaseForm) -> None:
+def expect_valid(form: BaseForm, kind: str = "wrong-body") -> None:
     """Raise a problem with what the form of a page finds wrong."""
     if not form.is_valid():
         errors = [
@@ -168,7 +168,7 @@ def expect_valid(form: BaseForm) -> None:
             for name, texts in form.errors.items()
             for text in texts
         ]
-        raise Problem("wrong-body", " ".join(text for _, text in errors), errors=errors)
+        raise Problem(kind, " ".join(text for _, text in errors), errors=errors)
 
 
 def answer_problem(problem: Problem, base: str) -> HttpResponse:

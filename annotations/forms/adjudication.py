@@ -9,10 +9,13 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 
+from annotations import services
 from annotations.algorithms.text import MAX_REASON_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
 from annotations.forms.ratings import QuestionsForm
 from annotations.forms.work import ScaleForm
+from annotations.models import Annotation, Item, Kind, User
+from annotations.selectors.adjudication import order_for, texts_in
 
 
 class DecisionForm(forms.Form):
@@ -59,3 +62,31 @@ class RankingDecisionForm(DecisionForm):
         for position, completion in enumerate(self.order, start=1):
             by_place[self.cleaned_data[f"tier-{position}"]].append(completion)
         return [by_place[place] for place in sorted(by_place)]
+
+
+AnyDecisionForm = ComparisonDecisionForm | RankingDecisionForm | RatingDecisionForm
+
+
+def decision_form(item: Item, user: User, data: Any) -> AnyDecisionForm | None:
+    """Return the form of a decision about an item, in the order that a person sees; or None."""
+    match item.kind:
+        case Kind.COMPARISON:
+            return ComparisonDecisionForm(data)
+        case Kind.RANKING:
+            return RankingDecisionForm(data, order=order_for(item, user))
+        case Kind.RATING:
+            order = order_for(item, user)
+            texts = [text for _, text in texts_in(order)]
+            questions = item.rating_scheme.questions if item.rating_scheme else []
+            return RatingDecisionForm(data, shown_order=order, texts=texts, questions=questions)
+    return None
+
+
+def decide(item: Item, user: User, form: AnyDecisionForm) -> Annotation:
+    """Keep what a form says that was found to be right."""
+    reason = form.cleaned_data["reason"]
+    if isinstance(form, ComparisonDecisionForm):
+        return services.adjudicate_comparison(item, user, *form.judgement(), reason=reason)
+    if isinstance(form, RatingDecisionForm):
+        return services.adjudicate_rating(item, user, form.answers(), reason=reason)
+    return services.adjudicate_ranking(item, user, form.tiers(), reason=reason)

@@ -88,7 +88,9 @@ from annotations.selectors.qualification import (
     closed_kinds,
     decisions_by_hand,
     kind_standings,
+    next_question,
     qualification_of,
+    rule_of,
 )
 from annotations.selectors.queue import (
     items_open_to,
@@ -211,6 +213,7 @@ __all__ = [
     "limit_reached",
     "members_of",
     "names_of",
+    "next_question",
     "notes_since",
     "notes_to",
     "objections_to_check",
@@ -240,6 +243,7 @@ __all__ = [
     "records_of",
     "reportable_completions",
     "reported_checkpoints",
+    "rule_of",
     "score_rows",
     "scorers",
     "served_clauses",

@@ -7,9 +7,24 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from annotations.models import Group, Kind, KindDecision, KindRule, Project, TestAttempt, User
+from annotations.models import (
+    Group,
+    Item,
+    Kind,
+    KindDecision,
+    KindRule,
+    Project,
+    TestAttempt,
+    User,
+)
 from annotations.prepared import Prepared, Slot
-from annotations.selectors.screening import practice_left_for
+from annotations.selectors.screening import (
+    SCREENED,
+    Question,
+    practice_items,
+    practice_left_for,
+    question_about,
+)
 
 
 @dataclass(frozen=True)
@@ -185,3 +200,29 @@ def qualification_of(person: User, rule: KindRule) -> Standing:
         list(attempts),
         decisions_by_hand(person, rule.project).get(rule.kind),
     )
+
+
+def rule_of(person: User, project: Project, kind: str) -> KindRule | None:
+    """Return the rule of a kind that has a test; or that had one, which the person began.
+
+    Where a test is asked for no more, what was begun, waits or was judged is there as before.
+    """
+    rule = project.kind_rules.filter(kind=kind).first() or KindRule(project=project, kind=kind)
+    begun = project.test_attempts.filter(kind=kind, person=person)
+    is_there = rule.is_tested or begun.exists() or practice_items(project, kind).exists()
+    return rule if kind in SCREENED and is_there else None
+
+
+def next_question(person: User, rule: KindRule) -> Question | None:
+    """Return what a person is to answer next, of a test that runs or else of the practice."""
+    running = qualification_of(person, rule).running
+    if running is not None:
+        number = running.answers.count()
+        items = Item.objects.select_related("prompt", "rating_scheme")
+        item = items.get(id=running.items[number])
+        return question_about(person, item, number + 1, len(running.items))
+    left = list(practice_left_for(person, rule))
+    if not left:
+        return None
+    every = practice_items(rule.project, rule.kind).count()
+    return question_about(person, left[0], every - len(left) + 1, every)

@@ -19,7 +19,7 @@ from annotations.models import (
     User,
     in_force,
 )
-from annotations.selectors.adjudication import bits_open, may_decide, order_for
+from annotations.selectors.adjudication import bits_open, decided, may_decide, order_for
 from annotations.selectors.guidelines import guideline_in_force
 from annotations.services.ratings import Answers, check_answers, write_rating
 from annotations.services.rules import ServiceError, check
@@ -73,8 +73,15 @@ def adjudicate_rating(item: Item, user: User, answers: Answers, *, reason: str) 
 
 
 @transaction.atomic
-def withdraw_adjudication(decision: Adjudication) -> None:
-    """Take a decision back; the votes count as they did, and the item waits for another one."""
+def withdraw_adjudication(item: Item, *, by: User | None = None) -> None:
+    """Take the decision about an item back, if it is by this person; without one, anybody's.
+
+    The votes count as they did, and the item waits for another decision.
+    """
+    decisions = decided(item.project).filter(item=item)
+    decision = (decisions if by is None else decisions.filter(reference__annotator=by)).first()
+    if decision is None:
+        raise ServiceError("There is no decision of yours about this item.")
     Annotation.objects.select_for_update().get(id=decision.pk)
     if not Adjudication.objects.filter(in_force("reference__"), pk=decision.pk).exists():
         raise ServiceError("This decision was taken back already, or followed by another.")

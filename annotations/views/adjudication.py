@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -16,11 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotations import access, selectors, services
 from annotations.access import DECIDING
 from annotations.algorithms.text import MAX_REASON_CHARS
-from annotations.forms.adjudication import (
-    ComparisonDecisionForm,
-    RankingDecisionForm,
-    RatingDecisionForm,
-)
+from annotations.forms.adjudication import AnyDecisionForm, decide, decision_form
 from annotations.keys import bindings_for
 from annotations.models import Item, Kind, Project, Role, User
 from annotations.selectors import adjudication as selected
@@ -28,7 +22,6 @@ from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 20
 
-Form = ComparisonDecisionForm | RankingDecisionForm | RatingDecisionForm
 ASKED = {
     Kind.COMPARISON: "Which is better?",
     Kind.RANKING: "Which order is right?",
@@ -68,7 +61,7 @@ def adjudication(request: AuthenticatedRequest, project_id: int) -> HttpResponse
 def adjudicate(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """Show both sides without names, and take the decision."""
     item = access.get_item_for(request.user, item_id, *DECIDING)
-    form = _form(item, request.user, request.POST if request.method == "POST" else None)
+    form = decision_form(item, request.user, request.POST if request.method == "POST" else None)
     if form is None or not selected.may_decide(item, request.user):
         words = "This item is not yours to decide: you have a part in it."
         if reason := request.POST.get("reason", "").strip():
@@ -77,7 +70,7 @@ def adjudicate(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
         return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
     if request.method == "POST" and form.is_valid():
         try:
-            _decide(item, request.user, form)
+            decide(item, request.user, form)
         except services.ServiceError as error:
             form.add_error(None, str(error))
         else:
@@ -91,15 +84,10 @@ def adjudicate(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
 def withdraw(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """Take the decision about an item back: one's own, or as an owner anybody's."""
     item = access.get_item_for(request.user, item_id, *DECIDING)
-    decisions = selected.decided(item.project).filter(item=item)
     membership = access.get_membership_for(request.user, item.project_id)
-    if membership.role != Role.OWNER:
-        decisions = decisions.filter(reference__annotator=request.user)
-    decision = decisions.first()
+    by = None if membership.role == Role.OWNER else request.user
     try:
-        if decision is None:
-            raise services.ServiceError("There is no decision of yours about this item.")
-        services.withdraw_adjudication(decision)
+        services.withdraw_adjudication(item, by=by)
     except services.ServiceError as error:
         messages.error(request, str(error))
     else:
@@ -120,30 +108,6 @@ def retire_gold(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     return SeeOther(reverse("annotations:adjudication", args=[item.project_id]))
 
 
-def _form(item: Item, user: User, data: Any) -> Form | None:
-    match item.kind:
-        case Kind.COMPARISON:
-            return ComparisonDecisionForm(data)
-        case Kind.RANKING:
-            return RankingDecisionForm(data, order=selected.order_for(item, user))
-        case Kind.RATING:
-            order = selected.order_for(item, user)
-            texts = [text for _, text in selected.texts_in(order)]
-            questions = item.rating_scheme.questions if item.rating_scheme else []
-            return RatingDecisionForm(data, shown_order=order, texts=texts, questions=questions)
-    return None
-
-
-def _decide(item: Item, user: User, form: Form) -> None:
-    reason = form.cleaned_data["reason"]
-    if isinstance(form, ComparisonDecisionForm):
-        services.adjudicate_comparison(item, user, *form.judgement(), reason=reason)
-    elif isinstance(form, RatingDecisionForm):
-        services.adjudicate_rating(item, user, form.answers(), reason=reason)
-    else:
-        services.adjudicate_ranking(item, user, form.tiers(), reason=reason)
-
-
 def _next(project: Project, user: User) -> str:
     waiting = selected.disagreements(project, user, limit=1)
     if waiting:
@@ -151,7 +115,7 @@ def _next(project: Project, user: User) -> str:
     return reverse("annotations:adjudication", args=[project.pk])
 
 
-def _page(request: AuthenticatedRequest, item: Item, form: Form) -> HttpResponse:
+def _page(request: AuthenticatedRequest, item: Item, form: AnyDecisionForm) -> HttpResponse:
     order = selected.order_for(item, request.user)
     turns = item.prompt.messages
     context = {

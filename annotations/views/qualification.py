@@ -26,7 +26,6 @@ from annotations.forms.qualification import (
 )
 from annotations.models import (
     WRITTEN_KINDS,
-    Item,
     Kind,
     KindRule,
     Project,
@@ -163,7 +162,7 @@ def begin_test(request: AuthenticatedRequest, project_id: int, kind: str) -> Htt
 def answer(request: AuthenticatedRequest, project_id: int, kind: str) -> HttpResponse:
     """Keep an answer: in practice it is told at once what is known, in a test at the end."""
     project, rule = _rule(request, project_id, kind)
-    question = _question(request, rule)
+    question = selectors.next_question(request.user, rule)
     if question is None or request.POST.get("item") != str(question.item.pk):
         if request.POST.get("text", "").strip():
             return _page(request, project, rule, None, lost=request.POST["text"])
@@ -256,32 +255,11 @@ def _outcome(judged: TestAttempt) -> str:
 
 
 def _rule(request: AuthenticatedRequest, project_id: int, kind: str) -> tuple[Project, KindRule]:
-    """Return the rule of a kind that has a test; or that had one, which some began.
-
-    Where a test is asked for no more, what was begun, waits or was judged is there as before.
-    """
     project = access.get_project_for(request.user, project_id)
-    rule = project.kind_rules.filter(kind=kind).first() or KindRule(project=project, kind=kind)
-    begun = project.test_attempts.filter(kind=kind, person=request.user)
-    is_there = rule.is_tested or begun.exists() or selectors.practice_items(project, kind).exists()
-    if kind not in selectors.SCREENED or not is_there:
+    rule = selectors.rule_of(request.user, project, kind)
+    if rule is None:
         raise Http404("This kind of work has no test.")
     return project, rule
-
-
-def _question(request: AuthenticatedRequest, rule: KindRule) -> selectors.Question | None:
-    """Return what a person is to answer next, of a test that runs or else of the practice."""
-    running = selectors.qualification_of(request.user, rule).running
-    if running is not None:
-        number = running.answers.count()
-        items = Item.objects.select_related("prompt", "rating_scheme")
-        item = items.get(id=running.items[number])
-        return selectors.question_about(request.user, item, number + 1, len(running.items))
-    left = list(selectors.practice_left_for(request.user, rule))
-    if not left:
-        return None
-    every = selectors.practice_items(rule.project, rule.kind).count()
-    return selectors.question_about(request.user, left[0], every - len(left) + 1, every)
 
 
 def _page(
@@ -293,7 +271,7 @@ def _page(
     lost: str = "",
 ) -> HttpResponse:
     """Show where a person is. A lost text is one that answers no question of theirs any more."""
-    question = _question(request, rule)
+    question = selectors.next_question(request.user, rule)
     standing = selectors.qualification_of(request.user, rule)
     told = [] if question else [one for one in standing.attempts if _is_told(one)]
     context = {

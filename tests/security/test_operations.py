@@ -30,6 +30,12 @@ SENT: dict[str, Any] = {
     "write_note": {"text": "Hm."},
     "hold_out": {"is_held_out": True},
     "decide_kind": {"kind": "rating", "decision": "granted", "reason": "So."},
+    "save_group": {"name": "x", "members": ["<membership_id>"]},
+    "set_kind_rule": {"kind": "rating"},
+    "answer_question": {"item": 1, "answer": {"kind": "comparison", "outcome": "tie"}},
+    "judge_test": {"verdicts": [{"answer": 1, "passes": True, "reason": "So."}]},
+    "decide_item": {"answer": {"kind": "comparison", "choice": "tie", "reason": "So."}},
+    "practise_with": {"why": "So."},
     "set_rate": {"per_item": "0.10", "currency": "EUR"},
     "adjust_pay": {"amount": "1.00", "currency": "EUR", "reason": "So."},
     "decide_flag": {"detector": "x", "people": [1], "verdict": "dismissed", "reason": "So."},
@@ -67,7 +73,10 @@ SENT: dict[str, Any] = {
 }
 
 
-ASKED = {"download_export": "?content=preference&format=jsonl"}
+ASKED = {
+    "download_export": "?content=preference&format=jsonl",
+    "list_gold": "?kind=comparison",
+}
 """What has to stand behind an address."""
 
 
