@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from django.http import QueryDict
+from django.http import Http404, QueryDict
 from pydantic import Field, StringConstraints
 
 from annotations import access, queue, selectors, services
@@ -19,9 +19,10 @@ from annotations.api.operations import LARGEST_ID, Answer, Body, Call, Operation
 from annotations.api.pages import Page, Paged, page_of
 from annotations.api.problems import Problem, expect_valid
 from annotations.api.prompts import MessageOut, messages_out
+from annotations.api.prompts import Text as PromptText
 from annotations.forms.lifecycle import LARGEST
 from annotations.forms.work_forms import form_for, shown_texts
-from annotations.models import Assignment, GuidelineVersion, Kind, Scope
+from annotations.models import Assignment, GuidelineVersion, Kind, Prompt, Scope
 
 operations = Operations("Labelling")
 
@@ -141,6 +142,16 @@ class DraftIn(Body):
         description="The newest draft that you know."
     )
     active_ms: Milliseconds = 0
+    correcting: Annotated[int, Field(ge=1, le=LARGEST_ID)] | None = Field(
+        None, description="The annotation in force that this is to take the place of."
+    )
+
+
+class OwnPrompt(Body):
+    """A prompt that the person thought of."""
+
+    style: Prompt.Style
+    text: PromptText
 
 
 class AssignmentFilters(Paged):
@@ -161,6 +172,18 @@ def take_next(call: Call, project_id: int, body: Wish) -> Next:
         return Next(assignment=_shown(assignment), message="")
     limit = selectors.limit_reached(call.user, project)
     return Next(assignment=None, message=NOTHING[limit])
+
+
+@operations.post("projects/<int:project_id>/prompts/own", Scope.LABEL, status=201)
+def write_own_prompt(call: Call, project_id: int, body: OwnPrompt) -> AssignmentOut:
+    """Add a prompt that the person thought of, and take it to answer it first.
+
+    There is such a thing where the project takes prompts from its labellers.
+    """
+    project = access.get_project_for(call.user, project_id)
+    if not project.own_prompts_allowed:
+        raise Http404("This project takes no prompts from labellers.")
+    return _assignment(services.write_own_prompt(project, call.user, body.style, body.text))
 
 
 @operations.get("projects/<int:project_id>/assignments")
@@ -221,16 +244,22 @@ def undo(call: Call, assignment_id: int) -> AssignmentOut:
 
 @operations.put("assignments/<int:assignment_id>/draft", Scope.LABEL)
 def save_draft(call: Call, assignment_id: int, body: DraftIn) -> Draft:
-    """Keep what was entered so far, and the lease alive.
+    """Keep what was entered so far, and the lease alive; or what was entered to correct an answer.
 
     It is refused where a newer draft is stored than `revision`.
     """
     assignment = access.get_assignment_for(call.user, assignment_id)
-    saved = services.save_draft(
-        assignment, body.fields, revision=body.revision, active_ms=body.active_ms
-    )
+    work = {"revision": body.revision, "active_ms": body.active_ms}
+    if body.correcting is None:
+        saved = services.save_draft(assignment, body.fields, **work)
+        over = "It is handed in or skipped. Take it back to change it, or correct it."
+    else:
+        saved = services.save_correction_draft(
+            assignment, body.fields, correcting=body.correcting, **work
+        )
+        over = "That annotation is not in force any more. Get the assignment again."
     if saved.closed:
-        raise Problem("not-possible", "It is handed in or skipped. Take it back to change it.")
+        raise Problem("not-possible", over)
     if saved.stale:
         raise Problem(
             "not-possible",

@@ -181,7 +181,7 @@ def get_person(call: Call, project_id: int, user_id: int) -> PersonReportOut:
     """
     project, person = access.get_person_for(call.user, project_id, user_id)
     report = selectors.person_report(project, person)
-    is_owner = access.get_membership_for(call.user, project_id).role == Role.OWNER
+    is_owner = owns(call, project_id)
     shows_gold = is_owner and person != call.user
     return PersonReportOut(
         person=person_out(person),
@@ -264,6 +264,11 @@ def decide_kind(
         project, person, body.kind, body.decision, reason=body.reason, decided_by=call.user
     )
     return _decision(decided)
+
+
+def owns(call: Call, project_id: int) -> bool:
+    """Say whether people are names to the owner of the token; to others they are pseudonyms."""
+    return access.get_membership_for(call.user, project_id).role == Role.OWNER
 
 
 def person_out(person: User) -> PersonOut:

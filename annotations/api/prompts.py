@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from annotations import access, importers, services
+from annotations import access, importers, selectors, services
 from annotations.algorithms.text import MAX_PROMPT_CHARS
 from annotations.api.operations import Answer, Body, Call, Operations, Search
 from annotations.api.pages import Page, Paged, page_of
@@ -91,6 +91,23 @@ class AddedPrompts(Answer):
     )
 
 
+class NewConversations(Body):
+    """How many prompts are to be conversed about, and by how many people each."""
+
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    overlap: Annotated[int, Field(ge=1, le=50)] = 1
+    split: Split | None = None
+    search: Annotated[str, StringConstraints(max_length=200)] = Field(
+        "", description="A part of the last message."
+    )
+
+
+class AddedConversations(Answer):
+    """How many conversations wait to be had."""
+
+    items: int
+
+
 @operations.get("projects/<int:project_id>/prompts")
 def list_prompts(call: Call, project_id: int, query: PromptFilters) -> Page[PromptOut]:
     """List the prompts of a project. Its owners and engineers can."""
@@ -125,6 +142,19 @@ def add_prompts(call: Call, project_id: int, body: NewPrompts) -> AddedPrompts:
         items=added.items,
         ids=list(added.ids),
     )
+
+
+@operations.post("projects/<int:project_id>/prompts/converse", Scope.WRITE, status=201)
+def add_conversations(call: Call, project_id: int, body: NewConversations) -> AddedConversations:
+    """Ask people to converse about the newest prompts that no conversation has begun with.
+
+    Owners and engineers of the project can.
+    """
+    project = access.get_project_for(call.user, project_id, *access.READING)
+    found = selectors.prompts_to_converse_about(project, search=body.search, split=body.split or "")
+    prompts = list(found[: body.number])
+    added = services.add_conversations(project, prompts, overlap=body.overlap)
+    return AddedConversations(items=added)
 
 
 @operations.get("prompts/<int:prompt_id>")

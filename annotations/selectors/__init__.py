@@ -7,9 +7,10 @@ from annotations.selectors.agreement import (
     agreement_overview,
     is_batch,
     names_of,
+    people_of,
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
-from annotations.selectors.dashboard import SPANS, Dashboard, Sums, dashboard
+from annotations.selectors.dashboard import SPANS, Dashboard, Outlook, Sums, dashboard
 from annotations.selectors.gold import SCORED, FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
     CheckedGuideline,
@@ -36,6 +37,7 @@ from annotations.selectors.history import (
     annotations_of,
     assignments_of,
     begun_corrections,
+    is_owed_by,
     open_work,
     own_history,
     own_statistics,
@@ -151,6 +153,7 @@ __all__ = [
     "HomeCard",
     "KindStanding",
     "Line",
+    "Outlook",
     "OwnStatistics",
     "Period",
     "PersonReport",
@@ -205,6 +208,7 @@ __all__ = [
     "in_words",
     "is_batch",
     "is_held_out",
+    "is_owed_by",
     "items_open_to",
     "kind_standings",
     "kinds_with_open_items",
@@ -222,6 +226,7 @@ __all__ = [
     "own_history",
     "own_statistics",
     "people_in",
+    "people_of",
     "periods_of",
     "person_report",
     "practice_items",

@@ -299,6 +299,13 @@ def is_batch(project: Project, name: str) -> bool:
     return bool(name) and project.items.filter(batch=name).exists()
 
 
+def people_of(overview: AgreementOverview) -> set[int]:
+    """Return the ids of everybody whom a report names."""
+    ids = {one.person for one in overview.choosers}
+    ids |= {one.person for one in overview.doubted}
+    return ids | {person for pair in overview.pairs for person in (pair.first, pair.second)}
+
+
 def names_of(people: Iterable[int]) -> dict[int, str]:
     """Return the names of people by their ids."""
     return {user.pk: str(user) for user in User.objects.filter(pk__in=people)}

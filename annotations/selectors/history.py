@@ -300,6 +300,12 @@ def _with_state(
     )
 
 
+def is_owed_by(user: User, assignments: Iterable[Assignment]) -> bool:
+    """Say whether a person's own answer is still to come, so that they see nobody's."""
+    owed = (Assignment.State.LEASED, Assignment.State.EXPIRED)
+    return any(one.annotator_id == user.pk and one.state in owed for one in assignments)
+
+
 def assignments_of(item: Item) -> QuerySet[Assignment]:
     """Return who was handed an item, with everything that happened since."""
     events = Prefetch("events", AssignmentEvent.objects.order_by("id"))

@@ -132,9 +132,7 @@ def _chosen(request: AuthenticatedRequest, project: Project) -> _Chosen:
 
 def _names_of(overview: AgreementOverview, *, by_name: bool) -> dict[int, str]:
     """Return what people are called: to owners by name, to others by the pseudonym of exports."""
-    ids = {one.person for one in overview.choosers}
-    ids |= {one.person for one in overview.doubted}
-    ids |= {person for pair in overview.pairs for person in (pair.first, pair.second)}
+    ids = selectors.people_of(overview)
     if by_name:
         return selectors.names_of(ids)
     return {person: pseudonym(person) for person in ids}

@@ -15,7 +15,7 @@ from annotations import access, selectors, services
 from annotations.algorithms.diff import changed_lines, word_diff
 from annotations.forms import StartForm
 from annotations.forms.lifecycle import AcknowledgeForm, GoldForm
-from annotations.models import Assignment, Kind, Role
+from annotations.models import Kind, Role
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 50
@@ -68,8 +68,7 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """Show everything that happened to an item; not while one's own answer is still to come."""
     item = access.get_item_for(request.user, item_id, Role.OWNER, Role.REVIEWER)
     assignments = selectors.assignments_of(item)
-    owed = (Assignment.State.LEASED, Assignment.State.EXPIRED)
-    hidden = any(one.annotator_id == request.user.pk and one.state in owed for one in assignments)
+    hidden = selectors.is_owed_by(request.user, assignments)
     membership = access.get_membership_for(request.user, item.project_id)
     context = {
         "item": item,

@@ -36,6 +36,13 @@ SENT: dict[str, Any] = {
     "judge_test": {"verdicts": [{"answer": 1, "passes": True, "reason": "So."}]},
     "decide_item": {"answer": {"kind": "comparison", "choice": "tie", "reason": "So."}},
     "practise_with": {"why": "So."},
+    "save_guideline_draft": {"text": "So.", "revision": 0},
+    "make_gold_of_cases": {"clause": "x"},
+    "save_questions": {"questions": [{"form": "flag", "name": "x", "text": "Hm?"}]},
+    "publish_questions": {"questions": [{"form": "flag", "name": "x", "text": "Hm?"}]},
+    "add_conversations": {"number": 1},
+    "write_own_prompt": {"style": "plain", "text": "Hm?"},
+    "ask_comparisons_again": {"since": 1, "count": 1},
     "set_rate": {"per_item": "0.10", "currency": "EUR"},
     "adjust_pay": {"amount": "1.00", "currency": "EUR", "reason": "So."},
     "decide_flag": {"detector": "x", "people": [1], "verdict": "dismissed", "reason": "So."},
@@ -76,6 +83,7 @@ SENT: dict[str, Any] = {
 ASKED = {
     "download_export": "?content=preference&format=jsonl",
     "list_gold": "?kind=comparison",
+    "get_prospect": "?since=1",
 }
 """What has to stand behind an address."""
 
