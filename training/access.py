@@ -75,6 +75,24 @@ def get_battle_for(user: User, battle_id: int) -> Battle:
     return battle
 
 
+def get_served_arena_for(user: User, project_id: int) -> Membership:
+    """Return the membership of somebody whose programs may ask in the arena, else raise Http404.
+
+    Annotators ask on its page alone, for the reason that `SERVED_ROLES` has.
+    """
+    membership = get_arena_for(user, project_id)
+    if membership.role not in SERVED_ROLES:
+        raise Http404("The arena of this project is not open to this person's programs.")
+    return membership
+
+
+def get_served_battle_for(user: User, battle_id: int) -> Battle:
+    """Return the user's own battle, if their programs may ask in its arena, else raise Http404."""
+    battle = access.get_battle_for(user, battle_id)
+    get_served_arena_for(user, battle.project_id)
+    return battle
+
+
 def get_snapshot_for(user: User, snapshot_id: int) -> DatasetSnapshot:
     """Return the snapshot if the user trains in its project, else raise Http404."""
     snapshot = get_object_or_404(DatasetSnapshot, id=snapshot_id)

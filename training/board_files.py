@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from annotations import exports
@@ -78,7 +78,7 @@ def vote_rows(project: Project, names: dict[int, str]) -> Iterator[dict[str, Any
         yield {column: row[column] for column in VOTE_COLUMNS}
 
 
-def as_jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+def as_jsonl(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the rows as lines of JSON."""
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training import figures, selectors
 from training.charts import (
@@ -18,6 +18,9 @@ from training.charts import (
     series_name,
 )
 from training.models import Run
+
+if TYPE_CHECKING:
+    from annotations.models import Project
 
 MOST_RUNS = SERIES_CLASSES
 """More lines than colours can't be told apart."""
@@ -36,6 +39,19 @@ class Row:
     name: str
     values: tuple[Any, ...]
     differs: bool
+
+
+def runs_to_compare(project: Project, numbers: Sequence[int]) -> list[Run]:
+    """Return the project's runs with these numbers, those of the first one's stage, by number.
+
+    One alone is held against an earlier one.
+    """
+    related = ("parent__run", "reward_checkpoint", "snapshot")
+    runs = list(project.runs.filter(id__in=numbers).select_related(*related).order_by("id"))
+    runs = [run for run in runs if run.stage == runs[0].stage]
+    if len(runs) == 1 and (before := earlier_run(runs[0])) is not None:
+        return [before, *runs]
+    return runs
 
 
 def earlier_run(run: Run) -> Run | None:

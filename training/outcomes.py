@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,7 @@ from training.models import CaseScore, Checkpoint, Run, Stage, Webhook
 from training.pipeline import failures
 from training.pipeline.checkpoints import is_whole, read_manifest
 from training.pipeline.config import parse_config
+from training.pipeline.tensorboard import FOLDER as TENSORBOARD
 from training.supervisor import LOG, Outcome
 
 Publish = Callable[[], dict[str, Any]]
@@ -84,6 +87,21 @@ def log_file(run: Run) -> Path | None:
     log = artifacts.work_folder(run) / LOG
     store.refresh(log.parent, log.name)
     return log if log.is_file() else None
+
+
+def event_files(run: Run) -> list[Path]:
+    """Return the TensorBoard files of the run's attempts, one for each."""
+    store.refresh(artifacts.work_folder(run), f"{TENSORBOARD}/events.*")
+    return sorted((artifacts.work_folder(run) / TENSORBOARD).glob("events.*"))
+
+
+def packed_events(run: Run) -> bytes:
+    """Return the TensorBoard files of the run's attempts as an archive; nothing without any."""
+    packed, files = io.BytesIO(), event_files(run)
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, f"run-{run.pk}/{file.name}")
+    return packed.getvalue() if files else b""
 
 
 def wall_clock_limit_s() -> float:

@@ -2,7 +2,15 @@
 
 from annotations.algorithms.confidence_sequence import AnytimeInterval
 from annotations.algorithms.winrate import WinRate
-from training.selectors.arena import arena_of, chosen_fighters, fighters, possible_fighters
+from training.selectors.arena import (
+    ShownAnswer,
+    arena_of,
+    chosen_fighters,
+    fighters,
+    possible_fighters,
+    seconds_to_take_back,
+    shown_answers,
+)
 from training.selectors.audit import audit_log, audit_of
 from training.selectors.automation import (
     automation_of,
@@ -25,7 +33,7 @@ from training.selectors.board import (
     win_rate_against_first,
 )
 from training.selectors.cards import model_card
-from training.selectors.case_scores import CaseTable, case_table
+from training.selectors.case_scores import CaseLine, CaseTable, case_table, cases_of
 from training.selectors.chats import CHATS_SHOWN, Turn, chats_of, checkpoints_that_chat, turns_of
 from training.selectors.checkpoints import (
     CheckpointRow,
@@ -99,7 +107,15 @@ from training.selectors.runs import (
     run_progress,
     waiting_runs,
 )
-from training.selectors.sources import Behind, Source, SourceRow, Uses, sources, uses_of_item
+from training.selectors.sources import (
+    Behind,
+    Source,
+    SourceRow,
+    Uses,
+    is_open_item,
+    sources,
+    uses_of_item,
+)
 from training.selectors.suites import latest_suite, rival_of, suites, suites_of, tried_cases
 from training.selectors.vote_log import vote_log
 from training.selectors.webhooks import log_of, stopped_webhooks, webhooks_of
@@ -114,6 +130,7 @@ __all__ = [
     "BatchProgress",
     "Behind",
     "Board",
+    "CaseLine",
     "CaseTable",
     "Certain",
     "CheckedCase",
@@ -132,6 +149,7 @@ __all__ = [
     "Rebuild",
     "RunProgress",
     "Share",
+    "ShownAnswer",
     "Source",
     "SourceRow",
     "Step",
@@ -149,6 +167,7 @@ __all__ = [
     "automation_of",
     "batch_progress",
     "case_table",
+    "cases_of",
     "certain",
     "chats_of",
     "checked_cases",
@@ -169,6 +188,7 @@ __all__ = [
     "gate_refusal",
     "gate_result",
     "is_at_hand",
+    "is_open_item",
     "judges_round",
     "last_round_with",
     "latest_suite",
@@ -207,6 +227,8 @@ __all__ = [
     "round_state",
     "run_curves",
     "run_progress",
+    "seconds_to_take_back",
+    "shown_answers",
     "sources",
     "stopped_webhooks",
     "suite_numbers",

@@ -1,18 +1,67 @@
-"""Who fights in a project's arena, and how it is set."""
+"""Who fights in a project's arena, how it is set, and what a voter may know of a battle."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from django.utils import timezone
 
 from training.models import Arena, Checkpoint
 from training.selectors.checkpoints import checkpoint_that_replies
+from training.selectors.praise import praised_by
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from annotations.models import Project
+    from annotations.models import Battle, Project
 
 MOST_BY_DEFAULT = 6
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """An answer as its reader may know it: without its name until the vote."""
+
+    letter: str
+    text: str | None
+    checkpoint: Checkpoint | None = None
+    is_better: bool = False
+    is_praised: bool = False
+
+    @property
+    def position(self) -> int:
+        """Return what its forms call it: its id would tell more than its letter."""
+        return "AB".index(self.letter) + 1
+
+
+def shown_answers(battle: Battle, outcome: str) -> list[ShownAnswer]:
+    """Return both answers; who wrote them only with the `outcome` of a vote that is in force."""
+    texts = {"left": battle.left, "right": battle.right}
+    ids = {"left": battle.left_checkpoint_id, "right": battle.right_checkpoint_id}
+    names = Checkpoint.objects.in_bulk(ids.values()) if outcome else {}
+    shown = {side: completion.pk for side, completion in texts.items() if completion}
+    praised = praised_by(battle.voter, shown.values()) if outcome else set()
+    return [
+        ShownAnswer(
+            letter=letter,
+            text=completion.text if completion else None,
+            checkpoint=names.get(ids[side]),
+            is_better=outcome == side,
+            is_praised=shown.get(side) in praised,
+        )
+        for letter, (side, completion) in zip("AB", texts.items(), strict=True)
+    ]
+
+
+def seconds_to_take_back(battle: Battle) -> int:
+    """Return how long the vote on a battle can be taken back."""
+    closed_at = battle.assignment.closed_at if battle.assignment else None
+    if closed_at is None or battle.followed_by.exists():
+        return 0
+    until = closed_at + timedelta(seconds=battle.project.grace_seconds)
+    return max(0, int((until - timezone.now()).total_seconds()))
 
 
 def arena_of(project: Project) -> Arena:

@@ -10,7 +10,7 @@ from annotations.algorithms.shares import Share, wilson
 from training.models import CaseScore, Checkpoint, Run, Stage
 
 if TYPE_CHECKING:
-    from annotations.models import Project
+    from annotations.models import Project, User
 
 MOST_COLUMNS = 5
 """Reward models beside each other, the newest first."""
@@ -70,6 +70,13 @@ class CaseTable:
         """Return the cases that the newest reward model decides otherwise."""
         lines = (line for clause in self.clauses for line in clause.lines)
         return [line for line in lines if line.verdicts and line.verdicts[0].passed is False]
+
+
+def cases_of(project: Project, kind: str, drafted_by: User | None = None) -> list[exports.CaseRow]:
+    """Return the cases of the guidelines in force, or of somebody's draft."""
+    if drafted_by is not None:
+        return exports.draft_cases(project, kind, drafted_by)
+    return exports.guideline_cases(project, kind)
 
 
 def case_table(project: Project, cases: list[exports.CaseRow]) -> CaseTable:

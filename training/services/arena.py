@@ -6,6 +6,7 @@ who writes: no names, both texts to the same character, one place in the queue.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -118,11 +119,13 @@ def ask_in_arena(
     )
 
 
-def write_battle(battle: Battle) -> Iterator[News]:
+def write_battle(battle: Battle, *, within_s: float = math.inf) -> Iterator[News]:
     """Let both answers be written, yield them as they come, and keep them at their end.
 
-    Who comes second reads the same answers, from their beginning.
+    Who comes second reads the same answers, from their beginning. So does who had to leave after
+    `within_s` seconds, if they come back soon (`READER_GONE`).
     """
+    until = time.monotonic() + within_s
     battle.refresh_from_db()
     if battle.state != battle.State.WRITING:
         yield Ended()
@@ -132,7 +135,11 @@ def write_battle(battle: Battle) -> Iterator[News]:
     except (streaming.Busy, streaming.Unavailable) as error:
         yield Problem(str(error))
         return
-    yield from _Writing(battle, generations).news()
+    for one in _Writing(battle, generations).news():
+        yield one
+        if time.monotonic() >= until and not isinstance(one, Ended):
+            collecting.note_reader(battle)
+            return
 
 
 def vote_in_arena(battle: Battle, outcome: str) -> Battle:

@@ -37,6 +37,7 @@ from training.services.rounds import link_round
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
+    from training.pipeline.jobs import Job
 
 
 Content = DatasetSnapshot.Content
@@ -44,6 +45,33 @@ KINDS_OF_WORK = ("comparison", "ranking", "rating", "rewrite", "assembly")
 """What sampled completions can become."""
 KINDS_OF_ONE = ("rating", "rewrite")
 """Those that a single completion of a prompt is enough for."""
+
+
+def run_to_be(
+    project: Project,
+    stage: str,
+    config: dict[str, Any],
+    *,
+    parent: Checkpoint,
+    snapshot: DatasetSnapshot | None,
+    reward_checkpoint: Checkpoint | None = None,
+    learns_anew: bool = True,
+) -> Job:
+    """Return the job of a training run that could be started; nothing is written."""
+    if stage not in CONTENT_OF:
+        raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
+    parsed = parse(stage, config)
+    check_checkpoint(project, parent, "start from")
+    check_snapshot(project, Stage(stage), parsed, snapshot)
+    if learns_anew:
+        check_nothing_recalled(snapshot)
+    if stage in SCORED:
+        check_reward_model(project, Stage(stage), parent, reward_checkpoint)
+    else:
+        reward_checkpoint = None
+    return artifacts.job_to_be(
+        project.pk, parsed, parent=parent, snapshot=snapshot, reward_checkpoint=reward_checkpoint
+    )
 
 
 @transaction.atomic
@@ -64,28 +92,23 @@ def start_run(
     `rebuilds` is the checkpoint that it is to make again; `replaces` one that learnt from
     annotations that were recalled since.
     """
-    if stage not in CONTENT_OF:
-        raise ServiceError(f"Choose a stage of {', '.join(CONTENT_OF)}, not {stage!r}.")
-    parsed = parse(stage, config)
-    check_checkpoint(project, parent, "start from")
-    check_snapshot(project, Stage(stage), parsed, snapshot)
-    if rebuilds is None:
-        check_nothing_recalled(snapshot)
-    if stage in SCORED:
-        check_reward_model(project, Stage(stage), parent, reward_checkpoint)
-    else:
-        reward_checkpoint = None
-    job = artifacts.job_to_be(
-        project.pk, parsed, parent=parent, snapshot=snapshot, reward_checkpoint=reward_checkpoint
+    job = run_to_be(
+        project,
+        stage,
+        config,
+        parent=parent,
+        snapshot=snapshot,
+        reward_checkpoint=reward_checkpoint,
+        learns_anew=rebuilds is None,
     )
     check_job(job)
     return _queue(
         project,
         stage,
-        parsed,
+        job.config,
         parent=parent,
         snapshot=snapshot,
-        reward_checkpoint=reward_checkpoint,
+        reward_checkpoint=reward_checkpoint if stage in SCORED else None,
         request=_again(rebuilds, replaces),
         started_by=started_by,
     )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -17,7 +15,6 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -26,7 +23,6 @@ from annotations import services as collecting
 from annotations.keys import bindings_for
 from training import access, selectors, services
 from training.forms.arena import ArenaForm
-from training.models import Checkpoint
 from training.services.arena import Beat, Ended, News, Pieces, Place, Problem
 from training.views.shared import attempt, show_page
 
@@ -42,22 +38,6 @@ VERDICTS = {
     "tie": "You found neither better.",
     "both_bad": "You found both bad.",
 }
-
-
-@dataclass(frozen=True)
-class ShownAnswer:
-    """An answer as its reader may know it: without its name until the vote."""
-
-    letter: str
-    text: str | None
-    checkpoint: Checkpoint | None = None
-    is_better: bool = False
-    is_praised: bool = False
-
-    @property
-    def position(self) -> int:
-        """Return what its forms call it: its id would tell more than its letter."""
-        return "AB".index(self.letter) + 1
 
 
 @login_required
@@ -229,7 +209,9 @@ def _judge(
     context["position"] = int(position) if position in ("1", "2") else 0
     if voted:
         template = "training/_answer_actions.html"
-        context["answer"] = _answers(found, voted.outcome)[1 if position == "2" else 0]
+        context["answer"] = selectors.shown_answers(found, voted.outcome)[
+            1 if position == "2" else 0
+        ]
     return render(request, template, context, status=422 if problem else 200)
 
 
@@ -295,11 +277,11 @@ def _show(
         "step": "voted" if voted else found.state,
         "earlier": earlier,
         "question": question["content"],
-        "answers": _answers(found, voted.outcome if voted else ""),
+        "answers": selectors.shown_answers(found, voted.outcome if voted else ""),
         "verdict": VERDICTS[voted.outcome] if voted else "",
         "marks": [found.Mark(mark).label for mark in found.marks] if voted else [],
         "has_seen_names": found.assignment_id is not None,
-        "seconds_left": _seconds_left(found) if voted else 0,
+        "seconds_left": selectors.seconds_to_take_back(found) if voted else 0,
         "goes_on": collecting.liked_answer(found) is not None,
         "keys": bindings_for(request.user),
         "problem": problem,
@@ -311,33 +293,6 @@ def _show(
         shared = {"project": found.project, "membership": membership}
         return render(request, "training/_battle.html", shared | context, status=status)
     return show_page(request, found.project, "training/battle.html", context, status)
-
-
-def _answers(found: Battle, outcome: str) -> list[ShownAnswer]:
-    texts = {"left": found.left, "right": found.right}
-    ids = {"left": found.left_checkpoint_id, "right": found.right_checkpoint_id}
-    names = Checkpoint.objects.in_bulk(ids.values()) if outcome else {}
-    shown = {side: completion.pk for side, completion in texts.items() if completion}
-    praised = selectors.praised_by(found.voter, shown.values()) if outcome else set()
-    return [
-        ShownAnswer(
-            letter=letter,
-            text=completion.text if completion else None,
-            checkpoint=names.get(ids[side]),
-            is_better=outcome == side,
-            is_praised=shown.get(side) in praised,
-        )
-        for letter, (side, completion) in zip("AB", texts.items(), strict=True)
-    ]
-
-
-def _seconds_left(found: Battle) -> int:
-    """Return how long the vote can be taken back."""
-    closed_at = found.assignment.closed_at if found.assignment else None
-    if closed_at is None or found.followed_by.exists():
-        return 0
-    until = closed_at + timedelta(seconds=found.project.grace_seconds)
-    return max(0, int((until - timezone.now()).total_seconds()))
 
 
 def _is_scripted(request: AuthenticatedRequest) -> bool:

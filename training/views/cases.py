@@ -56,9 +56,7 @@ def replay_cases(request: AuthenticatedRequest, project_id: int, kind: str) -> H
 def _cases(
     request: AuthenticatedRequest, project: Project, kind: str, is_draft: bool
 ) -> list[exports.CaseRow]:
-    if is_draft:
-        return exports.draft_cases(project, kind, request.user)
-    return exports.guideline_cases(project, kind)
+    return selectors.cases_of(project, kind, request.user if is_draft else None)
 
 
 def _number(value: str) -> int:

@@ -14,7 +14,6 @@ from training.models import Run, Stage
 from training.views.shared import Drawn, show_page
 
 if TYPE_CHECKING:
-    from annotations.models import Project
     from training.views.shared import AuthenticatedRequest
 
 OFFERED = 30
@@ -26,10 +25,10 @@ OFFERED = 30
 def compare(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     """Show what differs between the runs in the address; with one, hold it against an earlier."""
     project = access.get_project_for(request.user, project_id)
-    chosen = _chosen(project, request.GET.getlist("run"))
+    asked = request.GET.getlist("run")
+    numbers = [int(number) for number in asked if number.isdecimal() and len(number) < 19]
+    chosen = comparison.runs_to_compare(project, numbers)
     runs, left_out = chosen[: comparison.MOST_RUNS], chosen[comparison.MOST_RUNS :]
-    if len(runs) == 1 and (before := comparison.earlier_run(runs[0])) is not None:
-        runs = [before, *runs]
     stage = Stage(runs[-1].stage) if runs else ""
     offered = project.runs.filter(stage=stage).select_related("parent")
     context = {
@@ -44,15 +43,6 @@ def compare(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "charts": _charts(runs) if runs else [],
     }
     return show_page(request, project, "training/compare.html", context)
-
-
-def _chosen(project: Project, asked: list[str]) -> list[Run]:
-    """Return the project's runs with these numbers, those of the first one's stage."""
-    ids = [int(number) for number in asked if number.isdecimal() and len(number) < 19]
-    related = ("parent__run", "reward_checkpoint", "snapshot")
-    found = {run.pk: run for run in project.runs.filter(id__in=ids).select_related(*related)}
-    runs = [found[number] for number in sorted(set(ids)) if number in found]
-    return [run for run in runs if run.stage == runs[0].stage]
 
 
 def _charts(runs: list[Run]) -> list[Drawn]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_required
@@ -14,11 +12,11 @@ from django.views.decorators.http import require_GET, require_safe
 from annotations.csv_files import as_csv
 from annotations.exports import in_force, pseudonym
 from training import access, selectors
+from training.board_files import as_jsonl
 from training.selectors import Source, SourceRow
 from training.views.shared import show_page
 
 if TYPE_CHECKING:
-    from annotations.models import Item
     from training.views.shared import AuthenticatedRequest
 
 PAGE_SIZE = 50
@@ -54,7 +52,7 @@ def download_sources(
     found = _chosen(selectors.sources(checkpoint), request.GET.get("snapshot", ""))
     rows = selectors.Behind(found)
     columns = SourceRow.__annotations__
-    lines = as_csv(rows, columns) if form == "csv" else _json_lines(rows)
+    lines = as_csv(rows, columns) if form == "csv" else as_jsonl(rows)
     response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[form])
     name = f"checkpoint-{checkpoint.pk}-annotations.{form}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -69,7 +67,7 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     Who wrote what stays hidden while anybody may still be asked about it.
     """
     item = access.get_item_for(request.user, item_id)
-    is_open = _is_open(item)
+    is_open = selectors.is_open_item(item)
     completions = item.completions.select_related("checkpoint").prefetch_related("scores")
     uses = selectors.uses_of_item(item)
     given = item.annotations.select_related("guideline_version").order_by("id")
@@ -92,16 +90,6 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     return show_page(request, item.project, "training/item.html", context)
 
 
-def _is_open(item: Item) -> bool:
-    """Return whether somebody may still be asked about the item, or is being asked."""
-    return item.open_slots > 0 or item.assignments.filter(state="leased").exists()
-
-
 def _chosen(found: list[Source], snapshot: str) -> list[Source]:
     """Return the sources, or the one whose snapshot was asked for."""
     return [one for one in found if str(one.snapshot.pk) == snapshot] or found
-
-
-def _json_lines(rows: Iterable[SourceRow]) -> Iterator[str]:
-    for row in rows:
-        yield json.dumps(row, ensure_ascii=False) + "\n"

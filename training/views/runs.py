@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from training import access, artifacts, outcomes, selectors, services, store
+from training import access, artifacts, outcomes, selectors, services
 from training.charts import PANELS, Panel, Series, line_chart, metric_title, series_name
 from training.comparison import frontier
 from training.forecast import Forecast, forecast
@@ -26,7 +24,6 @@ from training.models import Checkpoint, Evaluation, Run, Stage
 from training.pipeline.config import parse_config, read_settings
 from training.pipeline.errors import PipelineError
 from training.pipeline.presets import presets_of
-from training.pipeline.tensorboard import FOLDER
 from training.reports import reward_report
 from training.views.compare import frontier_chart
 from training.views.radar import radar_context
@@ -110,21 +107,17 @@ def estimate_run(request: AuthenticatedRequest, project_id: int) -> HttpResponse
     return render(request, "training/_estimate.html", context)
 
 
-EVENTS = f"{FOLDER}/events.*"
-
-
 @login_required
 @require_safe
 def run(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     run = access.get_run_for(request.user, run_id)
-    store.refresh(artifacts.work_folder(run), EVENTS)
     context = {
         "run": run,
         "live": _run_live(request, run),
         "marked": selectors.reach(run.project),
         "is_alive": run.state in ALIVE,
         "is_repeatable": run.stage in TRAINED_STAGES,
-        "has_events": (artifacts.work_folder(run) / FOLDER).is_dir(),
+        "has_events": bool(outcomes.event_files(run)),
     }
     return show_page(request, run.project, "training/run.html", context)
 
@@ -157,15 +150,10 @@ def download_log(request: AuthenticatedRequest, run_id: int) -> HttpResponseBase
 def download_events(request: AuthenticatedRequest, run_id: int) -> HttpResponse:
     """Hand out the TensorBoard files of the run's attempts, one file each."""
     run = access.get_run_for(request.user, run_id)
-    store.refresh(artifacts.work_folder(run), EVENTS)
-    files = sorted((artifacts.work_folder(run) / FOLDER).glob("events.*"))
-    if not files:
+    packed = outcomes.packed_events(run)
+    if not packed:
         raise Http404(f"{run} has written no TensorBoard files yet.")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in files:
-            archive.write(file, f"run-{run.pk}/{file.name}")
-    response = HttpResponse(packed.getvalue(), content_type="application/zip")
+    response = HttpResponse(packed, content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}-tensorboard.zip"'
     return response
 
