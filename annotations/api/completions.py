@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import uuid4
 
+from django.db.models import Exists, OuterRef, Q
+from django.http import Http404
 from pydantic import Field, StringConstraints
 
 from annotations import access, services
@@ -18,7 +20,7 @@ from annotations.api.operations import (
     Operations,
 )
 from annotations.api.pages import Page, Paged, page_of
-from annotations.models import Completion, Scope
+from annotations.models import Battle, Completion, Scope
 
 operations = Operations("Completions")
 
@@ -81,9 +83,12 @@ class AddedCompletions(Answer):
 
 @operations.get("projects/<int:project_id>/completions")
 def list_completions(call: Call, project_id: int, query: CompletionFilters) -> Page[CompletionOut]:
-    """List the completions of a project. Its owners and engineers can."""
+    """List the completions of a project. Its owners and engineers can.
+
+    Answers in the arena are among them once they are voted on.
+    """
     project = access.get_project_for(call.user, project_id, *access.READING)
-    found = Completion.objects.filter(prompt__project=project)
+    found = Completion.objects.filter(~of_open_battle(), prompt__project=project)
     if query.prompt is not None:
         found = found.filter(prompt_id=query.prompt)
     if query.origin is not None:
@@ -122,7 +127,16 @@ def add_completions(call: Call, project_id: int, body: NewCompletions) -> AddedC
 @operations.get("completions/<int:completion_id>")
 def get_completion(call: Call, completion_id: int) -> CompletionOut:
     """Show a completion. Owners and engineers of its project can."""
-    return _completion(access.get_completion_for(call.user, completion_id, *access.READING))
+    found = access.get_completion_for(call.user, completion_id, *access.READING)
+    if Completion.objects.filter(of_open_battle(), id=found.pk).exists():
+        raise Http404("Who wrote it is told once its battle is voted on.")
+    return _completion(found)
+
+
+def of_open_battle() -> Exists:
+    """Return the condition that a completion waits for a vote in the arena, which is blind."""
+    sides = Q(left=OuterRef("pk")) | Q(right=OuterRef("pk"))
+    return Exists(Battle.objects.filter(sides, assignment=None))
 
 
 def _completion(completion: Completion) -> CompletionOut:
