@@ -34,11 +34,30 @@ from annotations.api import (
     quality,
     questions,
     scores,
+    tickets,
 )
 from annotations.api import annotations as said
 from annotations.api.openapi import document_of, on_page, types_on_page
 from annotations.api.problems import KINDS
-from training.api import chats, checkpoints, pushes, rounds, runs, snapshots, webhooks
+from training.api import (
+    arena,
+    audit,
+    boards,
+    chats,
+    checkpoints,
+    endpoints,
+    lineage,
+    promotions,
+    pushes,
+    recalls,
+    regressions,
+    rounds,
+    run_reports,
+    runs,
+    snapshots,
+    suites,
+    webhooks,
+)
 
 app_name = "api"
 
@@ -71,12 +90,23 @@ OPERATIONS = [
         gold.operations,
         exports.operations,
         scores.operations,
+        tickets.operations,
         snapshots.operations,
         runs.operations,
+        run_reports.operations,
         checkpoints.operations,
-        pushes.operations,
+        promotions.operations,
+        lineage.operations,
+        recalls.operations,
+        regressions.operations,
+        suites.operations,
+        boards.operations,
+        arena.operations,
         chats.operations,
+        endpoints.operations,
+        pushes.operations,
         rounds.operations,
+        audit.operations,
         webhooks.operations,
     )
     for operation in operations

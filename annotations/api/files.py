@@ -58,6 +58,13 @@ def received(request: HttpRequest, *, largest: int) -> Iterator[Received]:
         path.unlink(missing_ok=True)
 
 
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """Yield a file piece by piece."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
 def _length(request: HttpRequest) -> int:
     """Return how long the body is said to be: without that, half a file looks like a whole one."""
     said = request.headers.get("Content-Length") or "0"

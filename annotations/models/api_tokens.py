@@ -21,10 +21,10 @@ class Scope(models.TextChoices):
     PAY = "pay", "Set rates, and adjust what people have earned"
     TRAIN = (
         "train",
-        "Freeze snapshots, start and stop runs, add base models, promote and push checkpoints, "
-        "have webhooks told",
+        "Freeze snapshots, start and stop runs, promote, push and delete checkpoints, recall "
+        "annotations, set gate, arena, rounds and endpoints, have webhooks told",
     )
-    MODELS = "models", "Have chats, and talk with the models (/v1)"
+    MODELS = "models", "Have chats and battles, and talk with the models (/v1)"
 
 
 def default_scopes() -> list[str]:

@@ -273,7 +273,9 @@ def _train(world: World, owner: User, engineer: User) -> None:
         **_talk(project, child, base, engineer),
     }
     world.of_address["annotations:download"] = {"content": "preference", "ending": "jsonl"}
-    world.of_address["training:suite"] = {"run_id": make_run(project, "suite").pk}
+    suite = make_run(project, "suite", request={"rival_checkpoint_id": base.pk})
+    for name in ("training:suite", "api:get_suite"):
+        world.of_address[name] = {"run_id": suite.pk}
 
 
 def _hand_over(checkpoint: Checkpoint, person: User) -> dict[str, int]:

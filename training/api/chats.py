@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from annotations.algorithms.text import MAX_PROMPT_CHARS
 from annotations.api.operations import LARGEST_ID, Answer, Body, Call, Operations, Scope
 from annotations.api.pages import Page, Paged, page_of
+from annotations.api.tickets import Report
 from training import access, selectors, services
 from training.forms.chats import MOST_NEW_TOKENS, NO_CHECKPOINT, SETTINGS
 from training.models import Chat, ChatMessage, Checkpoint
@@ -65,6 +66,7 @@ class ReplyOut(Answer):
     seed: int | None
     tokens: int | None
     seconds: float | None
+    is_praised: bool
 
 
 class ChatTurn(Answer):
@@ -100,6 +102,12 @@ class NextMessage(Body):
     text: Text
 
 
+class Praised(Body):
+    """Whether a reply is good; false takes that back."""
+
+    is_good: bool
+
+
 @operations.get("projects/<int:project_id>/chats")
 def list_chats(call: Call, project_id: int, query: Paged) -> Page[ChatOut]:
     """List the chats that the owner of the token has begun in a project."""
@@ -133,10 +141,15 @@ def get_chat(call: Call, chat_id: int) -> ChatWithTurns:
 def say_in_chat(call: Call, chat_id: int, body: NextMessage) -> ChatWithTurns:
     """Go on with a chat, once every reply in it has ended."""
     chat = access.get_chat_for(call.user, chat_id)
-    choice = services.Choice(
-        left=chat.left, right=chat.right, **{name: getattr(chat, name) for name in SETTINGS}
-    )
-    services.say(chat, body.text, choice, turn=body.turn)
+    services.say(chat, body.text, _choice(chat), turn=body.turn)
+    return _shown(access.get_chat_for(call.user, chat_id))
+
+
+@operations.put("chats/<int:chat_id>/messages", Scope.MODELS)
+def say_differently(call: Call, chat_id: int, body: NextMessage) -> ChatWithTurns:
+    """Put another message in the place of the last one, `turn`, and have it answered."""
+    chat = access.get_chat_for(call.user, chat_id)
+    services.say_differently(chat, body.text, _choice(chat), turn=body.turn)
     return _shown(access.get_chat_for(call.user, chat_id))
 
 
@@ -165,6 +178,36 @@ def stop_reply(call: Call, reply_id: int) -> ReplyOut:
     reply = access.get_reply_for(call.user, reply_id)
     services.stop_reply(reply)
     return _reply(access.get_reply_for(call.user, reply_id))
+
+
+@operations.post("replies/<int:reply_id>/again", Scope.MODELS, status=201)
+def ask_for_another_reply(call: Call, reply_id: int) -> ChatWithTurns:
+    """Ask the same checkpoint for another reply to the last message, with another seed."""
+    reply = access.get_reply_for(call.user, reply_id)
+    services.ask_again(reply)
+    return _shown(access.get_chat_for(call.user, reply.chat_id))
+
+
+@operations.post("replies/<int:reply_id>/praise", Scope.MODELS)
+def praise_reply(call: Call, reply_id: int, body: Praised) -> ReplyOut:
+    """Keep that a reply is good, or take that back."""
+    reply = access.get_reply_for(call.user, reply_id)
+    services.praise_reply(reply, call.user, is_good=body.is_good)
+    return _reply(access.get_reply_for(call.user, reply_id))
+
+
+@operations.post("replies/<int:reply_id>/report", Scope.MODELS)
+def report_reply(call: Call, reply_id: int, body: Report) -> None:
+    """Report a reply that was written: a ticket is opened about it, with the conversation."""
+    reply = access.get_reply_for(call.user, reply_id)
+    services.report_reply(reply, call.user, body.reason, body.words)
+
+
+def _choice(chat: Chat) -> services.Choice:
+    """Return who answers in a chat, and how."""
+    return services.Choice(
+        left=chat.left, right=chat.right, **{name: getattr(chat, name) for name in SETTINGS}
+    )
 
 
 def _answering(found: Checkpoint | None) -> Checkpoint:
@@ -206,4 +249,5 @@ def _reply(reply: ChatMessage) -> ReplyOut:
         seed=reply.seed,
         tokens=reply.tokens,
         seconds=reply.seconds,
+        is_praised=hasattr(reply, "praise"),
     )

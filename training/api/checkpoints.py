@@ -12,15 +12,14 @@ from annotations.api.operations import (
     Answer,
     Body,
     Call,
-    Flag,
     IdInAddress,
     Operations,
-    Query,
     Scope,
-    Search,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, artifacts, board_files, selectors, services
+from training import access, artifacts, examples, selectors, services
+from training.api.promotions import ConditionOut, condition_out
+from training.api.runs import RunOut, run_out
 from training.models import Checkpoint, Evaluation
 from training.services.checkpoints import LONGEST_NAME
 
@@ -79,6 +78,40 @@ class Reason(Body):
     override: bool = Field(False, description="Though the gate is closed. Owners only.")
 
 
+class WhyDeleted(Body):
+    """Why something is deleted. It is kept for good in the audit log, with the hashes."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+class Precision(Body):
+    """How a plain model is written."""
+
+    half_precision: bool = False
+
+
+class ModelCard(Answer):
+    """The README.md of a checkpoint."""
+
+    text: str = Field(description="Markdown, with the metadata that hubs read.")
+
+
+class RebuildOut(Answer):
+    """A run that made a checkpoint once more, and how what it made compares."""
+
+    run: int
+    made: int | None = Field(description="Null until it has ended.")
+    is_identical: bool
+    differing: list[str] = Field(description="Files that are not the same.")
+    reasons: list[str] = Field(description="What else was not the same: the code, the device.")
+
+
+class Rebuilds(Answer):
+    """The runs that made a checkpoint once more."""
+
+    rebuilds: list[RebuildOut]
+
+
 class Rate(Answer):
     """A rate with its 95 % interval."""
 
@@ -86,16 +119,6 @@ class Rate(Answer):
     rate: float
     low: float
     high: float
-
-
-class ConditionOut(Answer):
-    """One thing that the gate asks for, and how it stands."""
-
-    title: str
-    wanted: str
-    found: str
-    is_met: bool
-    refusal: str
 
 
 class EvaluationOut(Answer):
@@ -108,6 +131,16 @@ class EvaluationOut(Answer):
     created_at: datetime
 
 
+class ExampleOut(Answer):
+    """A prompt with both answers and what people said of them."""
+
+    item_id: int
+    prompt: str
+    child: str
+    parent: str
+    verdicts: list[Literal["child", "tie", "both_bad", "parent"]]
+
+
 class EvaluationResult(EvaluationOut):
     """An evaluation, as the votes are at this moment."""
 
@@ -117,6 +150,12 @@ class EvaluationResult(EvaluationOut):
     ties: int
     losses: int
     gate: list[ConditionOut]
+    items: int = Field(description="Pairs that people are asked about.")
+    votes_wanted: int
+    votes_given: int
+    examples: list[ExampleOut] = Field(
+        description="None before all votes are in: whoever may still vote is not to know them."
+    )
 
 
 class EvaluationFilters(Paged):
@@ -131,38 +170,6 @@ class NewEvaluation(Body):
     limit: Annotated[int, Field(ge=1, le=5000)] | None = Field(
         None, description="Prompts at most; null takes all."
     )
-
-
-class BoardFilters(Query):
-    """What the board is reckoned from."""
-
-    tag: Search | None = Field(None, description="Prompts with this tag alone.")
-    with_marked: Flag = Field(False, description="With votes that something speaks against.")
-
-
-class BoardLine(Answer):
-    """A checkpoint on the board."""
-
-    rank: int
-    checkpoint: str
-    checkpoint_id: int
-    rating: float
-    low: float
-    high: float
-    battles: int
-    wins: int
-    ties: int
-    losses: int
-    both_bad: int
-    people: int
-
-
-class BoardOut(Answer):
-    """How the checkpoints of a project compare by what people said, blind; best first."""
-
-    votes: int
-    counted: int
-    lines: list[BoardLine]
 
 
 @operations.get("projects/<int:project_id>/checkpoints")
@@ -236,6 +243,55 @@ def promote_checkpoint(call: Call, checkpoint_id: int, body: Reason) -> Checkpoi
     return _shown(checkpoint)
 
 
+@operations.get("checkpoints/<int:checkpoint_id>/card")
+def get_model_card(call: Call, checkpoint_id: int) -> ModelCard:
+    """Show the model card of a checkpoint, as it is written beside its files elsewhere."""
+    checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
+    return ModelCard(text=selectors.model_card(checkpoint))
+
+
+@operations.post("checkpoints/<int:checkpoint_id>/export", Scope.TRAIN, status=201)
+def export_checkpoint(call: Call, checkpoint_id: int, body: Precision) -> RunOut:
+    """Queue a run that merges a policy's adapter into its base and leaves a plain model."""
+    checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
+    started = services.request_export(
+        checkpoint, half_precision=body.half_precision, started_by=call.user
+    )
+    return run_out(started)
+
+
+@operations.get("checkpoints/<int:checkpoint_id>/rebuilds")
+def list_rebuilds(call: Call, checkpoint_id: int) -> Rebuilds:
+    """Show what came out when a checkpoint was made once more."""
+    checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
+    return Rebuilds(
+        rebuilds=[
+            RebuildOut(
+                run=one.run.pk,
+                made=one.made.pk if one.made else None,
+                is_identical=one.is_identical,
+                differing=one.differing,
+                reasons=one.reasons,
+            )
+            for one in selectors.rebuilds_of(checkpoint)
+        ]
+    )
+
+
+@operations.post("checkpoints/<int:checkpoint_id>/rebuilds", Scope.TRAIN, status=201)
+def rebuild_checkpoint(call: Call, checkpoint_id: int) -> RunOut:
+    """Queue the run of a checkpoint again: the same settings, seed, snapshot and parent."""
+    checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
+    return run_out(services.rebuild(checkpoint, started_by=call.user))
+
+
+@operations.post("checkpoints/<int:checkpoint_id>/delete", Scope.TRAIN)
+def delete_checkpoint(call: Call, checkpoint_id: int, body: WhyDeleted) -> None:
+    """Delete a checkpoint and its files, for good, if nothing depends on it."""
+    checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
+    services.delete_checkpoint(checkpoint, deleted_by=call.user, reason=body.reason)
+
+
 @operations.get("projects/<int:project_id>/evaluations")
 def list_evaluations(call: Call, project_id: int, query: EvaluationFilters) -> Page[EvaluationOut]:
     """List the evaluations of a project. Its owners and engineers can."""
@@ -267,6 +323,7 @@ def get_evaluation(call: Call, evaluation_id: int) -> EvaluationResult:
     evaluation = access.get_evaluation_for(call.user, evaluation_id)
     result = selectors.evaluation_result(evaluation)
     so_far = selectors.result_so_far(evaluation)
+    votes = examples.votes(evaluation)
     return EvaluationResult(
         **_evaluation(evaluation).model_dump(),
         win_rate=Rate(n=result.n, rate=result.rate, low=result.low, high=result.high),
@@ -274,32 +331,11 @@ def get_evaluation(call: Call, evaluation_id: int) -> EvaluationResult:
         wins=result.wins,
         ties=result.ties,
         losses=result.losses,
-        gate=[
-            ConditionOut(
-                title=one.title,
-                wanted=one.wanted,
-                found=one.found,
-                is_met=one.is_met,
-                refusal=one.refusal,
-            )
-            for one in selectors.gate_conditions(evaluation)
-        ],
-    )
-
-
-@operations.get("projects/<int:project_id>/leaderboard")
-def get_leaderboard(call: Call, project_id: int, query: BoardFilters) -> BoardOut:
-    """Show how checkpoints compare by what people said. Owners, engineers and reviewers can."""
-    project = access.get_board_for(call.user, project_id)
-    wish = selectors.Wish(tag=query.tag or "", with_marked=query.with_marked)
-    board = selectors.leaderboard(project, wish)
-    names = dict(project.checkpoints.values_list("id", "name"))
-    lines = board_files.board_rows(board, names)
-    wanted = BoardLine.model_fields
-    return BoardOut(
-        votes=board.votes,
-        counted=board.counted,
-        lines=[BoardLine(**{name: line[name] for name in wanted}) for line in lines],
+        gate=[condition_out(one) for one in selectors.gate_conditions(evaluation)],
+        items=votes.items,
+        votes_wanted=votes.wanted,
+        votes_given=votes.given,
+        examples=[ExampleOut(**vars(one)) for one in examples.examples(evaluation)],
     )
 
 

@@ -154,7 +154,7 @@ def start_run(call: Call, project_id: int, body: NewRun) -> RunOut:
     started = services.start_run(
         project,
         body.stage,
-        _settings(body.stage, body.config),
+        settings_of(body.stage, body.config),
         parent=access.get_checkpoint_for(call.user, body.parent),
         snapshot=access.get_snapshot_for(call.user, body.snapshot),
         reward_checkpoint=access.get_checkpoint_for(call.user, reward) if reward else None,
@@ -225,7 +225,7 @@ def resume_run(call: Call, run_id: int, body: Changes) -> RunOut:
     started = services.start_run(
         run.project,
         run.stage,
-        _settings(run.stage, run.config | changes),
+        settings_of(run.stage, run.config | changes),
         parent=run.parent,
         snapshot=run.snapshot,
         reward_checkpoint=run.reward_checkpoint,
@@ -254,13 +254,13 @@ def request_completions(call: Call, checkpoint_id: int, body: NewSampling) -> Ru
         completions_per_prompt=body.completions_per_prompt,
         kind=body.kind,
         started_by=call.user,
-        config=_settings(Stage.SAMPLE, body.config),
+        config=settings_of(Stage.SAMPLE, body.config),
         reward_checkpoint=access.get_checkpoint_for(call.user, reward) if reward else None,
     )
     return run_out(started)
 
 
-def _settings(stage: str, config: dict[str, Any]) -> dict[str, Any]:
+def settings_of(stage: str, config: dict[str, Any]) -> dict[str, Any]:
     """Return settings as they are read from a file, with the same checks."""
     return read_settings(json.dumps(config), stage) if config else {}
 

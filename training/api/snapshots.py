@@ -7,18 +7,21 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from annotations.api.files import pieces_of
 from annotations.api.operations import (
     DIGITS,
     LARGEST_ID,
     Answer,
     Body,
     Call,
+    FileAnswer,
     Operations,
     Query,
     Scope,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, services
+from training import access, artifacts, services
+from training.api.checkpoints import WhyDeleted
 from training.models import DatasetSnapshot
 from training.snapshots import SnapshotError, rows_from
 
@@ -114,6 +117,24 @@ def get_snapshot_rows(call: Call, snapshot_id: int, query: RowsFrom) -> Rows:
     snapshot = access.get_snapshot_for(call.user, snapshot_id)
     rows, following = rows_from(snapshot, query.start, query.limit)
     return Rows(rows=rows, next=following)
+
+
+@operations.download("snapshots/<int:snapshot_id>/rows.jsonl", "application/jsonl")
+def download_snapshot(call: Call, snapshot_id: int) -> FileAnswer:
+    """Get all rows of a snapshot as a file: its SHA-256 is the snapshot's."""
+    snapshot = access.get_snapshot_for(call.user, snapshot_id)
+    path = artifacts.snapshot_rows(snapshot)
+    if not path.is_file():
+        raise services.ServiceError("Its rows are missing in the artifact store. Restore them.")
+    name = f"snapshot-{snapshot.pk}-{snapshot.content}.jsonl"
+    return FileAnswer(name, "application/jsonl", pieces_of(path))
+
+
+@operations.post("snapshots/<int:snapshot_id>/delete", Scope.TRAIN)
+def delete_snapshot(call: Call, snapshot_id: int, body: WhyDeleted) -> None:
+    """Delete a snapshot and its rows, if nothing depends on it. The annotations stay."""
+    snapshot = access.get_snapshot_for(call.user, snapshot_id)
+    services.delete_snapshot(snapshot, deleted_by=call.user, reason=body.reason)
 
 
 def _snapshot(snapshot: DatasetSnapshot) -> SnapshotOut:

@@ -145,6 +145,12 @@ def list_webhook_messages(
     return page_of(found, query, message_out)
 
 
+@operations.get("webhook-messages/<int:message_id>")
+def get_webhook_message(call: Call, message_id: int) -> WebhookMessageOut:
+    """Show what was sent, or waits to be, and how the last attempt ended."""
+    return _read_again(access.get_webhook_message_for(call.user, message_id))
+
+
 @operations.post("webhook-messages/<int:message_id>/send", Scope.TRAIN)
 def send_webhook_message_again(call: Call, message_id: int) -> WebhookMessageOut:
     """Send a message again, under the same `webhook-id`."""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotations.models import Project, User
+from annotations.models import Project, Ticket, User
 from annotations.tests.test_api import Program, problem_of
 from training import services, streaming
-from training.models import ChatMessage
+from training.models import ChatMessage, Praise
 from training.streaming import Done, Heartbeat, Token
 from training.tests.factories import make_checkpoint
 from training.tests.scripted_streaming import USAGE, ScriptedDoor, put_in_place
@@ -133,3 +133,25 @@ def test_one_for_whom_there_is_no_room_is_told_when_to_ask_again(
     ChatMessage.objects.filter(id=reply.pk, seen_at=None).get()
     door.refusal = None
     assert asked(engineer, reply, 200)["state"] == "done"
+
+
+def test_a_program_says_otherwise_asks_again_and_says_what_is_good_and_bad(
+    engineer: Program, reply: ChatMessage, door: ScriptedDoor
+) -> None:
+    path = f"replies/{reply.pk}"
+    early = engineer.post(f"{path}/praise", {"is_good": True})
+    assert "Wait for its end" in problem_of(early, 409, "not-possible")["detail"]
+    engineer.ask("PUT", path)
+    for is_good in (True, False, True):
+        praised = engineer.post(f"{path}/praise", {"is_good": is_good}).json()
+        assert praised["is_praised"] is is_good
+    assert engineer.post(f"{path}/report", {"reason": "repeats"}).status_code == 204
+    assert Ticket.objects.get().completion.text == "old pond"
+    assert not Praise.objects.exists()
+    [turn] = engineer.post(f"{path}/again").json()["turns"]
+    [second] = turn["replies"]
+    assert (second["id"] != reply.pk, second["state"]) == (True, "waiting")
+    engineer.post(f"replies/{second['id']}/stop")
+    said = {"turn": 0, "text": "A toad?"}
+    [turn] = engineer.ask("PUT", f"chats/{reply.chat_id}/messages", said).json()["turns"]
+    assert (turn["message"], turn["replies"][0]["state"]) == ("A toad?", "waiting")
