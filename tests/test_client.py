@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from annotations.models import Annotation, Import, Project, Scope, User
 from annotations.tests.factories import make_item
 from training import services as training_services
 from training.models import Metric, Run
-from training.tests import brokers
+from training.tests import brokers, scripted_door
 from training.tests.factories import make_checkpoint, make_run, make_snapshot, of_known_size
 from training.tests.scripted_streaming import put_in_place
 
@@ -56,7 +57,7 @@ class Line:
                 headers[name] = value
             body = io.BytesIO(response.content)
             raise HTTPError(request.full_url, response.status_code, "", headers, body)
-        return _opened(response.content)
+        return _opened(response.getvalue())
 
 
 @contextmanager
@@ -123,6 +124,34 @@ def test_a_program_waits_for_a_reply_by_asking_again(
     door.script.insert(0, lambda: monkeypatch.setattr(training_services, "WAITED_FOR_S", 20))
     found = engineer.reply(begun["turns"][0]["replies"][0]["id"])
     assert (found["text"], len(line.slept), len(door.asked)) == ("old pond", 1, 1)
+
+
+def test_a_program_has_a_battle_reads_the_board_and_takes_a_file_away(
+    module: ModuleType,
+    line: Line,
+    project: Project,
+    eve: User,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = scripted_door.install(monkeypatch)
+    for name in ("granite", "basalt"):
+        make_checkpoint(project, name=name)
+    monkeypatch.setattr(training_services, "WAITED_FOR_S", 0)
+    monkeypatch.setattr(
+        module.time, "sleep", lambda _: monkeypatch.setattr(training_services, "WAITED_FOR_S", 20)
+    )
+    engineer = client_of(module, eve, project)
+    battle = engineer.battle(project.pk, "A frog?")
+    assert ({one["name"] for one in battle["answers"]}, len(door.begun)) == ({None}, 2)
+    voted = engineer.vote(battle["id"], "left")
+    assert len({one["name"] for one in voted["answers"]} - {None}) == 2
+    assert engineer.leaderboard(project.pk, with_marked=True)["lines"][0]["wins"] == 1
+    line.breaks_after_answer = True
+    path = f"runs/{make_run(project).pk}/job.json"
+    assert json.loads(engineer.download(path, tmp_path / "job.json").read_text())["config"]
+    with pytest.raises(module.ApiError, match="no log yet"):
+        engineer.download(path.replace("job.json", "log.txt"), tmp_path / "x")
 
 
 def test_a_program_imports_a_file(

@@ -14,18 +14,20 @@ and is sent again with it. What can't be done is an `ApiError` whose text says w
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 Json = dict[str, Any]
+T = TypeVar("T")
 Kind = Literal[
     "demonstration",
     "comparison",
@@ -85,6 +87,25 @@ class Run(TypedDict):
     total_steps: int
     results: Json
     error: str
+
+
+class BattleAnswer(TypedDict):
+    """One of two answers; who wrote it is told after the vote."""
+
+    letter: Literal["A", "B"]
+    text: str | None
+    checkpoint: int | None
+    name: str | None
+
+
+class Battle(TypedDict):
+    """A question that two checkpoints answered."""
+
+    id: int
+    state: Literal["writing", "answered", "failed"]
+    error: str
+    answers: list[BattleAnswer]
+    outcome: Literal["left", "right", "tie", "both_bad"] | None
 
 
 class ApiError(Exception):
@@ -252,6 +273,42 @@ class Client:
                 return found
             time.sleep(every_s)
 
+    def battle(self, project: int, question: str, *, every_s: float = 2.0) -> Battle:
+        """Ask two checkpoints that nobody names, and return both answers once they are written.
+
+        Vote with `vote`; then `name` of each answer says who wrote it.
+        """
+        asked: Any = self.ask("POST", f"projects/{project}/battles", {"text": question})
+        while asked["state"] == "writing":
+            asked = self.ask("PUT", f"battles/{asked['id']}/answers")
+            if asked["state"] == "writing":
+                time.sleep(every_s)
+        battle: Battle = asked
+        return battle
+
+    def vote(self, battle: int, outcome: Literal["left", "right", "tie", "both_bad"]) -> Battle:
+        """Say which answer of a battle is better: left is A."""
+        voted: Any = self.ask("POST", f"battles/{battle}/vote", {"outcome": outcome})
+        found: Battle = voted
+        return found
+
+    def leaderboard(self, project: int, *, every_s: float = 5.0, **wish: object) -> Json:
+        """Return the board once its votes are read: `tag`, `style`, `bootstrap`, `anchor`."""
+        while not (board := self.ask("GET", f"projects/{project}/leaderboard", **wish))["is_read"]:
+            time.sleep(every_s)
+        return board
+
+    def download(self, path: str, to: str | Path, **query: object) -> Path:
+        """Write a file to `to`: `runs/7/job.json`, `snapshots/3/rows.jsonl`."""
+        target = Path(to)
+
+        def write(response: Any) -> Path:
+            with target.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            return target
+
+        return self._taken(self._request("GET", path, None, query), None, write)
+
     @staticmethod
     def _run(answer: Any) -> Run:
         run: Run = answer
@@ -274,12 +331,19 @@ class Client:
 
         A body that is a path is sent as a file.
         """
-        request = self._request(method, path, body, query)
+
+        def read(response: Any) -> Json:
+            answer: Json = json.loads(response.read() or b"{}")
+            return answer
+
+        return self._taken(self._request(method, path, body, query), body, read)
+
+    def _taken(self, request: Request, body: object, take: Callable[[Any], T]) -> T:
+        """Return what is taken from the response; send the request again where that may help."""
         for attempt in range(1, self.tries + 1):
             try:
                 with self._sent(request, body) as response:
-                    answer: Json = json.loads(response.read() or b"{}")
-                    return answer
+                    return take(response)
             except HTTPError as error:
                 problem = _problem(error)
                 if error.code not in AGAIN or attempt == self.tries:
