@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from django.db.models import Exists, OuterRef, Q
 from django.http import Http404
 from pydantic import Field, StringConstraints
 
-from annotations import access, services
+from annotations import access, selectors, services
 from annotations.api.operations import (
     LARGEST_ID,
     Answer,
@@ -20,7 +19,7 @@ from annotations.api.operations import (
     Operations,
 )
 from annotations.api.pages import Page, Paged, page_of
-from annotations.models import Battle, Completion, Scope
+from annotations.models import Completion, Scope
 
 operations = Operations("Completions")
 
@@ -85,10 +84,10 @@ class AddedCompletions(Answer):
 def list_completions(call: Call, project_id: int, query: CompletionFilters) -> Page[CompletionOut]:
     """List the completions of a project. Its owners and engineers can.
 
-    Answers in the arena are among them once they are voted on.
+    Answers in a battle of one's own are among them once one has voted.
     """
     project = access.get_project_for(call.user, project_id, *access.READING)
-    found = Completion.objects.filter(~of_open_battle(), prompt__project=project)
+    found = Completion.objects.filter(~selectors.awaits_vote_of(call.user), prompt__project=project)
     if query.prompt is not None:
         found = found.filter(prompt_id=query.prompt)
     if query.origin is not None:
@@ -128,15 +127,9 @@ def add_completions(call: Call, project_id: int, body: NewCompletions) -> AddedC
 def get_completion(call: Call, completion_id: int) -> CompletionOut:
     """Show a completion. Owners and engineers of its project can."""
     found = access.get_completion_for(call.user, completion_id, *access.READING)
-    if Completion.objects.filter(of_open_battle(), id=found.pk).exists():
-        raise Http404("Who wrote it is told once its battle is voted on.")
+    if Completion.objects.filter(selectors.awaits_vote_of(call.user), id=found.pk).exists():
+        raise Http404("Who wrote it is told once you have voted on its battle.")
     return _completion(found)
-
-
-def of_open_battle() -> Exists:
-    """Return the condition that a completion waits for a vote in the arena, which is blind."""
-    sides = Q(left=OuterRef("pk")) | Q(right=OuterRef("pk"))
-    return Exists(Battle.objects.filter(sides, assignment=None))
 
 
 def _completion(completion: Completion) -> CompletionOut:

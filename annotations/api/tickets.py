@@ -192,11 +192,17 @@ def list_tickets(call: Call, project_id: int, query: TicketFilters) -> Page[Tick
     project = access.get_project_for(call.user, project_id, *access.DECIDING)
     knows = _knows_checkpoints(call.user, project_id)
     found = selectors.tickets_of(
-        project, state=query.state or "", reason=query.reason or "", checkpoint=query.checkpoint
+        project,
+        call.user,
+        state=query.state or "",
+        reason=query.reason or "",
+        checkpoint=query.checkpoint,
     )
     if query.checkpoint is not None and not knows:
         found = found.none()
-    return page_of(found, query, lambda one: _ticket(one, one.report_count, knows))
+    return page_of(
+        found, query, lambda one: _ticket(one, one.report_count, knows and not one.is_blind)
+    )
 
 
 @operations.get("tickets/<int:ticket_id>")
@@ -271,7 +277,8 @@ def _ticket(ticket: Ticket, reports: int, knows: bool) -> TicketOut:
 
 
 def _shown(call: Call, ticket: Ticket) -> TicketWithAll:
-    knows = _knows_checkpoints(call.user, ticket.project_id)
+    is_blind = selectors.is_blind_to(call.user, ticket)
+    knows = _knows_checkpoints(call.user, ticket.project_id) and not is_blind
     reports = list(ticket.reports.all())
     rewrite = exports.rewrite_of(ticket)
     case = RegressionCase.objects.filter(ticket=ticket).first()

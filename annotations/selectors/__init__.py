@@ -10,6 +10,7 @@ from annotations.selectors.agreement import (
     people_of,
 )
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
+from annotations.selectors.arena import awaits_vote_of
 from annotations.selectors.dashboard import SPANS, Dashboard, Outlook, Sums, dashboard
 from annotations.selectors.gold import SCORED, FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
@@ -127,6 +128,7 @@ from annotations.selectors.standing import (
 from annotations.selectors.tickets import (
     REPORTABLE,
     check_in_words,
+    is_blind_to,
     objections_to_check,
     reportable_completions,
     reported_checkpoints,
@@ -175,6 +177,7 @@ __all__ = [
     "agreement_overview",
     "annotations_of",
     "assignments_of",
+    "awaits_vote_of",
     "begun_corrections",
     "check_guideline",
     "check_in_words",
@@ -207,6 +210,7 @@ __all__ = [
     "in_letters",
     "in_words",
     "is_batch",
+    "is_blind_to",
     "is_held_out",
     "is_owed_by",
     "items_open_to",

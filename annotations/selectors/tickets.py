@@ -15,7 +15,9 @@ from annotations.models import (
     Project,
     RegressionCase,
     Ticket,
+    User,
 )
+from annotations.selectors.arena import awaits_vote_of
 from annotations.selectors.queue import shown_completions
 from annotations.selectors.turns import standing_of
 
@@ -27,9 +29,10 @@ REPORTABLE = frozenset(Kind) - {Kind.DEMONSTRATION, Kind.REVIEW}
 
 
 class Reported(TypedDict):
-    """How often an answer was reported."""
+    """How often an answer was reported, and whether its reader has still to judge it."""
 
     report_count: int
+    is_blind: bool
 
 
 def reportable_completions(assignment: Assignment) -> list[Completion]:
@@ -45,7 +48,12 @@ def reportable_completions(assignment: Assignment) -> list[Completion]:
 
 
 def tickets_of(
-    project: Project, *, state: str = "", reason: str = "", checkpoint: int | None = None
+    project: Project,
+    reader: User,
+    *,
+    state: str = "",
+    reason: str = "",
+    checkpoint: int | None = None,
 ) -> QuerySet[WithAnnotations[Ticket, Reported]]:
     """Return the tickets of a project, newest first. The state "unsettled" is three of them."""
     wanted = Q(project=project)
@@ -56,9 +64,10 @@ def tickets_of(
     if reason:
         wanted &= Q(reason=reason)
     if checkpoint is not None:
-        wanted &= Q(completion__checkpoint=checkpoint)
+        wanted &= Q(~awaits_vote_of(reader, "completion"), completion__checkpoint=checkpoint)
     return (
-        Ticket.objects.filter(wanted)
+        Ticket.objects.annotate(is_blind=awaits_vote_of(reader, "completion"))
+        .filter(wanted)
         .select_related("completion__prompt", "completion__checkpoint")
         .annotate(report_count=Count("reports"))
         .order_by("-id")
@@ -71,9 +80,16 @@ def tickets_by_state(project: Project) -> dict[str, int]:
     return dict(counts)
 
 
-def reported_checkpoints(project: Project) -> list[tuple[int, str]]:
+def is_blind_to(reader: User, ticket: Ticket) -> bool:
+    """Return whether somebody has still to vote on the reported answer, and may not know whose."""
+    reported = Completion.objects.filter(id=ticket.completion_id)
+    return reported.filter(awaits_vote_of(reader)).exists()
+
+
+def reported_checkpoints(project: Project, reader: User) -> list[tuple[int, str]]:
     """Return the id and the name of every checkpoint whose answers were reported."""
-    reported = project.tickets.filter(completion__checkpoint__isnull=False)
+    known = ~awaits_vote_of(reader, "completion")
+    reported = project.tickets.filter(known, completion__checkpoint__isnull=False)
     named = reported.values_list("completion__checkpoint_id", "completion__checkpoint__name")
     return list(named.order_by("completion__checkpoint_id").distinct())
 

@@ -67,8 +67,13 @@ def tickets(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     knows_checkpoints = membership.role in ENGINEERING
     checkpoint: int | None = form.cleaned_data.get("checkpoint") if knows_checkpoints else None
     found = selectors.tickets_of(
-        project, state=chosen["state"], reason=chosen["reason"], checkpoint=checkpoint
+        project,
+        request.user,
+        state=chosen["state"],
+        reason=chosen["reason"],
+        checkpoint=checkpoint,
     )
+    reported = selectors.reported_checkpoints(project, request.user) if knows_checkpoints else []
     counts = selectors.tickets_by_state(project)
     context = {
         "project": project,
@@ -79,7 +84,7 @@ def tickets(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "reasons": REASONS,
         "counts": [(state.label, counts.get(state.value, 0)) for state in Ticket.State],
         "knows_checkpoints": knows_checkpoints,
-        "checkpoints": selectors.reported_checkpoints(project) if knows_checkpoints else [],
+        "checkpoints": reported,
         "has_any": bool(counts),
     }
     return render(request, "annotations/tickets.html", context)
@@ -238,7 +243,8 @@ def _ticket_page(
         "can_ask": ticket.state == Ticket.State.OPEN
         or (ticket.state == Ticket.State.REWRITTEN and is_rejected),
         "can_dismiss": ticket.state in (Ticket.State.OPEN, Ticket.State.REWRITING),
-        "knows_checkpoints": membership.role in ENGINEERING,
+        "knows_checkpoints": membership.role in ENGINEERING
+        and not selectors.is_blind_to(request.user, ticket),
         "sees_item": membership.role in (Role.OWNER, Role.REVIEWER),
         "check_form": check_form or CheckForm(initial=initial_check(ticket, case)),
         "dismiss_form": dismiss_form or DismissForm(),
