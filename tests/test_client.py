@@ -113,6 +113,31 @@ def test_a_program_gets_prompts_in_and_annotations_out(
     assert (refused.value.status, refused.value.kind) == (404, "not-found")
 
 
+def test_an_export_is_a_file_in_full_or_none(
+    module: ModuleType, line: Line, project: Project, eve: User, tmp_path: Path
+) -> None:
+    engineer = client_of(module, eve, project)
+    engineer.add_prompts(project.pk, ["About rain.", "About snow."])
+    line.breaks_after_answer = True
+    path, wanted = f"projects/{project.pk}/export", {"content": "prompts", "format": "jsonl"}
+    saved = engineer.download(path, tmp_path / "prompts.jsonl", **wanted)
+    assert len(saved.read_text().splitlines()) == 2
+    with pytest.raises(module.ApiError, match="not written as parquet"):
+        engineer.download(path, tmp_path / "all", content="annotations", format="parquet")
+    assert [file.name for file in tmp_path.iterdir()] == ["prompts.jsonl"]
+
+
+def test_scores_are_sent_in_parts(
+    module: ModuleType, line: Line, project: Project, eve: User
+) -> None:
+    completion = make_item(project).completions.first()
+    assert completion is not None
+    module.SCORES_AT_ONCE = 1
+    scores = [{"completion": completion.pk, "scorer": name, "score": 1} for name in "ab"]
+    assert client_of(module, eve, project).add_scores(project.pk, scores) == 2
+    assert client_of(module, eve, project).add_scores(project.pk, scores) == 0
+
+
 def test_a_program_waits_for_a_reply_by_asking_again(
     module: ModuleType, line: Line, project: Project, eve: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ def list_gold(call: Call, project_id: int, query: GoldFilters) -> Page[GoldOut]:
     """
     project = access.get_project_for(call.user, project_id, Role.OWNER)
     read = selectors.practice_items if query.practice else selectors.gold_items
-    found = read(project, query.kind).prefetch_related("completions")
+    found = read(project, query.kind).select_related("practice").prefetch_related("completions")
     return page_of(found, query, _gold)
 
 

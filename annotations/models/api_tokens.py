@@ -13,10 +13,14 @@ class Scope(models.TextChoices):
     """What a token is good for; never more than its owner's role allows."""
 
     READ = "read", "Read what its owner sees"
-    LABEL = "label", "Take work, save it and hand it in, as its owner"
+    LABEL = (
+        "label",
+        "Take work, save it and hand it in, take tests and decide disagreements, as its owner",
+    )
     WRITE = (
         "write",
-        "Add prompts and completions, import files, change projects, members and guidelines",
+        "Add prompts, completions and scores, import files, invite, change projects, members, "
+        "guidelines and questions, decide about flags, tests and tickets",
     )
     PAY = "pay", "Set rates, and adjust what people have earned"
     TRAIN = (

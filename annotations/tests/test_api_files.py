@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -60,17 +59,12 @@ def test_every_export_of_the_page_can_be_downloaded(
 def test_an_export_is_sent_while_it_is_written(
     engineer: Program, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = []
-
-    def endless(*_: object) -> Iterator[bytes]:
-        while True:
-            written.append(1)
-            yield b"{}\n"
-
-    monkeypatch.setattr(exports, "write_export", endless)
+    monkeypatch.setattr("annotations.exports.files.ROWS_AT_ONCE", 1)
+    for number in range(3):
+        make_prompt(project, f"Prompt {number}")
     response = engineer.get(f"projects/{project.pk}/export?content=prompts&format=jsonl")
-    assert next(response.streaming_content) == b"{}\n"
-    assert len(written) == 1
+    make_prompt(project, "Written before anything was read")
+    assert len(list(response.streaming_content)) == 4
 
 
 def test_a_format_that_there_is_not_is_told_with_those_there_are(

@@ -59,7 +59,7 @@ def test_agreement_names_people_to_owners_alone(
 def test_a_report_that_is_being_reckoned_is_to_be_asked_for_again(
     owner: Program, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("annotations.selectors.agreement._is_small", lambda *_: False)
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
     make_comparison(make_item(project), project.created_by)
     response = owner.get(f"projects/{project.pk}/agreement")
     assert (response.status_code, response.json()["is_known"]) == (202, False)

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
@@ -42,6 +43,7 @@ AGAIN = (429, 503)
 """Answers after which the same request may do better."""
 LONGEST_WAIT_S = 60.0
 PROMPTS_AT_ONCE = 500
+SCORES_AT_ONCE = 1000
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -171,6 +173,17 @@ class Client:
         body = {"kind": kind, "completions": completions}
         return self.ask("POST", f"projects/{project}/completions", body)
 
+    def add_scores(self, project: int, scores: Iterable[Json]) -> int:
+        """Keep scores from elsewhere: `scorer`, `score`, and `completion`, or `prompt` and `model`.
+
+        Return how many were new or changed.
+        """
+        rows, kept = iter(scores), 0
+        while part := list(islice(rows, SCORES_AT_ONCE)):
+            done = self.ask("POST", f"projects/{project}/scores", {"scores": part})
+            kept += done["created"] + done["changed"]
+        return kept
+
     def import_file(
         self,
         project: int,
@@ -299,13 +312,14 @@ class Client:
         return board
 
     def download(self, path: str, to: str | Path, **query: object) -> Path:
-        """Write a file to `to`: `runs/7/job.json`, `snapshots/3/rows.jsonl`."""
+        """Write a file to `to`, in full or not at all: `runs/7/job.json`, `projects/1/export`."""
         target = Path(to)
+        part = target.with_name(f"{target.name}.part")
 
         def write(response: Any) -> Path:
-            with target.open("wb") as file:
+            with part.open("wb") as file:
                 shutil.copyfileobj(response, file)
-            return target
+            return part.replace(target)
 
         return self._taken(self._request("GET", path, None, query), None, write)
 
@@ -349,7 +363,7 @@ class Client:
                 if error.code not in AGAIN or attempt == self.tries:
                     raise ApiError(problem) from None
                 wait = float(error.headers.get("Retry-After") or 2**attempt)
-            except (URLError, TimeoutError, ConnectionError) as error:
+            except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
                 if attempt == self.tries:
                     title = f"{self.site} does not answer ({error}). Try again later."
                     raise ApiError({"title": title}) from error
