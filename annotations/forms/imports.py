@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from annotations.importers import FORMATS, TARGETS
 from annotations.models import Import
-from annotations.services.imports import MAX_IMPORT_BYTES
+from annotations.services.imported_files import MAX_IMPORT_BYTES
 
 COLUMN = "column-"
 """What the field of a column is called; its number follows."""

@@ -72,21 +72,23 @@ from annotations.services.guidelines import (
     publish_guideline,
     save_guideline_draft,
 )
-from annotations.services.imports import (
+from annotations.services.imported_files import (
     MAX_IMPORT_BYTES,
     arrived_file_kept_aside,
     bring_arrived,
     bring_file,
     bring_folder,
-    cancel_import,
     change_reading,
     columns_of,
-    continue_import,
-    forget_imports,
     preview_of,
-    run_import,
     said_in_words,
     sample_of,
+)
+from annotations.services.imports import (
+    cancel_import,
+    continue_import,
+    forget_imports,
+    run_import,
     start_import,
 )
 from annotations.services.invitations import (

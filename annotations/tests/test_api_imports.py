@@ -17,8 +17,9 @@ from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 from annotations import importers, services
 from annotations.api import imports
 from annotations.models import Annotation, Comparison, Import, Project, Prompt, User
-from annotations.services import imports as import_services
-from annotations.services.imports import LEFT_ALONE_FOR, folder_of, forget_imports
+from annotations.services import imported_files
+from annotations.services.imported_files import folder_of
+from annotations.services.imports import LEFT_ALONE_FOR, forget_imports
 from annotations.tests.test_api import Program, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -143,13 +144,13 @@ def test_what_a_killed_upload_left_is_in_nobodys_way(engineer: Program, project:
 def test_nobody_waits_while_a_file_is_kept_aside(
     engineer: Program, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, inside = import_services.look_at, []
+    look, inside = imported_files.look_at, []
 
     def looking(*arguments: Any) -> Any:
         inside.append(connection.in_atomic_block)
         return look(*arguments)
 
-    monkeypatch.setattr(import_services, "look_at", looking)
+    monkeypatch.setattr(imported_files, "look_at", looking)
     sent = send(engineer, project, VOTES, headers={"Idempotency-Key": "votes-1"})
     assert (sent.status_code, inside) == (201, [False])
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from annotations import services
 from annotations.models import Annotation, Import, Project, Scope, User
-from annotations.services.imports import file_of
+from annotations.services.imported_files import file_of
 from annotations.tests.test_api import Program
 
 ROWS = [{"q": "<b>Frogs</b>", "one": "a", "two": "b", "best": person} for person in ("1", "2")]
