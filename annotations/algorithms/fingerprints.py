@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from annotations.algorithms.text import same_words
 
+_canonical = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 
 def fingerprint_of(
     kind: str, messages: Sequence[Mapping[str, object]], texts: Iterable[str] = ()
@@ -28,5 +30,4 @@ def fingerprint_of(
         [[turn["role"], turn["content"]] for turn in messages],
         sorted(same_words(text) for text in texts),
     ]
-    canonical = json.dumps(question, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return hashlib.sha256(_canonical(question).encode("ascii")).hexdigest()

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 TRAIN_PERCENT = 70
 VALIDATION_PERCENT = 10
 
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 
 def content_hash(messages: Sequence[Mapping[str, str]]) -> str:
     """Return the SHA-256 of the canonical JSON of the messages.
@@ -17,8 +19,7 @@ def content_hash(messages: Sequence[Mapping[str, str]]) -> str:
     '5168bd63'
     """
     turns = [{"content": turn["content"], "role": turn["role"]} for turn in messages]
-    canonical = json.dumps(turns, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_canonical(turns).encode("utf-8")).hexdigest()
 
 
 def split_for(content_hash: str) -> str:

@@ -49,8 +49,9 @@ PACKED = {
 }
 """How packed files begin."""
 
-_OUTSIDE = re.compile(rb'["{}\[\]]')
-_INSIDE = re.compile(rb'["\\]')
+_OUTSIDE = re.compile(rb'(?s)(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+(["{}\[\]])')
+"""Up to the next bracket, or the quote of a text whose end has not been read yet."""
+_INSIDE = re.compile(rb'[^"\\]*+(["\\])')
 _BETWEEN = re.compile(rb"[\s,]*\Z")
 
 
@@ -171,9 +172,9 @@ class _Elements:
         at = 0
         while chunk := self.file.read(CHUNK_BYTES):
             self.data += chunk
-            while found := (_INSIDE if self.quoted else _OUTSIDE).search(self.data, at):
+            while found := (_INSIDE if self.quoted else _OUTSIDE).match(self.data, at):
                 at = found.end()
-                mark = found[0]
+                mark = found[1]
                 if self.quoted:
                     if mark == b"\\" and at == len(self.data):
                         at -= 1  # what is escaped comes with the next chunk

@@ -64,13 +64,7 @@ def decoded(raw: bytes | str, *, most: int = MAX_LINE_BYTES) -> str:
 def parse_object(line: str) -> dict[str, Any]:
     """Return the object on a line of JSON, strictly."""
     try:
-        value = json.loads(
-            line,
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_integer,
-        )
+        value = _decoder.decode(line)
     except RecursionError:
         raise BadLine("The JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
@@ -103,6 +97,14 @@ def _integer(literal: str) -> int:
     if len(literal) > 20 or abs(int(literal)) > MAX_INTEGER:
         raise BadLine(f"The number {literal[:20]} does not fit into 64 bits.")
     return int(literal)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates,
+    parse_constant=_refuse_constant,
+    parse_float=_finite,
+    parse_int=_integer,
+)
 
 
 def messages_of(value: Mapping[str, Any]) -> Messages:

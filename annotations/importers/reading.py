@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_REASON_CHARS, check_text
@@ -247,7 +248,11 @@ def completion_in(value: Any, name: str) -> str:
         value = next(filter(None, texts), "" if "" in texts else value)
     if not isinstance(value, str):
         raise BadLine(f"{quoted(name)} has to be a text, not {quoted(value)}.")
-    return check_text(value, field=quoted(name), max_chars=MAX_COMPLETION_CHARS)
+    return check_text(value, field=_column(name), max_chars=MAX_COMPLETION_CHARS)
+
+
+_column = lru_cache(maxsize=64)(quoted)
+"""A column's name, which is the same in every row."""
 
 
 def candidates_in(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[Candidate]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+from django.contrib.auth.hashers import make_password
 
 from annotations.models import HeldOut, Membership, Project, Role, User
-from annotations.services.rules import chunks
+from annotations.services.rules import CHUNK, chunks
 
 
 class ImportedPeople:
@@ -25,25 +27,29 @@ class ImportedPeople:
         models: Collection[str] = (),
     ) -> None:
         self.usernames = {name: _imported_username(project, name) for name in dict.fromkeys(names)}
-        self.users: dict[str, User] = {}
-        self.created = 0
+        self.numbers: dict[str, int] = {}
         for chunk in chunks(self.usernames.values()):
             known = User.objects.filter(username__in=chunk)
-            self.users.update((user.username, user) for user in known)
-        for name, username in self.usernames.items():
-            if username not in self.users:
-                self.users[username] = _create_imported_user(project, username, name)
-                self.created += 1
+            self.numbers.update(known.values_list("username", "id"))
+        new = {
+            username: name
+            for name, username in self.usernames.items()
+            if username not in self.numbers
+        }
+        self.created = len(new)
+        for user in _create_imported_users(project, new):
+            self.numbers[user.username] = user.pk
         for name in models:
             HeldOut.objects.get_or_create(
                 project=project,
-                user=self.of(name),
+                user_id=self.of(name),
                 ended_at=None,
                 defaults={"made_by": imported_by},
             )
 
-    def of(self, name: str) -> User:
-        return self.users[self.usernames[name]]
+    def of(self, name: str) -> int:
+        """Return the number of the user who stands for somebody."""
+        return self.numbers[self.usernames[name]]
 
 
 def _imported_username(project: Project, name: str) -> str:
@@ -53,11 +59,27 @@ def _imported_username(project: Project, name: str) -> str:
     return f"imported-{project.pk}-{name}"
 
 
-def _create_imported_user(project: Project, username: str, name: str) -> User:
-    user = User(username=username, first_name=f"Imported {name}"[:150], is_active=False)
-    user.set_unusable_password()
-    user.save()
-    Membership.objects.create(
-        project=project, user=user, role=Role.ANNOTATOR, state=Membership.State.PAUSED
+def _create_imported_users(project: Project, names: Mapping[str, str]) -> list[User]:
+    """Create users that nobody can sign in as: usernames, and how each was called."""
+    users = User.objects.bulk_create(
+        (
+            User(
+                username=username,
+                first_name=f"Imported {name}"[:150],
+                is_active=False,
+                password=make_password(None),
+            )
+            for username, name in names.items()
+        ),
+        batch_size=CHUNK,
     )
-    return user
+    Membership.objects.bulk_create(
+        (
+            Membership(
+                project=project, user=user, role=Role.ANNOTATOR, state=Membership.State.PAUSED
+            )
+            for user in users
+        ),
+        batch_size=CHUNK,
+    )
+    return users

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F
 
 from annotations.algorithms.fingerprints import fingerprint_of
-from annotations.algorithms.prompts import content_hash, split_for
+from annotations.algorithms.prompts import content_hash, last_user_text, split_for
 from annotations.importers import (
     AnySaid,
-    Candidate,
     Chosen,
     Messages,
     Ordered,
@@ -39,17 +40,16 @@ from annotations.models import (
     User,
 )
 from annotations.services.imported_people import ImportedPeople
+from annotations.services.many_rows import insert_rows
 from annotations.services.origins import annotations_named
-from annotations.services.prompts import new_prompt, prompts_by_hash
-from annotations.services.rating_schemes import FLAG, scheme_in_force
-from annotations.services.rules import CHUNK, ServiceError, chunks, lock
+from annotations.services.rating_schemes import FLAG
+from annotations.services.rules import ServiceError, chunks, lock
 
 Key = tuple[int, str, str]
 """A completion by its prompt, text and model."""
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """What an item asks: its kind, its prompt, and the completions that it shows."""
 
     kind: str
@@ -57,14 +57,38 @@ class Task:
     shown: frozenset[int]
 
 
-@dataclass
-class _Told:
+class _Made(NamedTuple):
+    """An item, and the questions of a rating."""
+
+    item_id: int
+    scheme_id: int | None
+
+
+class _Asked(NamedTuple):
+    """A task, with what makes its item."""
+
+    task: Task
+    messages: Messages
+    shown: Sequence[int]
+    texts: Sequence[str]
+    questions: Mapping[str, int]
+    """That a rating answers: names to points, 0 for flags."""
+
+
+class _Told(NamedTuple):
     """Something that somebody said, with where it belongs."""
 
     said: AnySaid
-    prompt: Prompt
-    shown: list[Completion]
-    kind: str
+    asked: _Asked
+
+
+class _Annotated(NamedTuple):
+    """An annotation that was written: its number, what it says, and the questions of a rating."""
+
+    number: int
+    said: AnySaid
+    asked: _Asked
+    scheme_id: int | None
 
 
 @transaction.atomic
@@ -91,15 +115,17 @@ def add_records(
 
 
 class _Writing:
+    """What a batch comes to. Nothing is looked for that belongs to a prompt which it brings."""
+
     def __init__(
         self, project: Project, records: Sequence[Record], imported_by: User, batch: str
     ) -> None:
         self.project, self.batch = project, batch
         self.counts: Counter[str] = Counter()
-        self.records = self._unknown(records)
-        self.prompts = self._prompts(imported_by)
+        self.new_prompts: Collection[int] = ()
+        self.records = self._with_prompts(self._unknown(records), imported_by)
         self.completions = self._completions()
-        self.items: dict[Task, Item] = {}
+        self.items: dict[Task, _Made] = {}
         self.told = list(self._told())
         names = dict.fromkeys(told.said.annotator for told in self.told)
         models = {told.said.annotator for told in self.told if told.said.by_model}
@@ -108,342 +134,394 @@ class _Writing:
 
     def _unknown(self, records: Sequence[Record]) -> list[Record]:
         """Leave out what this very project once gave away and now gets back."""
-        origins = [said.origin for record in records for said in record.said]
+        origins = [said.origin for record in records for said in record.said if said.origin]
         known = annotations_named(self.project, origins)
+        if not known:
+            return list(records)
         kept: list[Record] = []
         for record in records:
             said = tuple(one for one in record.said if one.origin not in known)
             self.counts["duplicates"] += len(record.said) - len(said)
             if said or not record.said:
-                kept.append(
-                    Record(
-                        record.messages, record.candidates, said, record.external_id, record.tags
-                    )
-                )
+                kept.append(replace(record, said=said))
         return kept
 
-    def _prompts(self, imported_by: User) -> dict[str, Prompt]:
-        known = prompts_by_hash(self.project, [record.messages for record in self.records])
-        new: dict[str, Prompt] = {}
-        for record in self.records:
-            digest = content_hash(record.messages)
-            if digest not in known and digest not in new:
-                prompt = new_prompt(
-                    self.project, record.messages, imported_by, Prompt.Origin.IMPORTED
+    def _with_prompts(
+        self, records: Sequence[Record], imported_by: User
+    ) -> list[tuple[int, Record]]:
+        """Return the records, each with the number of its prompt; write those that are missing."""
+        hashes = [content_hash(record.messages) for record in records]
+        wanted: dict[str, Record] = {}
+        for digest, record in zip(hashes, records, strict=True):
+            wanted.setdefault(digest, record)
+        numbers: dict[str, int] = {}
+        for some in chunks(wanted):
+            known = self.project.prompts.filter(content_hash__in=some)
+            numbers.update(known.values_list("content_hash", "id"))
+        missing = {digest: one for digest, one in wanted.items() if digest not in numbers}
+        made = insert_rows(
+            Prompt,
+            (
+                "project_id",
+                "created_by_id",
+                "origin",
+                "content_hash",
+                "split",
+                "messages",
+                "text",
+                "external_id",
+                "tags",
+            ),
+            (
+                (
+                    self.project.pk,
+                    imported_by.pk,
+                    Prompt.Origin.IMPORTED,
+                    digest,
+                    _split_of(record.messages, digest),
+                    record.messages,
+                    last_user_text(record.messages),
+                    record.external_id,
+                    record.tags,
                 )
-                prompt.split = split_for(content_hash(_beginning(record.messages)))
-                prompt.external_id, prompt.tags = record.external_id, list(record.tags)
-                new[digest] = prompt
-        for prompt in Prompt.objects.bulk_create(new.values(), batch_size=CHUNK):
-            known[prompt.content_hash] = prompt
-        self.counts["prompts"] += len(new)
-        return known
+                for digest, record in missing.items()
+            ),
+        )
+        self.new_prompts = set(made)
+        self.counts["prompts"] += len(made)
+        numbers.update(zip(missing, made, strict=True))
+        return [(numbers[digest], one) for digest, one in zip(hashes, records, strict=True)]
 
-    def _prompt(self, record: Record) -> Prompt:
-        return self.prompts[content_hash(record.messages)]
-
-    def _completions(self) -> dict[Key, Completion]:
-        wanted: dict[Key, None] = {}
-        for record in self.records:
-            for one in record.candidates:
-                wanted[_key(self._prompt(record), one)] = None
-        found: dict[Key, Completion] = {}
-        for keys in chunks(wanted):
+    def _completions(self) -> dict[Key, int]:
+        """Return the numbers of the records' completions; write those that are missing."""
+        wanted = dict.fromkeys(
+            (prompt_id, one.text, one.model)
+            for prompt_id, record in self.records
+            for one in record.candidates
+        )
+        found: dict[Key, int] = {}
+        for keys in chunks(key for key in wanted if key[0] not in self.new_prompts):
             imported = Completion.objects.filter(
                 prompt__in={key[0] for key in keys},
                 text__in={key[1] for key in keys},
                 origin=Completion.Origin.IMPORTED,
-            )
-            for completion in imported.order_by("-id"):
-                found[completion.prompt_id, completion.text, completion.source_name] = completion
+            ).order_by("-id")
+            for number, *key in imported.values_list("id", "prompt_id", "text", "source_name"):
+                found[key[0], key[1], key[2]] = number
         missing = [key for key in wanted if key not in found]
-        created = Completion.objects.bulk_create(
-            (
-                Completion(
-                    prompt_id=prompt_id,
-                    text=text,
-                    source_name=model,
-                    origin=Completion.Origin.IMPORTED,
-                )
-                for prompt_id, text, model in missing
-            ),
-            batch_size=CHUNK,
+        made = insert_rows(
+            Completion,
+            ("prompt_id", "text", "source_name", "origin"),
+            ((*key, Completion.Origin.IMPORTED) for key in missing),
         )
-        found.update(zip(missing, created, strict=True))
-        self.counts["completions"] += len(created)
+        self.counts["completions"] += len(made)
+        found.update(zip(missing, made, strict=True))
         return found
 
-    def _shown(self, record: Record) -> list[Completion]:
-        prompt = self._prompt(record)
-        return [self.completions[_key(prompt, one)] for one in record.candidates]
+    def _asked(
+        self,
+        kind: str,
+        prompt_id: int,
+        record: Record,
+        places: Iterable[int],
+        questions: Mapping[str, int] | None = None,
+    ) -> _Asked:
+        candidates = [record.candidates[place] for place in places]
+        shown = [self.completions[prompt_id, one.text, one.model] for one in candidates]
+        texts = [one.text for one in candidates]
+        task = Task(kind, prompt_id, frozenset(shown))
+        return _Asked(task, record.messages, shown, texts, questions or {})
 
     def _told(self) -> Iterator[_Told]:
-        for record in self.records:
-            prompt, shown = self._prompt(record), self._shown(record)
+        for prompt_id, record in self.records:
             for said in record.said:
                 kind, places = _asked_by(said)
-                yield _Told(said, prompt, [shown[place] for place in places], kind)
+                questions = _questions_of(said) if isinstance(said, Rated) else None
+                yield _Told(said, self._asked(kind, prompt_id, record, places, questions))
 
     def tell(self) -> None:
         """Write what people said."""
-        judged = [told for told in self.told if told.kind != Kind.DEMONSTRATION]
-        self._find_or_make_items(
-            {_task(told): told for told in judged}.values(), overlap=0, open_slots=0
+        written = [told for told in self.told if told.asked.task.kind == Kind.DEMONSTRATION]
+        self._tell_judgements(
+            [one for one in self.told if one.asked.task.kind != Kind.DEMONSTRATION]
         )
-        self._tell_judgements(judged)
-        self._tell_demonstrations([told for told in self.told if told.kind == Kind.DEMONSTRATION])
+        self._tell_demonstrations(written)
 
-    def _find_or_make_items(self, wanted: Iterable[_Told], *, overlap: int, open_slots: int) -> int:
-        asked = {_task(told): told for told in wanted if _task(told) not in self.items}
-        self.items.update(self._existing(asked))
-        missing = [told for task, told in asked.items() if task not in self.items]
-        made = Item.objects.bulk_create(
-            (self._item(told, overlap=overlap, open_slots=open_slots) for told in missing),
-            batch_size=CHUNK,
-        )
-        through = Item.completions.through
-        through.objects.bulk_create(
-            (
-                through(item_id=item.pk, completion_id=completion.pk)
-                for item, told in zip(made, missing, strict=True)
-                for completion in told.shown
-            ),
-            batch_size=CHUNK,
-        )
-        self.items.update((_task(told), item) for told, item in zip(missing, made, strict=True))
-        self.counts["items"] += len(made)
-        return len(made)
-
-    def _existing(self, asked: Iterable[Task]) -> dict[Task, Item]:
-        shown = {completion for task in asked for completion in task.shown}
+    def _find_items(self, asked: Iterable[Task]) -> None:
+        """Find the items that there are of tasks. Whatever prompt is new has none."""
+        wanted = {task for task in asked if task.prompt_id not in self.new_prompts}
+        wanted -= self.items.keys()
         through = Item.completions.through.objects
         item_ids: set[int] = set()
-        for ids in chunks(shown):
-            item_ids.update(
-                through.filter(completion__in=ids).values_list("item_id", flat=True).distinct()
-            )
-        found: dict[Task, Item] = {}
+        for ids in chunks({completion for task in wanted for completion in task.shown}):
+            item_ids.update(through.filter(completion__in=ids).values_list("item_id", flat=True))
         for ids in chunks(sorted(item_ids, reverse=True)):
+            shown: dict[int, set[int]] = {}
+            pairs = through.filter(item__in=ids).values_list("item_id", "completion_id")
+            for item_id, completion_id in pairs:
+                shown.setdefault(item_id, set()).add(completion_id)
             items = Item.objects.filter(
                 id__in=ids, purpose=Item.Purpose.TRAINING, project=self.project
-            )
-            for item in items.order_by("-id").prefetch_related("completions"):
-                completions = frozenset(one.pk for one in item.completions.all())
-                found[Task(item.kind, item.prompt_id, completions)] = item
-        return found
+            ).order_by("-id")
+            for number, kind, prompt_id, scheme_id in items.values_list(
+                "id", "kind", "prompt_id", "rating_scheme_id"
+            ):
+                task = Task(kind, prompt_id, frozenset(shown[number]))
+                self.items[task] = _Made(number, scheme_id)
 
-    def _item(self, told: _Told, *, overlap: int, open_slots: int) -> Item:
-        texts = [completion.text for completion in told.shown]
-        return Item(
-            project=self.project,
-            kind=told.kind,
-            prompt=told.prompt,
-            overlap=overlap,
-            open_slots=open_slots,
-            fingerprint=fingerprint_of(told.kind, told.prompt.messages, texts),
-            rating_scheme=self._scheme(told) if told.kind == Kind.RATING else None,
-            batch=self.batch,
+    def _make_items(self, made: Sequence[tuple[_Asked, int, int]]) -> list[_Made]:
+        """Write items: what each asks, its overlap, and how many may still be handed it."""
+        schemes = [
+            _fitting(self.published, asked.questions).pk if asked.task.kind == Kind.RATING else None
+            for asked, _, _ in made
+        ]
+        numbers = insert_rows(
+            Item,
+            (
+                "project_id",
+                "batch",
+                "kind",
+                "prompt_id",
+                "overlap",
+                "open_slots",
+                "fingerprint",
+                "rating_scheme_id",
+            ),
+            (
+                (
+                    self.project.pk,
+                    self.batch,
+                    asked.task.kind,
+                    asked.task.prompt_id,
+                    overlap,
+                    open_slots,
+                    fingerprint_of(asked.task.kind, asked.messages, asked.texts),
+                    scheme_id,
+                )
+                for (asked, overlap, open_slots), scheme_id in zip(made, schemes, strict=True)
+            ),
         )
+        insert_rows(
+            Item.completions.through,
+            ("item_id", "completion_id"),
+            (
+                (number, completion_id)
+                for number, (asked, _, _) in zip(numbers, made, strict=True)
+                for completion_id in asked.shown
+            ),
+        )
+        self.counts["items"] += len(numbers)
+        return [_Made(*pair) for pair in zip(numbers, schemes, strict=True)]
 
-    def _scheme(self, told: _Told) -> RatingScheme:
-        if isinstance(told.said, Rated):
-            return fitting_scheme(self.project, _questions_of(told.said))
-        scheme = scheme_in_force(self.project)
-        assert scheme is not None  # whoever asks for ratings looked whether there are questions
-        return scheme
+    @cached_property
+    def published(self) -> list[RatingScheme]:
+        """The questions that the project asks, the newest first."""
+        return _published(self.project)
 
     def _tell_judgements(self, judged: Sequence[_Told]) -> None:
-        item_ids = {self.items[_task(told)].pk for told in judged}
-        voted: set[tuple[int, int]] = set()
-        for ids in chunks(item_ids):
-            voted.update(
-                Annotation.objects.filter(item__in=ids).values_list("item_id", "annotator_id")
-            )
+        self._find_items(told.asked.task for told in judged)
+        new = self._unheard(judged)
+        self.counts["duplicates"] += len(judged) - len(new)
+        votes = Counter(told.asked.task for told in new)
+        for number, items in _by_number(
+            {made.item_id: votes[task] for task, made in self.items.items() if votes[task]}
+        ):
+            for ids in chunks(items):
+                Item.objects.filter(id__in=ids).update(overlap=F("overlap") + number)
+        missing: dict[Task, _Asked] = {}
+        for told in new:
+            if told.asked.task not in self.items:
+                missing.setdefault(told.asked.task, told.asked)
+        made = self._make_items([(asked, votes[task], 0) for task, asked in missing.items()])
+        self.items.update(zip(missing, made, strict=True))
+        self._write_payloads(self._annotate([(self.items[told.asked.task], told) for told in new]))
+
+    def _unheard(self, judged: Sequence[_Told]) -> list[_Told]:
+        """Return what was said by people who have not said anything about it yet."""
+        heard: set[tuple[Task, int]] = set()
+        tasks = {made.item_id: task for task, made in self.items.items()}
+        for ids in chunks(tasks):
+            votes = Annotation.objects.filter(item__in=ids).values_list("item_id", "annotator_id")
+            heard.update((tasks[item_id], person_id) for item_id, person_id in votes)
         new: list[_Told] = []
         for told in judged:
-            vote = self.items[_task(told)].pk, self.people.of(told.said.annotator).pk
-            if vote not in voted:
-                voted.add(vote)
+            vote = told.asked.task, self.people.of(told.said.annotator)
+            if vote not in heard:
+                heard.add(vote)
                 new.append(told)
-        self.counts["duplicates"] += len(judged) - len(new)
-        made = self._annotate([(self.items[_task(told)], told) for told in new])
-        self._write_payloads(list(zip(made, new, strict=True)))
-        places = Counter(annotation.item_id for annotation in made)
-        for votes, items in _by_number(places):
-            for ids in chunks(items):
-                Item.objects.filter(id__in=ids).update(overlap=F("overlap") + votes)
+        return new
 
-    def _annotate(self, told: Sequence[tuple[Item, _Told]]) -> list[Annotation]:
-        made = Annotation.objects.bulk_create(
+    def _annotate(self, told: Sequence[tuple[_Made, _Told]]) -> list[_Annotated]:
+        numbers = insert_rows(
+            Annotation,
+            ("item_id", "annotator_id", "kind", "shown_order", "reason", "wall_ms"),
             (
-                Annotation(
-                    item=item,
-                    annotator=self.people.of(one.said.annotator),
-                    kind=one.kind,
-                    shown_order=[completion.pk for completion in one.shown],
-                    reason=one.said.reason,
-                    wall_ms=one.said.wall_ms,
+                (
+                    made.item_id,
+                    self.people.of(one.said.annotator),
+                    one.asked.task.kind,
+                    one.asked.shown,
+                    one.said.reason,
+                    one.said.wall_ms,
                 )
-                for item, one in told
+                for made, one in told
             ),
-            batch_size=CHUNK,
         )
-        self.counts["annotations"] += len(made)
-        return made
+        self.counts["annotations"] += len(numbers)
+        return [
+            _Annotated(number, one.said, one.asked, made.scheme_id)
+            for number, (made, one) in zip(numbers, told, strict=True)
+        ]
 
-    def _write_payloads(self, pairs: Sequence[tuple[Annotation, _Told]]) -> None:
-        Comparison.objects.bulk_create(
+    def _write_payloads(self, annotated: Sequence[_Annotated]) -> None:
+        insert_rows(
+            Comparison,
+            ("annotation_id", "left_id", "right_id", "outcome", "strength"),
             (
-                Comparison(
-                    annotation=annotation,
-                    left=told.shown[0],
-                    right=told.shown[1],
-                    outcome=told.said.outcome,
-                    strength=told.said.strength,
-                )
-                for annotation, told in pairs
-                if isinstance(told.said, Chosen)
+                (one.number, *one.asked.shown, one.said.outcome, one.said.strength)
+                for one in annotated
+                if isinstance(one.said, Chosen)
             ),
-            batch_size=CHUNK,
         )
-        self._write_rankings([pair for pair in pairs if isinstance(pair[1].said, Ordered)])
-        self._write_ratings([pair for pair in pairs if isinstance(pair[1].said, Rated)])
-        rewritten = [pair for pair in pairs if isinstance(pair[1].said, Written)]
-        texts = self._write_texts(rewritten)
-        Rewrite.objects.bulk_create(
+        self._write_rankings(annotated)
+        self._write_ratings(annotated)
+        rewritten = [one for one in annotated if isinstance(one.said, Written)]
+        insert_rows(
+            Rewrite,
+            ("annotation_id", "original_id", "completion_id"),
             (
-                Rewrite(annotation=annotation, original=told.shown[0], completion=text)
-                for (annotation, told), text in zip(rewritten, texts, strict=True)
+                (one.number, one.asked.shown[0], text)
+                for one, text in zip(rewritten, self._write_texts(rewritten), strict=True)
             ),
-            batch_size=CHUNK,
         )
 
-    def _write_rankings(self, pairs: Sequence[tuple[Annotation, _Told]]) -> None:
-        Ranking.objects.bulk_create(
-            (Ranking(annotation=annotation) for annotation, _ in pairs), batch_size=CHUNK
-        )
-        entries: list[RankedCompletion] = []
-        for annotation, told in pairs:
-            assert isinstance(told.said, Ordered)
-            # `shown` has the ranked ones alone, in the order of the tiers.
-            shown = iter(told.shown)
-            entries += [
-                RankedCompletion(ranking_id=annotation.pk, completion=next(shown), tier=number)
-                for number, tier in enumerate(told.said.tiers)
-                for _ in tier
-            ]
-        RankedCompletion.objects.bulk_create(entries, batch_size=CHUNK)
-
-    def _write_ratings(self, pairs: Sequence[tuple[Annotation, _Told]]) -> None:
-        answers: list[RatingAnswer] = []
-        ratings: list[Rating] = []
-        for annotation, told in pairs:
-            assert isinstance(told.said, Rated)
-            scheme = annotation.item.rating_scheme
-            assert scheme is not None  # a constraint of rating items
-            _expect_fit(scheme, _questions_of(told.said))
-            ratings.append(Rating(annotation=annotation, scheme=scheme))
-            for completion, of_one in zip(told.shown, _answers(told.said, scheme), strict=True):
-                answers += [
-                    RatingAnswer(
-                        rating_id=annotation.pk, completion=completion, question=name, value=value
-                    )
-                    for name, value in of_one.items()
+    def _write_rankings(self, annotated: Sequence[_Annotated]) -> None:
+        entries: list[tuple[int, int, int]] = []
+        ranked: list[tuple[int]] = []
+        for one in annotated:
+            if isinstance(one.said, Ordered):
+                ranked.append((one.number,))
+                # `shown` has the ranked ones alone, in the order of the tiers.
+                shown = iter(one.asked.shown)
+                entries += [
+                    (one.number, next(shown), number)
+                    for number, tier in enumerate(one.said.tiers)
+                    for _ in tier
                 ]
-        Rating.objects.bulk_create(ratings, batch_size=CHUNK)
-        RatingAnswer.objects.bulk_create(answers, batch_size=CHUNK)
+        insert_rows(Ranking, ("annotation_id",), ranked)
+        insert_rows(RankedCompletion, ("ranking_id", "completion_id", "tier"), entries)
 
-    def _write_texts(self, pairs: Sequence[tuple[Annotation, _Told]]) -> list[Completion]:
-        texts: list[Completion] = []
-        for annotation, told in pairs:
-            assert isinstance(told.said, Written)
-            texts.append(
-                Completion(
-                    prompt=told.prompt,
-                    text=told.said.text,
-                    origin=Completion.Origin.HUMAN,
-                    author_id=annotation.annotator_id,
-                )
-            )
-        return Completion.objects.bulk_create(texts, batch_size=CHUNK)
+    def _write_ratings(self, annotated: Sequence[_Annotated]) -> None:
+        schemes = {scheme.pk: scheme for scheme in self.published}
+        answers: list[tuple[int, int, str, int]] = []
+        ratings: list[tuple[int, int]] = []
+        for one in annotated:
+            if isinstance(one.said, Rated):
+                assert one.scheme_id is not None  # a constraint of rating items
+                scheme = schemes[one.scheme_id]
+                _expect_fit(scheme, one.asked.questions)
+                ratings.append((one.number, scheme.pk))
+                for completion, of_one in zip(
+                    one.asked.shown, _answers(one.said, scheme), strict=True
+                ):
+                    answers += [
+                        (one.number, completion, name, value) for name, value in of_one.items()
+                    ]
+        insert_rows(Rating, ("annotation_id", "scheme_id"), ratings)
+        insert_rows(RatingAnswer, ("rating_id", "completion_id", "question", "value"), answers)
+
+    def _write_texts(self, annotated: Sequence[_Annotated]) -> Sequence[int]:
+        rows: list[tuple[int, str, str, int]] = []
+        for one in annotated:
+            assert isinstance(one.said, Written)
+            author_id = self.people.of(one.said.annotator)
+            prompt_id = one.asked.task.prompt_id
+            rows.append((prompt_id, one.said.text, Completion.Origin.HUMAN, author_id))
+        return insert_rows(Completion, ("prompt_id", "text", "origin", "author_id"), rows)
 
     def _tell_demonstrations(self, told: Sequence[_Told]) -> None:
         new: dict[tuple[int, int, str], _Told] = {}
         for one in told:
             assert isinstance(one.said, Written)
-            author = self.people.of(one.said.annotator).pk
-            new.setdefault((one.prompt.pk, author, one.said.text), one)
-        for keys in chunks(list(new)):
+            author_id = self.people.of(one.said.annotator)
+            new.setdefault((one.asked.task.prompt_id, author_id, one.said.text), one)
+        for keys in chunks([key for key in new if key[0] not in self.new_prompts]):
             written = Completion.objects.filter(
                 prompt__in={key[0] for key in keys},
                 author__in={key[1] for key in keys},
                 text__in={key[2] for key in keys},
                 origin=Completion.Origin.HUMAN,
             )
-            for known in written.values_list("prompt_id", "author_id", "text"):
-                new.pop((known[0], known[1] or 0, known[2]), None)
+            for prompt_id, author, text in written.values_list("prompt_id", "author_id", "text"):
+                new.pop((prompt_id, author or 0, text), None)
         self.counts["duplicates"] += len(told) - len(new)
-        items = Item.objects.bulk_create(
-            (self._item(one, overlap=1, open_slots=0) for one in new.values()), batch_size=CHUNK
-        )
-        self.counts["items"] += len(items)
-        pairs = list(
-            zip(
-                self._annotate(list(zip(items, new.values(), strict=True))),
-                new.values(),
-                strict=True,
-            )
-        )
-        Demonstration.objects.bulk_create(
+        made = self._make_items([(one.asked, 1, 0) for one in new.values()])
+        annotated = self._annotate(list(zip(made, new.values(), strict=True)))
+        insert_rows(
+            Demonstration,
+            ("annotation_id", "completion_id"),
             (
-                Demonstration(annotation=annotation, completion=text)
-                for (annotation, _), text in zip(pairs, self._write_texts(pairs), strict=True)
+                (one.number, text)
+                for one, text in zip(annotated, self._write_texts(annotated), strict=True)
             ),
-            batch_size=CHUNK,
         )
 
     def ask(self) -> None:
         """Make the items of what nobody judged, if the project has none of them."""
         overlap = self.project.comparison_overlap
-        questions = scheme_in_force(self.project)
-        wanted: list[_Told] = []
-        unanswered: dict[int, Prompt] = {}
-        nothing = Written(annotator="", text="")
-        for record in self.records:
+        wanted: dict[Task, _Asked] = {}
+        unanswered: dict[int, _Asked] = {}
+        for prompt_id, record in self.records:
             if record.said:
                 continue
-            prompt, shown = self._prompt(record), self._shown(record)
-            match len(shown):
+            places = range(len(record.candidates))
+            match len(places):
                 case 0:
-                    unanswered[prompt.pk] = prompt
+                    kind = Kind.DEMONSTRATION
                 case 1:
-                    kind = Kind.RATING if questions else Kind.REWRITE
-                    wanted.append(_Told(nothing, prompt, shown, kind))
+                    kind = Kind.RATING if self.published else Kind.REWRITE
                 case 2:
-                    wanted.append(_Told(nothing, prompt, shown, Kind.COMPARISON))
+                    kind = Kind.COMPARISON
                 case _:
-                    wanted.append(_Told(nothing, prompt, shown, Kind.RANKING))
-        made = self._find_or_make_items(wanted, overlap=overlap, open_slots=overlap)
-        self.counts["asked"] += made + self._ask_for_answers(unanswered)
-
-    def _ask_for_answers(self, prompts: dict[int, Prompt]) -> int:
-        asked: set[int] = set()
-        for ids in chunks(prompts):
-            items = Item.objects.filter(prompt__in=ids, kind=Kind.DEMONSTRATION)
-            asked.update(items.values_list("prompt_id", flat=True))
-        new = [prompt for number, prompt in prompts.items() if number not in asked]
-        told = (_Told(Written(annotator="", text=""), one, [], Kind.DEMONSTRATION) for one in new)
-        Item.objects.bulk_create(
-            (self._item(one, overlap=1, open_slots=1) for one in told), batch_size=CHUNK
+                    kind = Kind.RANKING
+            asked = self._asked(kind, prompt_id, record, places)
+            if places:
+                wanted[asked.task] = asked
+            else:
+                unanswered[prompt_id] = asked
+        self._find_items(wanted)
+        made = self._make_items(
+            [(one, overlap, overlap) for task, one in wanted.items() if task not in self.items]
         )
-        self.counts["items"] += len(new)
-        return len(new)
+        self.counts["asked"] += len(made) + self._ask_for_answers(unanswered)
+
+    def _ask_for_answers(self, unanswered: Mapping[int, _Asked]) -> int:
+        known: set[int] = set()
+        for ids in chunks(number for number in unanswered if number not in self.new_prompts):
+            items = Item.objects.filter(prompt__in=ids, kind=Kind.DEMONSTRATION)
+            known.update(items.values_list("prompt_id", flat=True))
+        # What the batch itself told is an answer, too.
+        known.update(
+            told.asked.task.prompt_id
+            for told in self.told
+            if told.asked.task.kind == Kind.DEMONSTRATION
+        )
+        missing = [one for number, one in unanswered.items() if number not in known]
+        return len(self._make_items([(asked, 1, 1) for asked in missing]))
 
 
-def fitting_scheme(project: Project, questions: dict[str, int]) -> RatingScheme:
+def fitting_scheme(project: Project, questions: Mapping[str, int]) -> RatingScheme:
     """Return the newest published questions that ask all of these: names to points, 0 for flags."""
+    return _fitting(_published(project), questions)
+
+
+def _published(project: Project) -> list[RatingScheme]:
     published = project.rating_schemes.filter(published_at__isnull=False)
-    for scheme in published.order_by("-version"):
+    return list(published.order_by("-version"))
+
+
+def _fitting(published: Iterable[RatingScheme], questions: Mapping[str, int]) -> RatingScheme:
+    for scheme in published:
         if _fits(scheme, questions):
             return scheme
     names = ", ".join(
@@ -456,7 +534,7 @@ def fitting_scheme(project: Project, questions: dict[str, int]) -> RatingScheme:
     )
 
 
-def _fits(scheme: RatingScheme, questions: dict[str, int]) -> bool:
+def _fits(scheme: RatingScheme, questions: Mapping[str, int]) -> bool:
     asked = {one["name"]: 0 if one["form"] == FLAG else one["points"] for one in scheme.questions}
     return all(
         name in asked and (points <= asked[name] if points else asked[name] == 0)
@@ -464,7 +542,7 @@ def _fits(scheme: RatingScheme, questions: dict[str, int]) -> bool:
     )
 
 
-def _expect_fit(scheme: RatingScheme, questions: dict[str, int]) -> None:
+def _expect_fit(scheme: RatingScheme, questions: Mapping[str, int]) -> None:
     if not _fits(scheme, questions):
         raise ServiceError(
             f"A text was rated by {', '.join(questions)}, and here it is rated by other questions "
@@ -504,24 +582,15 @@ def _asked_by(said: AnySaid) -> tuple[str, list[int]]:
             return Kind.REWRITE, [said.of or 0]
 
 
-def _task(told: _Told) -> Task:
-    return Task(told.kind, told.prompt.pk, frozenset(one.pk for one in told.shown))
+def _split_of(messages: Messages, digest: str) -> str:
+    """Return the split of a conversation: all that follows the user's first turn goes with it."""
+    users = (n for n, turn in enumerate(messages, start=1) if turn["role"] == "user")
+    turns = next(users, len(messages))
+    return split_for(digest if turns == len(messages) else content_hash(messages[:turns]))
 
 
-def _key(prompt: Prompt, candidate: Candidate) -> Key:
-    return prompt.pk, candidate.text, candidate.model
-
-
-def _beginning(messages: Messages) -> Messages:
-    """Return a conversation up to the user's first turn: all that follows goes with it."""
-    for number, turn in enumerate(messages, start=1):
-        if turn["role"] == "user":
-            return messages[:number]
-    return messages
-
-
-def _by_number(places: Counter[int]) -> list[tuple[int, list[int]]]:
+def _by_number(votes: Mapping[int, int]) -> list[tuple[int, list[int]]]:
     by_number: dict[int, list[int]] = {}
-    for item_id, votes in places.items():
-        by_number.setdefault(votes, []).append(item_id)
+    for item_id, number in votes.items():
+        by_number.setdefault(number, []).append(item_id)
     return list(by_number.items())

@@ -1,0 +1,64 @@
+"""Rows that are written by the thousand are those that would be saved one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from annotations.models import Item, Project, Prompt
+from annotations.services.many_rows import insert_rows
+from annotations.tests.factories import make_item, make_prompt
+
+ODD = ("tab\tand\nline\r\n", "\\N", "\\.", "", " a 'quote' and \"two\" ", "蛙 🐸 \u2028 \u202e")
+
+
+def prompt(text: str, project: Project, digest: str) -> dict[str, Any]:
+    return {
+        "project_id": project.pk,
+        "messages": [{"role": "user", "content": text}],
+        "text": text,
+        "content_hash": digest,
+        "split": "train",
+        "created_by_id": None if text else project.created_by_id,
+    }
+
+
+def test_they_are_those_that_would_be_saved(project: Project) -> None:
+    rows = [prompt(text, project, f"a{number}") for number, text in enumerate(ODD)]
+    numbers = insert_rows(Prompt, list(rows[0]), [list(row.values()) for row in rows])
+    saved = [
+        Prompt.objects.create(**prompt(text, project, f"b{number}"))
+        for number, text in enumerate(ODD)
+    ]
+    differ = ("id", "content_hash", "created_at")
+    written = {row["id"]: row for row in Prompt.objects.values()}
+    for number, one in zip(numbers, saved, strict=True):
+        first, second = written[number], written[one.pk]
+        assert first["created_at"] <= second["created_at"]
+        assert {k: v for k, v in first.items() if k not in differ} == {
+            k: v for k, v in second.items() if k not in differ
+        }
+
+
+def test_they_are_numbered_in_order_between_those_that_are_saved(project: Project) -> None:
+    asked = make_prompt(project)
+    before = make_item(project, prompt=asked).pk
+    names = ("project_id", "kind", "prompt_id")
+    numbers = insert_rows(Item, names, [(project.pk, "comparison", asked.pk)] * 1000)
+    after = make_item(project, prompt=asked).pk
+    assert [before, *numbers, after] == sorted({before, *numbers, after})
+    lots = Item.objects.filter(id__in=numbers).values_list("lot", flat=True)
+    assert len(set(lots)) == 1000, "each has a default of its own"
+
+
+def test_without_rows_nothing_happens(project: Project) -> None:
+    assert list(insert_rows(Item, ("project_id",), [])) == []
+
+
+def test_one_that_breaks_a_rule_lets_none_in(project: Project) -> None:
+    rows = [prompt("frog", project, digest) for digest in ("a", "b", "a")]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_rows(Prompt, list(rows[0]), [list(row.values()) for row in rows])
+    assert not Prompt.objects.exists()
