@@ -164,6 +164,7 @@ def test_closed_guidelines_stay_closed(
     ("status", "message"),
     [
         (403, "open for too long"),
+        (404, "Copy what you wrote"),
         (429, "Too many requests"),
         (500, "The server had a problem (500)"),
         (None, "The server cannot be reached"),
