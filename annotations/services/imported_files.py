@@ -183,7 +183,8 @@ def _hash_of(path: Path) -> str:
 
 
 def _name(name: str) -> str:
-    return PurePath(name).name[:MAX_NAME_CHARS] or "file"
+    """Return the last part of a file's name, without what can't be printed or kept."""
+    return "".join(filter(str.isprintable, PurePath(name).name))[:MAX_NAME_CHARS] or "file"
 
 
 def _look(brought: Import, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from annotations.algorithms.text import TextError, check_text
 from training import artifacts, lifecycle, outbox, regressions, selectors
 from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage, Webhook
 from training.services.audit import record
@@ -30,11 +31,7 @@ def register_base(
     project: Project, path: str, name: str = "SmolLM2-135M-Instruct", *, created_by: User
 ) -> Checkpoint:
     """Record a base model's folder as a checkpoint to start from. Repeating it is harmless."""
-    name = name.strip()
-    if not name or len(name) > LONGEST_NAME or "\0" in name or NAMES_OF_RUNS.fullmatch(name):
-        raise ServiceError(
-            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
-        )
+    name = checked_name(name)
     if "\0" in str(path) or not Path(path).is_absolute() or len(str(path)) > 500:
         raise ServiceError("Give the whole path of the model's folder, from / on.")
     folder = Path(path).resolve()
@@ -51,6 +48,19 @@ def register_base(
     if not is_new and checkpoint.path != str(folder):
         raise ServiceError(f"There is a checkpoint called {name} already. Choose another name.")
     return checkpoint
+
+
+def checked_name(name: str) -> str:
+    """Return what a person calls something that is asked, or say what may stand there."""
+    name = name.strip()
+    if not name or NAMES_OF_RUNS.fullmatch(name):
+        raise ServiceError(
+            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
+        )
+    try:
+        return check_text(name, field="The name", max_chars=LONGEST_NAME)
+    except TextError as error:
+        raise ServiceError(str(error)) from None
 
 
 @transaction.atomic

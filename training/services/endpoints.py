@@ -17,7 +17,7 @@ from training.models import Checkpoint, Endpoint
 from training.pipeline.endpoint import EndpointError, check_url
 from training.pipeline.errors import PipelineError
 from training.services.audit import record
-from training.services.checkpoints import LONGEST_NAME, NAMES_OF_RUNS
+from training.services.checkpoints import checked_name
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ def add_endpoint(
     project: Project, name: str, server: Server, *, key: str, created_by: User
 ) -> Endpoint:
     """Record a server under a name of its own; its completions are filed under that name."""
-    name = name.strip()
-    if not name or len(name) > LONGEST_NAME or "\0" in name or NAMES_OF_RUNS.fullmatch(name):
-        raise ServiceError(
-            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
-        )
+    name = checked_name(name)
     server = _checked(server)
     key = _checked_key(key, server)
     try:
