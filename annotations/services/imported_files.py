@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import time
@@ -49,6 +50,11 @@ MODE = 0o644
 """Of a file that arrived: a worker may be another user than the web process."""
 DID_NOT_ARRIVE = (
     "This file has not arrived in full. If nobody is sending it any more, upload it again."
+)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (
+    "There is no room for this file: the disk of the server is full. Nothing of it was kept. Tell "
+    "whoever runs the server, and bring it again."
 )
 CANT_BE_READ = (ServiceError, UnreadableFile, FileNotFoundError)
 """What reading a file raises, with a sentence for people or an obvious one."""
@@ -148,7 +154,12 @@ def _kept_aside(
         return brought
 
     try:
-        brought.size, sha256 = keep(aside / "file")
+        try:
+            brought.size, sha256 = keep(aside / "file")
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise ServiceError(NO_ROOM) from None
         brought.sha256 = hashlib.sha256(sha256.encode()).hexdigest()
         if not brought.size:
             raise ServiceError("This file is empty. Choose one with at least one row.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import zipfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -415,6 +417,19 @@ def test_junk_is_refused_in_words_and_leaves_nothing(project, content):
         assert brought.bad or brought.problem
         assert "should not have" not in brought.problem
     assert state_of() == [0, 0, 0, 0]
+
+
+def test_a_full_disk_is_told_and_nothing_stays(project):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(services.ServiceError, match="disk of the server is full"):
+            services.bring_file(project, "f.jsonl", [b"x" * 60_000] * 3, project.created_by)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not Import.objects.exists()
+    assert not [path for path in Path(settings.ARTIFACTS_ROOT).rglob("*") if path.is_file()]
+    assert bring(project, b'{"prompt": "a"}').state == Import.State.DONE
 
 
 def packed(content: bytes, flags: int = 0) -> bytes:
