@@ -41,12 +41,13 @@ test-sqlite: $(DEVELOPMENT)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --nomigrations $(SPREAD) $(LEFT_OUT)$(AGAIN)
 
 # The promises that a database keeps, on the other one, too: laws, queue, leases, runs, money;
-# `make test` adds exports, imports, decisions, leaderboard, recalls and backups.
+# `make test` adds exports, imports, decisions, leaderboard, recalls, backups, upgrades, bad input.
 # The migrations are gone through once, not once in each process.
 ON_BOTH := $(foreach part,laws queue pay many_rows,annotations/tests/test_$(part).py) \
 	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py) tests/test_connections.py
 MORE_ON_BOTH ?= $(foreach part,exports adjudication asking imports_interrupted,annotations/tests/test_$(part).py) \
-	$(foreach part,leaderboard recalls,training/tests/test_$(part).py) tests/test_backup.py
+	$(foreach part,leaderboard recalls,training/tests/test_$(part).py) tests/test_backup.py \
+	tests/faults/test_upgrades.py tests/security/test_names.py tests/security/test_bad_bodies.py
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
 	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
-from django.db import models
+from django.apps import apps
+from django.db import connection, models
 from django.db.migrations import Migration, operations
+from django.db.migrations.state import ProjectState
 
-from annotations.models import Project
+from annotations import queue, services
+from annotations.models import Annotation, Item, Project, User
+from annotations.services.many_rows import insert_rows
+from annotations.tests.factories import make_item, make_prompt
 from labelstudio_llm import rollout
 from tests.faults.machine import Machine, wait_until
 from training import tasks, tracing
@@ -62,3 +69,89 @@ def test_what_old_code_reads_must_not_go() -> None:
         "takes a column of run away, which old code reads",
         "takes a table away, which old code reads",
     ]
+
+
+LONGEST_PAUSE_S = 5
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+def test_people_label_on_while_a_full_database_is_migrated_there_and_back(
+    project: Project, bob: User
+) -> None:
+    """The code that works meanwhile is the old one: it knows nothing of what is added.
+
+    SQLite makes a table anew for a column; for large ones the pause is as long as that takes.
+    """
+    fill(project, 1_000_000 if connection.vendor == "postgresql" else 1_000)
+    for number in range(200):
+        make_item(project, prompt=make_prompt(project, text=f"Frog {number}"), priority=1)
+    add = operations.AddField
+    migration = Migration("0099_later", "annotations")
+    migration.operations = [
+        add("item", "colour", models.TextField(null=True)),
+        add("item", "shade", models.SmallIntegerField(db_default=0)),
+        operations.AddIndex("item", models.Index(fields=["project", "shade"], name="by_shade")),
+        operations.CreateModel("Colour", [("id", models.BigAutoField(primary_key=True))]),
+    ]
+    assert not rollout.why_not_live(migration)
+
+    pauses: list[float] = []
+    done = threading.Event()
+
+    def label() -> None:
+        try:
+            while len(pauses) < 10 or (not done.is_set() and len(pauses) < 200):
+                begun = time.monotonic()
+                assignment = queue.lease_next(bob, project)
+                assert assignment is not None
+                services.submit_comparison(assignment, "tie")
+                pauses.append(time.monotonic() - begun)
+                time.sleep(0.05)
+        finally:
+            connection.close()
+
+    person = threading.Thread(target=label)
+    person.start()
+    state = ProjectState.from_apps(apps)
+    try:
+        for move in (migration.apply, migration.unapply, migration.apply):
+            with connection.schema_editor(atomic=True) as editor:
+                move(state.clone(), editor)
+        assert {"colour", "shade"} < columns()
+        assert "by_shade" in indexes()
+    finally:
+        done.set()
+        person.join()
+        with connection.schema_editor(atomic=True) as editor:
+            migration.unapply(state.clone(), editor)
+    assert not {"colour", "shade"} & columns()
+    assert "by_shade" not in indexes()
+    assert Annotation.objects.filter(annotator=bob).count() == len(pauses) >= 10
+    assert max(pauses) < LONGEST_PAUSE_S
+
+
+def fill(project: Project, count: int) -> None:
+    """Give a project so many items that are waiting."""
+    prompt = make_prompt(project)
+    names = ("project_id", "kind", "prompt_id", "fingerprint")
+    for begin in range(0, count, 50_000):
+        insert_rows(
+            Item,
+            names,
+            [
+                (project.pk, "comparison", prompt.pk, f"{number:064}")
+                for number in range(begin, min(begin + 50_000, count))
+            ],
+        )
+
+
+def columns() -> set[str]:
+    with connection.cursor() as cursor:
+        described = connection.introspection.get_table_description(cursor, Item._meta.db_table)
+    return {column.name for column in described}
+
+
+def indexes() -> set[str]:
+    with connection.cursor() as cursor:
+        return set(connection.introspection.get_constraints(cursor, Item._meta.db_table))
