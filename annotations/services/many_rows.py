@@ -86,7 +86,7 @@ def _write(
                 copy.write_row(row)
     else:
         into, places = f"INSERT INTO {table} ({names})", ", ".join(["%s"] * len(fields))
-        cursor.executemany(f"{into} VALUES ({places})", rows)
+        cursor.executemany(f"{into} VALUES ({places})", list(rows))
 
 
 def _quoted(name: str | None) -> str:

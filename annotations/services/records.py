@@ -206,8 +206,9 @@ class _Writing:
                 text__in={key[1] for key in keys},
                 origin=Completion.Origin.IMPORTED,
             ).order_by("-id")
-            for number, *key in imported.values_list("id", "prompt_id", "text", "source_name"):
-                found[key[0], key[1], key[2]] = number
+            named = imported.values_list("id", "prompt_id", "text", "source_name")
+            for number, prompt_id, text, model in named:
+                found[prompt_id, text, model] = number
         missing = [key for key in wanted if key not in found]
         made = insert_rows(
             Completion,
