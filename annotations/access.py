@@ -60,11 +60,9 @@ def get_projects_for(user: Person) -> QuerySet[Membership]:
 
 def get_membership_for(user: Person, project_id: int) -> Membership:
     """Return a person's active membership of a project, with the project."""
-    try:
-        # Through the project's own key, whose lookup knows numbers that no database has.
-        return get_projects_for(user).get(project__in=Project.objects.filter(id=project_id))
-    except Membership.DoesNotExist:
-        raise Http404("There is no such project for this person.") from None
+    if own := _OWN_MEMBERSHIP.first(_reach_of(user), person=_id(user), project=project_id):
+        return own
+    raise Http404("There is no such project for this person.")
 
 
 def get_project_for(user: Person, project_id: int, *roles: Role) -> Project:
@@ -349,6 +347,21 @@ def _reach_of(user: Person) -> tuple[int, ...] | None:
 def _within(reach: tuple[int, ...] | None, path: str) -> Q:
     """Return the condition that the project at `path` is reached."""
     return Q() if reach is None else Q(**{f"{path}__in": reach})
+
+
+def _own_membership(
+    reach: tuple[int, ...] | None, *, person: Slot, project: Slot
+) -> QuerySet[Membership]:
+    own = Membership.objects.filter(
+        _within(reach, "project_id"),
+        user_id=person,
+        project_id=project,
+        state=Membership.State.ACTIVE,
+    )
+    return own.select_related("project")
+
+
+_OWN_MEMBERSHIP = Prepared(_own_membership, "person", "project")
 
 
 def _own_assignment(

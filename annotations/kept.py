@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import logging
 import pickle
+import time
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.core.cache import cache
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from annotations.models import Project
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 4
+T = TypeVar("T")
+
+FORMAT = 5
 """Raised when what is kept changes its meaning or its fields."""
+REST = 60
+"""How many times longer something is shown than it took to make, and half a minute at least."""
+LEAST_REST_S = 25
 UNREADABLE = (OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError, zlib.error)
 
 
@@ -46,6 +56,28 @@ def keep(project: Project, what: str, value: Any) -> None:
         cache.set(_key(project, what), value)
     except OSError as error:
         logger.warning("Nothing could be kept of project %s: %s", project.pk, error)
+
+
+@dataclass(frozen=True)
+class Made(Generic[T]):
+    """What was reckoned of a project, and when."""
+
+    value: T
+    made_at: datetime
+    seconds: float
+    """That it took."""
+
+
+def keep_up(project: Project, what: str, make: Callable[[], T]) -> None:
+    """Make something anew and keep it, unless that was done a while ago only."""
+    kept: Made[T] | None = recall(project, what)
+    if kept is not None:
+        age = (timezone.now() - kept.made_at).total_seconds()
+        if age < max(LEAST_REST_S, REST * kept.seconds):
+            return
+    started, made_at = time.monotonic(), timezone.now()
+    value = make()
+    keep(project, what, Made(value, made_at, time.monotonic() - started))
 
 
 def _key(project: Project, what: str) -> str:

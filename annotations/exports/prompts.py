@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.db.models import Count, Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
 from annotations.exports.rows import CHUNK, PromptRow, current, pseudonym
+from annotations.kept import Made, keep_up, recall
 from annotations.models import (
     Annotation,
     HeldOut,
+    Project,
     Prompt,
 )
+
+ANNOTATORS = "annotators"
 
 
 def prompts(project_id: int) -> Iterator[PromptRow]:
@@ -47,8 +52,21 @@ def prompts_with_tag(project_id: int, tag: str) -> list[int]:
     return [prompt_id for prompt_id, together in found if tag in together]
 
 
-def annotators(project_id: int) -> list[tuple[str, int]]:
-    """Return everyone whose annotations are in force, with how many those are, most first."""
+def annotators(project: Project) -> tuple[list[tuple[str, int]], datetime | None]:
+    """Return everyone whose annotations count, with how many those are, most first.
+
+    Of a large project as it was counted in the background, and when that was.
+    """
+    kept: Made[list[tuple[str, int]]] | None = recall(project, ANNOTATORS)
+    return (kept.value, kept.made_at) if kept else (_annotators(project.pk), None)
+
+
+def keep_annotators(project: Project) -> None:
+    """Count who has annotated in a large project, unless that was done a while ago only."""
+    keep_up(project, ANNOTATORS, lambda: _annotators(project.pk))
+
+
+def _annotators(project_id: int) -> list[tuple[str, int]]:
     counted = (
         Annotation.objects.filter(current("", project_id))
         .values_list("annotator_id")

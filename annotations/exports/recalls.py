@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Count, Max, Q, QuerySet
 
+from annotations import kept
 from annotations.exports.rows import counted_annotations, pseudonym
 from annotations.exports.votes import KINDS as KINDS_OF_VOTES
 from annotations.models import (
@@ -14,12 +16,14 @@ from annotations.models import (
     Annotation,
     Item,
     Kind,
+    Project,
     Recall,
     in_force,
     recalled,
     recalls_in_force,
 )
 
+RECALLABLE = "recallable"
 MOST_BATCHES = 200
 """Batches that a form offers: the newest."""
 
@@ -80,8 +84,21 @@ def what_fits(recalls: Sequence[Recall]) -> Recalled:
     )
 
 
-def recallable(project_id: int) -> Recallable:
-    """Return whose annotations, under which guidelines and in which batches there are."""
+def recallable(project: Project) -> tuple[Recallable, datetime | None]:
+    """Return whose annotations, under which guidelines and in which batches there are.
+
+    Of a large project as it was counted in the background, and when that was.
+    """
+    known: kept.Made[Recallable] | None = kept.recall(project, RECALLABLE)
+    return (known.value, known.made_at) if known else (_recallable(project.pk), None)
+
+
+def keep_recallable(project: Project) -> None:
+    """Count what can be recalled in a large project, unless that was done a while ago only."""
+    kept.keep_up(project, RECALLABLE, lambda: _recallable(project.pk))
+
+
+def _recallable(project_id: int) -> Recallable:
     given = Annotation.objects.filter(in_force(), item__project=project_id).order_by()
     people = given.values_list(
         "annotator_id", "annotator__first_name", "annotator__last_name", "annotator__username"

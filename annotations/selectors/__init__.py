@@ -53,6 +53,7 @@ from annotations.selectors.members import (
     people_in,
     prompts_of,
     prompts_to_converse_about,
+    with_what_hangs_on_them,
 )
 from annotations.selectors.own_data import Stored, account_of, own_data_as_json, stored_about
 from annotations.selectors.pay import (
@@ -266,6 +267,7 @@ __all__ = [
     "tickets_of",
     "turns_of",
     "unread_notes",
+    "with_what_hangs_on_them",
     "work_counted",
     "work_waiting_for",
     "written_in",

@@ -7,7 +7,6 @@ looked for in the background; what is shown of them is of this moment.
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from itertools import groupby
 from operator import itemgetter
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
-from django.utils import timezone
 
 from annotations.algorithms.disagreement import open_bits, scale_bits
 from annotations.algorithms.paired import Estimate
 from annotations.algorithms.rankings import outcomes_from_ranking
 from annotations.algorithms.review_sampling import share_of_all
 from annotations.algorithms.text import letter_of
-from annotations.kept import keep, recall
+from annotations.kept import Made, keep_up, recall
 from annotations.models import (
     Adjudication,
     Annotation,
@@ -56,9 +54,6 @@ AT_ONCE = 1000
 FEW = 100
 """Of them are looked at, at one time, while somebody waits."""
 WORTHIEST = "worth-deciding"
-REST = 60
-"""How many times longer they are shown than it took to find them, and half a minute at least."""
-LEAST_REST_S = 25
 TURNED = {"left": "right", "right": "left"}
 
 Pairs = dict[tuple[int, int], list[str]]
@@ -100,15 +95,6 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class _Worthiest:
-    """The items that people disagreed about at one moment, those worth most first."""
-
-    items: tuple[int, ...]
-    made_at: datetime
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Answer:
     """What one person said, as the one who decides sees the completions."""
 
@@ -126,10 +112,10 @@ def waiting_for(project: Project, user: User, *, limit: int = 50) -> Waiting:
     """
     if is_small(project):
         return Waiting(_worthiest_of(_newest(project), project, user, limit))
-    kept: _Worthiest | None = recall(project, WORTHIEST)
+    kept: Made[list[int]] | None = recall(project, WORTHIEST)
     if kept is None:
         return Waiting([], is_known=False)
-    return Waiting(_worthiest_of(kept.items, project, user, limit, FEW), as_of=kept.made_at)
+    return Waiting(_worthiest_of(kept.value, project, user, limit, FEW), as_of=kept.made_at)
 
 
 def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disagreement]:
@@ -139,22 +125,17 @@ def disagreements(project: Project, user: User, *, limit: int = 50) -> list[Disa
 
 def keep_worthiest(project: Project) -> None:
     """Look for what is worth most in a large project, unless that was done a while ago only."""
-    if is_small(project):
-        return
-    kept: _Worthiest | None = recall(project, WORTHIEST)
-    if kept is not None:
-        age = (timezone.now() - kept.made_at).total_seconds()
-        if age < max(LEAST_REST_S, REST * kept.seconds):
-            return
-    started, made_at = time.monotonic(), timezone.now()
+    keep_up(project, WORTHIEST, lambda: _worthiest(project))
+
+
+def _worthiest(project: Project) -> list[int]:
+    """Return the items that people disagree about, those worth most first."""
     newest = _newest(project)
     bits: dict[int, float] = {}
     for place in range(0, len(newest), AT_ONCE):
         found = _left_open(Item.objects.filter(id__in=newest[place : place + AT_ONCE]))
         bits |= {item: left.bits for item, left in found.items() if left.bits > 0}
-    worthiest = sorted(bits, key=lambda item: (-bits[item], item))[:MOST_KEPT]
-    seconds = time.monotonic() - started
-    keep(project, WORTHIEST, _Worthiest(tuple(worthiest), made_at, seconds))
+    return sorted(bits, key=lambda item: (-bits[item], item))[:MOST_KEPT]
 
 
 def bits_open(item: Item) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db.models.functions import Length
 
 from annotations.algorithms import adversaries
 from annotations.algorithms.adversaries import Signal
+from annotations.kept import Made, keep_up, recall
 from annotations.models import (
     Assignment,
     AutomaticPause,
@@ -28,6 +30,7 @@ from annotations.models import (
 )
 from annotations.selectors.gold import GoldAnswer, gold_answers, wrong_on_gold
 
+RAISED = "flags-raised"
 WINDOW = 20_000
 """Comparisons (and assignments, and answers to gold items) that are looked at, the newest."""
 CHARACTERS_PER_WORD = 6
@@ -77,13 +80,42 @@ class _Row:
 
 
 def flags(project: Project) -> list[Flag]:
-    """Return the signs that stand out and that nobody has dismissed, the surest first."""
+    """Return the signs that stand out and that nobody has dismissed, the surest first.
+
+    Of a large project they are looked for in the background (`looked_at` says when); what was
+    decided about them since is not among them.
+    """
+    kept: Made[list[Signal]] | None = recall(project, RAISED)
+    return flags_now(project) if kept is None else _open(project, kept.value)
+
+
+def flags_now(project: Project) -> list[Flag]:
+    """Return what `flags` does, looked for at this moment."""
+    return _open(project, _raised(project))
+
+
+def looked_at(project: Project) -> datetime | None:
+    """Return when the flags of a large project were looked for; None: they are of this moment."""
+    kept: Made[list[Signal]] | None = recall(project, RAISED)
+    return kept.made_at if kept else None
+
+
+def keep_flags(project: Project) -> None:
+    """Look for flags in a large project, unless that was done a while ago only."""
+    keep_up(project, RAISED, lambda: _raised(project))
+
+
+def _raised(project: Project) -> list[Signal]:
+    """Return every sign that stands out."""
     rows, gold = list(_rows(project)), _newest_on_gold(project)
     pairs = [*_copiers(rows), *adversaries.gold_copiers(wrong_on_gold(gold))]
-    found = [
+    return [
         *adversaries.flags(list(_signals(project, rows, gold))),
         *adversaries.flags(pairs, adversaries.PAIR_RATE),
     ]
+
+
+def _open(project: Project, found: Sequence[Signal]) -> list[Flag]:
     dismissed = _dismissed(project)
     open_ones = [one for one in found if one.n >= 2 * dismissed.get((one.detector, one.people), 0)]
     people = User.objects.in_bulk({who for one in open_ones for who in one.people})

@@ -35,14 +35,19 @@ _IN_FORCE = Prepared(_in_force, "project", "kind")
 
 def guidelines_in_force(project: Project) -> dict[str, GuidelineVersion]:
     """Return the versions in force, by the kind of work."""
-    newest = project.guideline_versions.filter(
-        version=Subquery(
-            GuidelineVersion.objects.filter(project=OuterRef("project"), kind=OuterRef("kind"))
-            .order_by("-version")
-            .values("version")[:1]
-        )
+    return {version.kind: version for version in _ALL_IN_FORCE(project=project.pk)}
+
+
+def _all_in_force(*, project: Slot) -> QuerySet[GuidelineVersion]:
+    newest = (
+        GuidelineVersion.objects.filter(project=OuterRef("project"), kind=OuterRef("kind"))
+        .order_by("-version")
+        .values("version")[:1]
     )
-    return {version.kind: version for version in newest}
+    return GuidelineVersion.objects.filter(project=project, version=Subquery(newest))
+
+
+_ALL_IN_FORCE = Prepared(_all_in_force, "project")
 
 
 def guideline_version(project: Project, kind: str, number: int) -> GuidelineVersion | None:

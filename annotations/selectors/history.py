@@ -24,6 +24,7 @@ from annotations.models import (
     User,
     in_force,
 )
+from annotations.prepared import Prepared, Slot
 from annotations.selectors.answers import correction_of, words_of
 from annotations.selectors.pay import earned_by
 from annotations.selectors.queue import recently_closed, submitted_by, submitted_since_midnight
@@ -171,18 +172,24 @@ def begun_corrections(user: User, project: Project) -> list[Assignment]:
     """Return what a person has begun to correct and not sent, the newest answers first."""
     if not project.edits_allowed:
         return []
+    return [
+        draft.annotation.assignment
+        for draft in _DRAFTS(person=user.pk, project=project.pk)
+        if draft.annotation.assignment and correction_of(draft.annotation).is_begun
+    ]
+
+
+def _drafts(*, person: Slot, project: Slot) -> QuerySet[CorrectionDraft]:
     drafts = CorrectionDraft.objects.filter(
         # Of a process of the version before, which does not fill the column.
-        Q(annotator=user) | Q(annotator=None, annotation__annotator=user),
+        Q(annotator=person) | Q(annotator=None, annotation__annotator=person),
         in_force("annotation__"),
         annotation__item__project=project,
     )
-    newest_first = drafts.select_related("annotation__assignment__item__prompt").order_by("-pk")
-    return [
-        draft.annotation.assignment
-        for draft in newest_first
-        if draft.annotation.assignment and correction_of(draft.annotation).is_begun
-    ]
+    return drafts.select_related("annotation__assignment__item__prompt").order_by("-pk")
+
+
+_DRAFTS = Prepared(_drafts, "person", "project")
 
 
 def own_statistics(user: User, project: Project) -> OwnStatistics:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce, Lower
 
@@ -95,12 +97,23 @@ def prompts_to_converse_about(
 
 
 def prompts_of(project: Project, *, search: str = "", split: str = "") -> QuerySet[Prompt]:
-    """Return the prompts of a project, newest first, with how much hangs on each."""
-    found = _found(project, search, split)
-    return found.annotate(
-        completion_count=Count("completions", distinct=True),
-        item_count=Count("items", distinct=True),
-    ).order_by("-id")
+    """Return the prompts of a project, newest first."""
+    return _found(project, search, split).order_by("-id")
+
+
+def with_what_hangs_on_them(prompts: Collection[int]) -> QuerySet[Prompt]:
+    """Return these prompts, newest first, each with how many completions and items it has.
+
+    Only of those that are shown: to count for a whole project takes seconds.
+    """
+    return (
+        Prompt.objects.filter(id__in=prompts)
+        .annotate(
+            completion_count=Count("completions", distinct=True),
+            item_count=Count("items", distinct=True),
+        )
+        .order_by("-id")
+    )
 
 
 def _found(project: Project, search: str, split: str) -> QuerySet[Prompt]:

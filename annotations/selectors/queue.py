@@ -231,14 +231,21 @@ _MORE_URGENT = Prepared(
 
 def kinds_with_open_items(project: Project) -> list[str]:
     """Return the kinds of which a project has any open item, whoever may have it."""
+    (found,) = _HAS_OPEN(project=project.pk)
+    return [kind for kind, has_any in zip(Kind.values, found, strict=True) if has_any]
+
+
+def _has_open(*, project: Slot) -> QuerySet[Project, tuple[bool, ...]]:
     open_items = {
         f"has_{kind}": Exists(
             Item.objects.filter(OPEN, project=project, kind=kind).order_by("-priority", "id")
         )
         for kind in Kind.values
     }
-    found = dict(Project.objects.filter(id=project.pk).values(**open_items).get())
-    return [kind for kind in Kind.values if found[f"has_{kind}"]]
+    return Project.objects.filter(id=project).annotate(**open_items).values_list(*open_items)
+
+
+_HAS_OPEN = Prepared(_has_open, "project")
 
 
 def leases_of(user: User | Slot, project: Project | Slot) -> QuerySet[Assignment]:

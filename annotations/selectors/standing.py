@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
-from django.utils import timezone
 
-from annotations.kept import keep, recall
+from annotations.kept import Made, keep_up, recall
 from annotations.models import Annotation, Assignment, Item, Kind, Project, counted
 from annotations.selectors.gold import FailingGold, failing_gold
 from annotations.selectors.queue import LEASED
 from annotations.selectors.sizes import is_small
 
 STANDING = "standing"
-REST = 60
-"""How many times longer counts are shown than they took to make, and half a minute at least."""
-LEAST_REST_S = 25
 
 
 @dataclass(frozen=True)
@@ -70,24 +65,22 @@ class Stand:
 
     counts: dict[str, QueueCount]
     doubts: tuple[Doubt, ...]
-    made_at: datetime
-    seconds: float
 
 
 def standing(project: Project) -> Stand | None:
     """Return how far the work is; None where that is not counted yet and would take long."""
     if is_small(project):
         return _counted(project)
-    kept: Stand | None = recall(project, STANDING)
-    return kept
+    kept: Made[Stand] | None = recall(project, STANDING)
+    return kept.value if kept else None
 
 
 def work_counted(project: Project) -> Counted | None:
     """Return how far the work is without gold items; None where it is still to be counted."""
     if is_small(project):
         return Counted(queue_counts(project), as_of=None)
-    kept: Stand | None = recall(project, STANDING)
-    return None if kept is None else Counted(kept.counts, as_of=kept.made_at)
+    kept: Made[Stand] | None = recall(project, STANDING)
+    return None if kept is None else Counted(kept.value.counts, as_of=kept.made_at)
 
 
 def doubted_gold(project: Project) -> list[FailingGold]:
@@ -97,8 +90,8 @@ def doubted_gold(project: Project) -> list[FailingGold]:
     """
     if is_small(project):
         return failing_gold(project)
-    kept: Stand | None = recall(project, STANDING)
-    doubts = {one.item: one for one in kept.doubts} if kept else {}
+    kept: Made[Stand] | None = recall(project, STANDING)
+    doubts = {one.item: one for one in kept.value.doubts} if kept else {}
     items = project.items.select_related("prompt").filter(id__in=doubts, open_slots__gt=0)
     found = [FailingGold(one, doubts[one.pk].right, doubts[one.pk].answers) for one in items]
     return sorted(found, key=lambda one: (one.right / one.answers, one.item.pk))
@@ -106,25 +99,12 @@ def doubted_gold(project: Project) -> list[FailingGold]:
 
 def keep_standing(project: Project) -> None:
     """Count how far the work of a large project is, unless that was done a while ago only."""
-    if is_small(project):
-        return
-    kept: Stand | None = recall(project, STANDING)
-    if kept is not None:
-        age = (timezone.now() - kept.made_at).total_seconds()
-        if age < max(LEAST_REST_S, REST * kept.seconds):
-            return
-    keep(project, STANDING, _counted(project))
+    keep_up(project, STANDING, lambda: _counted(project))
 
 
 def _counted(project: Project) -> Stand:
-    started = time.monotonic()
     doubts = [Doubt(one.item.pk, one.right, one.answers) for one in failing_gold(project)]
-    return Stand(
-        counts=queue_counts(project),
-        doubts=tuple(doubts),
-        made_at=timezone.now(),
-        seconds=time.monotonic() - started,
-    )
+    return Stand(counts=queue_counts(project), doubts=tuple(doubts))
 
 
 def queue_counts(project: Project) -> dict[str, QueueCount]:

@@ -18,7 +18,7 @@ from annotations.models import (
     Role,
     User,
 )
-from annotations.selectors.flags import Flag, flags
+from annotations.selectors.flags import Flag, flags, flags_now
 from annotations.services.projects import pause_member, resume_member
 from annotations.services.rules import ServiceError, check, leave_to_another, lock
 from annotations.signals import flag_decided
@@ -98,7 +98,7 @@ def flags_that_pause(project: Project) -> list[Flag]:
     if recall(project, LOOKED) == (newest, project.flag_pause):
         return []
     most = PAUSES_BELOW.get(project.flag_pause, 0.0)
-    found = [one for one in flags(project) if one.signal.p < most and len(one.people) == 1]
+    found = [one for one in flags_now(project) if one.signal.p < most and len(one.people) == 1]
     keep(project, LOOKED, (newest, project.flag_pause))
     return found
 

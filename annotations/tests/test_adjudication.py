@@ -222,8 +222,8 @@ def test_a_large_project_is_looked_through_in_the_background_and_shown_as_it_is_
     decide(worthier, eve)
     Retraction.objects.create(annotation=item.annotations.get(annotator=bea))
     assert disagreements(project, eve) == []
-    monkeypatch.setattr("annotations.selectors.adjudication.LEAST_REST_S", 0)
-    monkeypatch.setattr("annotations.selectors.adjudication.REST", 0)
+    monkeypatch.setattr("annotations.kept.LEAST_REST_S", 0)
+    monkeypatch.setattr("annotations.kept.REST", 0)
     services.keep_up_counts()
     assert [one.item for one in disagreements(project, eve)] == [later]
 

@@ -60,5 +60,6 @@ def _page(request: AuthenticatedRequest, project: Project, form: FlagForm | None
         "decisions": selected.flag_decisions(project),
         "pauses": selected.open_pauses(project),
         "window": selected.WINDOW,
+        "as_of": selected.looked_at(project),
     }
     return render(request, "annotations/flags.html", context, status=422 if form else 200)

@@ -207,11 +207,12 @@ def _kinds(project: Project, counted: selectors.Counted | None) -> list[dict[str
         there = set(selectors.kinds_with_open_items(project))
     else:
         there = {kind for kind, count in counted.counts.items() if count.items}
+    guidelines = selectors.guidelines_in_force(project)
     kinds: list[dict[str, object]] = [
         {
             "kind": kind.value,
             "label": kind.label,
-            "guideline": selectors.guideline_in_force(project, kind),
+            "guideline": guidelines.get(kind.value),
             "has_items": kind.value in there,
         }
         for kind in Kind

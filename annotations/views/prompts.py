@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +21,15 @@ from annotations.models import Project, Prompt, Role, Split
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PROMPTS_ON_A_PAGE = 50
+MOST_FOUND = 1000
+"""Prompts that a search finds: the newest."""
 MOST_ERRORS_SHOWN = 200
+
+
+class _SplitCount(TypedDict):
+    value: str
+    label: str
+    count: int
 
 
 @login_required
@@ -102,14 +111,18 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     search, split = request.GET.get("search", ""), request.GET.get("split", "")
-    found = selectors.prompts_of(project, search=search, split=split)
+    splits = _splits(project)
+    page = _pages(project, search, split, splits).get_page(request.GET.get("page"))
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.id),
-        "page": Paginator(found, PROMPTS_ON_A_PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        "shown": selectors.with_what_hangs_on_them(list(page)),
+        "is_cut": bool(search) and page.paginator.count == MOST_FOUND,
+        "most_found": MOST_FOUND,
         "search": search,
         "split": split,
-        "splits": _splits(project),
+        "splits": splits,
         "paste": paste or PastePromptsForm(),
         "upload": upload or UploadPromptsForm(),
         "conversations": conversations or ConversationsForm(),
@@ -127,7 +140,21 @@ def _page(
     return render(request, "annotations/prompts.html", context, status=status)
 
 
-def _splits(project: Project) -> list[dict[str, object]]:
+def _pages(
+    project: Project, search: str, split: str, splits: Sequence[_SplitCount]
+) -> Paginator[int]:
+    """Return the ids of the prompts that are asked for, in pages. Nothing is counted twice."""
+    found = selectors.prompts_of(project, search=search, split=split).values_list("id", flat=True)
+    if search:
+        # Every text is looked at, so once only.
+        return Paginator(list(found[:MOST_FOUND]), PROMPTS_ON_A_PAGE)
+    pages = Paginator(found, PROMPTS_ON_A_PAGE)
+    chosen = [one for one in splits if one["value"] == split] or splits
+    pages.count = sum(one["count"] for one in chosen)
+    return pages
+
+
+def _splits(project: Project) -> list[_SplitCount]:
     counts = dict(project.prompts.values_list("split").annotate(Count("id")).order_by())
     return [
         {"value": split.value, "label": split.label, "count": counts.get(split.value, 0)}

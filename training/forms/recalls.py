@@ -36,7 +36,7 @@ class RecallForm(PlainForm):
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
-        there = exports.recallable(project.pk)
+        there, self.as_of = exports.recallable(project)
         self._offer("annotator", "Anybody", there.annotators)
         self._offer("guideline_version", "Any", there.versions)
         self._offer("batch", "Any", there.batches)

@@ -67,7 +67,8 @@ class FreezeForm(PlainForm):
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if people := exports.annotators(project.pk):
+        people, as_of = exports.annotators(project)
+        if people:
             self.fields["leave_out_annotators"] = forms.MultipleChoiceField(
                 choices=[
                     (name, f"{name}, {count:,} annotation{'' if count == 1 else 's'}")
@@ -75,7 +76,8 @@ class FreezeForm(PlainForm):
                 ],
                 required=False,
                 label="Leave out the work of",
-                help_text="Nobody, unless you choose. Hold Ctrl to choose several.",
+                help_text="Nobody, unless you choose. Hold Ctrl to choose several."
+                + (f" Counted at {as_of:%H:%M} UTC." if as_of else ""),
                 error_messages={
                     "invalid_choice": "%(value)s has annotated nothing in this project."
                 },
