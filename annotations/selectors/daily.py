@@ -9,14 +9,22 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db.models import Count, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
-from annotations.models import Annotation, Item, PayEntry, Project, counted
+from annotations.models import (
+    Annotation,
+    DailyNews,
+    DailyState,
+    Item,
+    PayEntry,
+    Project,
+    counted,
+)
 from annotations.selectors.days import between, day_of, parse_day
 from annotations.selectors.gold import gold_answers
 
@@ -111,6 +119,13 @@ def cost_by_day(project: Project, days: Days | None = None) -> dict[Cost, CostSu
         .annotate(paid=signed, micros=Sum("amount_micros"))
     }
     return {key: sums for key, sums in found.items() if _is_asked(key, days)}
+
+
+def summed_up_to(project: Project) -> datetime | None:
+    """Return up to when the daily figures of a project were kept; None if they never were."""
+    if not DailyState.objects.filter(project=project, revision__gt=0).exists():
+        return None
+    return DailyNews.objects.values_list("read_at", flat=True).first()
 
 
 def gold_digests() -> dict[int, dict[str, int]]:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from annotations.algorithms.finish import Finish, finish
 from annotations.algorithms.pay import to_cents
 from annotations.algorithms.shares import Share, wilson
-from annotations.models import DailyNews, DailyState, DailyWork, Kind, PayRate, Project, User
+from annotations.models import DailyWork, Kind, PayRate, Project, User
+from annotations.selectors.daily import summed_up_to
 from annotations.selectors.standing import QueueCount, Stand, standing
 
 SPANS = (30, 90, 365)
@@ -173,7 +174,7 @@ def dashboard(
     bins = _bins(by_day, costs, first, today, is_weekly=is_weekly)
     rates = list(project.pay_rates.filter(starts_at__date__gte=first).order_by("-starts_at"))
     return Dashboard(
-        read_at=_read_at(project),
+        read_at=summed_up_to(project),
         span=span,
         is_weekly=is_weekly,
         bins=bins,
@@ -193,12 +194,6 @@ def dashboard(
         spent=_spent(costs),
         rates=[rate for rate in rates if not kind or rate.kind in ("", kind)],
     )
-
-
-def _read_at(project: Project) -> datetime | None:
-    if not DailyState.objects.filter(project=project, revision__gt=0).exists():
-        return None
-    return DailyNews.objects.values_list("read_at", flat=True).first()
 
 
 def _summed(work: QuerySet[DailyWork], *by: str, **more: Any) -> Iterable[dict[str, Any]]:

@@ -22,7 +22,7 @@ def ordered_leanings(said: QuerySet[Annotation], newest: int) -> tuple[WinRate, 
     Every two completions of a ranking that are not tied, and every two of a rating with other
     points on one scale. The pairs of one answer are not independent, so an answer is a cluster.
     """
-    work = said.filter(kind__in=(Kind.RANKING, Kind.RATING)).order_by("-id")
+    work = said.filter(kind__in=(Kind.RANKING, Kind.RATING)).order_by("-created_at", "-id")
     shown = dict(work.values_list("id", "shown_order")[:newest])
     earlier: list[tuple[int, float]] = []
     longer: list[tuple[int, float]] = []

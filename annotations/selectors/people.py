@@ -1,17 +1,18 @@
 """One person's work in a project: how much, how fast, and how far it can be relied on.
 
-Counts cover everything; what has to be read row by row covers the newest answers (`NEWEST`).
+Counts cover everything; what has to be read row by row covers the newest answers (`NEWEST`, and
+`NEWEST_COMPARED` of comparisons). In a large project the counts are from the daily figures: what
+counts, up to half a minute late.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Length, TruncWeek
 from django.utils import timezone
 
@@ -29,12 +30,16 @@ from annotations.models import (
     User,
     in_force,
 )
-from annotations.selectors.gold import GoldAnswer, gold_answers
+from annotations.selectors.daily import summed_up_to
+from annotations.selectors.gold import gold_answers
 from annotations.selectors.history import time_in_words
 from annotations.selectors.leanings import ordered_leanings
 from annotations.selectors.peers import peers_of
+from annotations.selectors.sizes import is_small
 
 NEWEST = 1000
+NEWEST_COMPARED = 2000
+"""Comparisons by which it is seen whether somebody leans to a side or to what is longer."""
 WEEKS = 12
 SHORTEST_MS = 3_000
 """Nobody has read two texts in less."""
@@ -60,9 +65,28 @@ class GoldWeek:
     share: Share
 
 
+@dataclass
+class _Volume:
+    """How much a person did, and how often they gave the known answer of a gold item."""
+
+    as_of: datetime | None
+    """None: counted at this moment."""
+    active_ms: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    by_week: Counter[date] = field(default_factory=Counter)
+    gold: Counter[str] = field(default_factory=Counter)
+    """By kind; and how many of them were right."""
+    gold_right: Counter[str] = field(default_factory=Counter)
+    gold_weeks: Counter[date] = field(default_factory=Counter)
+    gold_weeks_right: Counter[date] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True)
 class PersonReport:
     """What owners and the person themselves see."""
+
+    as_of: datetime | None
+    """Up to when answers, time and gold items are summed; None: they are of this moment."""
 
     by_kind: list[tuple[str, int]]
     answers: int
@@ -114,24 +138,35 @@ def person_report(project: Project, person: User) -> PersonReport:
     said = Annotation.objects.filter(
         in_force(), item__project=project, annotator=person, assignment__isnull=False
     ).exclude(item__purpose=Item.Purpose.ARENA)
-    counts = dict(said.order_by().values_list("kind").annotate(Count("id")))
     handed = Assignment.objects.filter(item__project=project, annotator=person).exclude(
         item__purpose=Item.Purpose.ARENA
     )
-    compared = Comparison.objects.filter(annotation__in=said)
-    left, longer = _leanings(compared)
+    volume = _summed(project, person) or _counted(project, said, handed)
+    left, longer = _leanings(said)
     earlier, longer_ordered = ordered_leanings(said, NEWEST)
     seconds, too_fast = _speed(said)
-    on_gold = list(gold_answers(project, said))
     peers = peers_of(project, person, said, NEWEST)
     return PersonReport(
-        by_kind=[(Kind(kind).label, counts[kind]) for kind in Kind.values if kind in counts],
-        answers=sum(counts.values()),
+        as_of=volume.as_of,
+        by_kind=[
+            (Kind(kind).label, volume.by_kind[kind]) for kind in Kind.values if volume.by_kind[kind]
+        ],
+        answers=volume.by_kind.total(),
         skips=handed.filter(state=Assignment.State.SKIPPED).count(),
-        active=timedelta(milliseconds=handed.aggregate(ms=Sum("active_ms"))["ms"] or 0),
-        gold=wilson(sum(answer.is_right for answer in on_gold), len(on_gold)),
-        gold_by_kind=_by_kind(on_gold),
-        gold_weeks=_gold_weeks(on_gold, said),
+        active=timedelta(milliseconds=volume.active_ms),
+        gold=wilson(volume.gold_right.total(), volume.gold.total()),
+        gold_by_kind=[
+            (Kind(kind).label, wilson(volume.gold_right[kind], volume.gold[kind]))
+            for kind in Kind.values
+            if volume.gold[kind] and len(volume.gold) > 1
+        ],
+        gold_weeks=[
+            GoldWeek(
+                start,
+                wilson(volume.gold_weeks_right[start.date()], volume.gold_weeks[start.date()]),
+            )
+            for start in _week_starts()
+        ],
         peers=win_rate([one for alike in peers.values() for one in alike]),
         peers_by_kind=[
             (Kind(kind).label, win_rate(alike)) for kind, alike in peers.items() if len(peers) > 1
@@ -142,7 +177,7 @@ def person_report(project: Project, person: User) -> PersonReport:
         longer_ordered=longer_ordered,
         seconds=seconds,
         too_fast=too_fast,
-        weeks=_weeks(said),
+        weeks=_weeks(volume.by_week),
     )
 
 
@@ -166,52 +201,63 @@ def held_out_people(project: Project) -> set[int]:
     return set(held.values_list("user_id", flat=True))
 
 
-def _leanings(compared: QuerySet[Comparison]) -> tuple[Share, Share]:
+def _counted(project: Project, said: QuerySet[Annotation], handed: QuerySet[Assignment]) -> _Volume:
+    """Count what was said, and sum up the time that was spent on what was handed out."""
+    found = _Volume(None, handed.aggregate(ms=Sum("active_ms"))["ms"] or 0)
+    weeks = said.annotate(week=TruncWeek("created_at")).order_by()
+    for kind, week, count in weeks.values_list("kind", "week").annotate(Count("id")):
+        found.by_kind[kind] += count
+        found.by_week[week.date()] += count
+    asked = dict(weeks.filter(item__purpose=Item.Purpose.GOLD).values_list("id", "week"))
+    for answer in gold_answers(project, said):
+        found.gold[answer.kind] += 1
+        found.gold_right[answer.kind] += answer.is_right
+        if answer.annotation_id in asked:  # handed in since they were looked for
+            week = asked[answer.annotation_id].date()
+            found.gold_weeks[week] += 1
+            found.gold_weeks_right[week] += answer.is_right
+    return found
+
+
+def _summed(project: Project, person: User) -> _Volume | None:
+    """Add up the daily figures of a large project; None if it is small, or they were never kept."""
+    as_of = None if is_small(project) else summed_up_to(project)
+    if as_of is None:
+        return None
+    found = _Volume(as_of)
+    for row in project.daily_work.filter(person=person, tag=""):
+        week = row.day - timedelta(days=row.day.weekday())
+        found.active_ms += row.active_ms
+        found.by_kind[row.kind] += row.answers + row.gold
+        found.by_week[week] += row.answers + row.gold
+        if row.gold:
+            found.gold[row.kind] += row.gold
+            found.gold_right[row.kind] += row.gold_right
+            found.gold_weeks[week] += row.gold
+            found.gold_weeks_right[week] += row.gold_right
+    return found
+
+
+def _newest(said: QuerySet[Annotation]) -> QuerySet[Annotation]:
+    """Return what was said in the order of an index, whatever else a person said before."""
+    return said.order_by("-created_at", "-id")
+
+
+def _leanings(said: QuerySet[Annotation]) -> tuple[Share, Share]:
     """Return how often the left and how often the longer answer was found better."""
-    is_left, is_right = Q(outcome=Comparison.Outcome.LEFT), Q(outcome=Comparison.Outcome.RIGHT)
-    sized = compared.annotate(a=Length("left__text"), b=Length("right__text"))
-    differ = (is_left | is_right) & ~Q(a=F("b"))
-    found = sized.aggregate(
-        left=Count("pk", filter=is_left),
-        decided=Count("pk", filter=is_left | is_right),
-        longer=Count("pk", filter=is_left & Q(a__gt=F("b")) | is_right & Q(b__gt=F("a"))),
-        differ=Count("pk", filter=differ),
-    )
-    return wilson(found["left"], found["decided"]), wilson(found["longer"], found["differ"])
-
-
-def _by_kind(on_gold: Sequence[GoldAnswer]) -> list[tuple[str, Share]]:
-    given: dict[str, list[bool]] = defaultdict(list)
-    for answer in on_gold:
-        given[answer.kind].append(answer.is_right)
-    if len(given) < 2:
-        return []
-    return [
-        (Kind(kind).label, wilson(sum(given[kind]), len(given[kind])))
-        for kind in Kind.values
-        if kind in given
-    ]
-
-
-def _gold_weeks(on_gold: Sequence[GoldAnswer], said: QuerySet[Annotation]) -> list[GoldWeek]:
-    """Return the last weeks, those without gold items as well, the oldest first."""
-    starts = _week_starts()
-    recent = said.filter(item__purpose=Item.Purpose.GOLD, created_at__gte=starts[0])
-    weeks = dict(recent.annotate(week=TruncWeek("created_at")).values_list("id", "week"))
-    given: dict[date, list[bool]] = defaultdict(list)
-    for answer in on_gold:
-        if answer.annotation_id in weeks:
-            given[weeks[answer.annotation_id].date()].append(answer.is_right)
-    return [
-        GoldWeek(start, wilson(sum(given[start.date()]), len(given[start.date()])))
-        for start in starts
-    ]
+    sides = (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
+    rows = _newest(said.filter(kind=Kind.COMPARISON)).values_list(
+        "comparison__outcome", Length("comparison__left__text"), Length("comparison__right__text")
+    )[:NEWEST_COMPARED]
+    decided = [(one == sides[0], a, b) for one, a, b in rows if one in sides]
+    longer = [(a > b) == is_left for is_left, a, b in decided if a != b]
+    lefts = sum(is_left for is_left, _, _ in decided)
+    return wilson(lefts, len(decided)), wilson(sum(longer), len(longer))
 
 
 def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:
     """Return the median seconds, and how often an answer came before its texts could be read."""
-    newest = said.filter(wall_ms__isnull=False).order_by("-id")
-    rows = newest.values_list(
+    rows = _newest(said.filter(wall_ms__isnull=False)).values_list(
         "wall_ms", Length("comparison__left__text"), Length("comparison__right__text")
     )[:NEWEST]
     times = [(wall, (left or 0) + (right or 0)) for wall, left, right in rows if wall is not None]
@@ -221,22 +267,14 @@ def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:
     return median(wall for wall, _ in times) / 1000, wilson(fast, len(times))
 
 
-def _weeks(said: QuerySet[Annotation]) -> list[Week]:
+def _weeks(by_week: Counter[date]) -> list[Week]:
     """Return the last weeks, those without work as well, the oldest first."""
     starts = _week_starts()
-    rows = (
-        said.filter(created_at__gte=starts[0])
-        .annotate(week=TruncWeek("created_at"))
-        .order_by()
-        .values_list("week")
-        .annotate(Count("id"))
-    )
-    counts = {week.date(): count for week, count in rows}
-    highest = max(counts.values(), default=0)
+    highest = max(by_week[start.date()] for start in starts)
     return [
         Week(start, count, round(100 * count / highest) if highest else 0)
         for start in starts
-        for count in [counts.get(start.date(), 0)]
+        for count in [by_week[start.date()]]
     ]
 
 

@@ -26,7 +26,7 @@ from annotations.models import (
     Recall,
     User,
 )
-from annotations.selectors import dashboard
+from annotations.selectors import dashboard, person_report
 from annotations.selectors.daily import cost_by_day, work_by_day
 from annotations.services.daily import keep_up_daily_figures, rebuild_daily_figures
 from annotations.tests.factories import (
@@ -126,6 +126,13 @@ def test_the_ledger_is_summed_through_a_change_of_rates(
     assert kept_cost(project)[bob.pk, today, "", "USD"] == {"paid": 0, "micros": 1_500_000}
 
 
+def volume_of(project: Project, person: User) -> tuple[Any, ...]:
+    """Return what the page of a person counts, or adds up of the daily figures."""
+    report = person_report(project, person)
+    gold = (report.gold, report.gold_by_kind, report.gold_weeks)
+    return report.by_kind, report.answers, report.weeks, *gold
+
+
 class Life:
     """Whatever can happen to annotations, by lot."""
 
@@ -188,7 +195,7 @@ class Life:
 
 
 def test_what_is_kept_up_is_what_a_full_count_gives(
-    project: Project, bob: User, bea: User, ben: User
+    project: Project, bob: User, bea: User, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = Life(project, [bob, bea, ben], seed=1)
     acts: list[Callable[[], None]] = [
@@ -211,6 +218,10 @@ def test_what_is_kept_up_is_what_a_full_count_gives(
     assert_up_to_date(project)
     assert DailyState.objects.get(project=project).rebuilt_at == first
     assert len(kept_work(project)) > 5
+    counted = [volume_of(project, person) for person in life.people]
+    assert sum(answers for _, answers, *_ in counted) > 5
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    assert [volume_of(project, person) for person in life.people] == counted
 
 
 def test_an_answer_that_was_not_there_yet_is_found_later(project: Project, bob: User) -> None:

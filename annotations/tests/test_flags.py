@@ -21,9 +21,9 @@ from annotations.models import (
     Project,
     User,
 )
-from annotations.selectors.flags import flags, gold_by_person, told_why
+from annotations.selectors.flags import flags, flags_now, gold_by_person, told_why
 from annotations.selectors.gold import GoldAnswer
-from annotations.tests.factories import make_careless, make_completion, make_prompt
+from annotations.tests.factories import make_careless, make_completion, make_item, make_prompt
 
 
 @pytest.fixture
@@ -253,3 +253,23 @@ def test_two_who_share_wrong_answers_to_gold_items_are_named_to_the_owner_and_ne
     client.force_login(alice)
     page = client.get(url("flags", project)).content.decode()
     assert "Of 16 gold items that both answered, one has 8 wrong and the other 8; 8 of" in page
+
+
+def test_in_a_large_project_flags_are_looked_for_in_the_background(
+    client: Client, project: Project, bob: User, bea: User, ben: User, alice: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    make_item(project)
+    services.keep_up_counts()
+    make_careless(project, bob, bea, ben)
+    client.force_login(alice)
+    assert flags(project) == []
+    assert "looked through at" in client.get(url("flags", project)).text
+    assert flags_now(project)  # who pauses by flags waits for nothing
+    monkeypatch.setattr("annotations.kept.LEAST_REST_S", 0)
+    monkeypatch.setattr("annotations.kept.REST", 0)
+    services.keep_up_counts()
+    assert flags(project) == flags_now(project)
+    client.post(url("decide_flag", project), decision(bob))
+    assert [one.signal.detector for one in flags(project)] == ["clockwork", "too_fast"]

@@ -401,6 +401,25 @@ def test_prompts_show_as_text_and_can_be_searched(alices: Client, project: Proje
     assert "alert(1)" not in found
 
 
+def test_prompts_come_in_pages_with_what_hangs_on_each(
+    alices: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        prompt = make_prompt(project, f"About {number}", split="test" if number == 1 else "train")
+        make_item(project, prompt=prompt, texts=("a", "b")[:number])
+    monkeypatch.setattr("annotations.views.prompts.PROMPTS_ON_A_PAGE", 2)
+    monkeypatch.setattr("annotations.views.prompts.MOST_FOUND", 3)
+    pages = [alices.get(url("prompts", project), {"page": page}).text for page in (1, 2)]
+    assert all(f"{part} of 4" in html for part, html in zip(("1–2", "3–4"), pages, strict=True))
+    assert "About 3" in pages[0]
+    assert "About 0" in pages[1]
+    assert '<td class="num">2</td><td class="num">1</td>' in pages[0]
+    assert "1–1 of 1" in alices.get(url("prompts", project), {"split": "test"}).text
+    found = alices.get(url("prompts", project), {"search": "about"}).text
+    assert "1–2 of 3" in found
+    assert "the newest 3 that match" in found
+
+
 def test_an_unknown_page_is_not_found_in_words(alices: Client, project: Project) -> None:
     response = alices.get("/nowhere/")
     assert response.status_code == 404

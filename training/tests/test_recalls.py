@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import exports
+from annotations import services as collected
 from annotations.models import Annotation, Membership, Project, Recall, Review, User
 from annotations.selectors import agreement_overview, queue_counts
 from annotations.tests.factories import (
@@ -307,3 +308,25 @@ def test_owners_recall_engineers_see_it_without_names_and_others_nothing(
     for outsider in (carol, bob, charlie):
         client.force_login(outsider)
         assert [client.get(page).status_code for page in pages] == [404, 404]
+
+
+def test_what_can_be_chosen_of_a_large_project_is_counted_in_the_background(
+    client: Client, project: Project, said: list[Annotation], alice: User, bob: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    choices, as_of = exports.recallable(project)
+    people, counted_at = exports.annotators(project)
+    assert (as_of, counted_at) == (None, None)
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    collected.keep_up_counts()
+    make_comparison(make_item(project), bob, "left")
+    client.force_login(alice)
+    page = page_of(client, "recalls", project.pk)
+    assert "counted in the background" in page
+    assert "8 annotations" in page
+    assert "Counted at" in page_of(client, "snapshots", project.pk)
+    kept, as_of = exports.recallable(project)
+    assert (kept, exports.annotators(project)[0]) == (choices, people)
+    assert as_of is not None
+    preview = client.get(url("recalls", project.pk), {"annotator": bob.pk}).text
+    assert "9" in preview
