@@ -47,7 +47,6 @@ MANY = 20_000
 SETTLED = timedelta(hours=1)
 """No transaction takes so long: an id that is missing then was given to nothing."""
 MOST_GAPS = 10_000
-BATCH = 500
 THE_ROW = 1
 WORK_KEY = ("person_id", "day", "kind", "tag")
 COST_KEY = ("person_id", "day", "kind", "currency")
@@ -252,11 +251,11 @@ def _write(
     manager: Manager[Any] = model._default_manager
     for ids in chunks(stale.values()):
         manager.filter(pk__in=ids).delete()
-    manager.bulk_create(
-        (
-            model(project=project, **dict(zip(parts, key, strict=True)), **vars(wanted[key]))
-            for key in wanted
-            if key in stale or key not in known
-        ),
-        batch_size=BATCH,
+    new = (
+        model(project=project, **dict(zip(parts, key, strict=True)), **vars(wanted[key]))
+        for key in wanted
+        if key in stale or key not in known
     )
+    # Row by row made and sent: PostgreSQL ends a transaction that waits for too long for Python.
+    for some in chunks(new):
+        manager.bulk_create(some)
