@@ -236,9 +236,11 @@ BASE_MODEL_PATH = Path(
     os.environ.get("BASE_MODEL_PATH") or VAR_DIR / "models" / "smollm2-135m-instruct"
 ).resolve()
 
-# Models are files in BASE_MODEL_PATH and ARTIFACTS_ROOT; nothing asks a hub, here or in a child.
+# Models are files beside BASE_MODEL_PATH and in ARTIFACTS_ROOT; no run asks a hub for anything.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+HAS_MODEL_HUB = not flag("HF_HUB_OFFLINE")
+"""Whether engineers may have base models fetched, from HF_ENDPOINT with HF_TOKEN."""
 
 # Django ------------------------------------------------------------------------------------
 
@@ -487,6 +489,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "send hints of pushes again": {
         "task": "training.dispatch_pushes",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+    "send hints of base models again": {
+        "task": "training.dispatch_fetches",
         "schedule": 15.0,
         "options": {"expires": 15.0},
     },

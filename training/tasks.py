@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 from annotations.services import conversations
 from training import (
     artifacts,
+    fetches,
     lifecycle,
     outcomes,
     pushes,
@@ -217,6 +218,36 @@ def hint_push(push_id: int) -> None:
         logger.warning("No hint could be sent for push %s; it stays queued (%s).", push_id, error)
     else:
         pushes.hinted(push_id)
+
+
+@shared_task(
+    name="training.fetch_bases",
+    acks_late=False,
+    ignore_result=True,
+    time_limit=DAY_S + 60,
+    soft_time_limit=DAY_S,
+)
+def fetch_bases(**_later: Any) -> None:
+    """Bring base models from a hub. Delivering the message twice is harmless."""
+    if not supervisor.is_shutting_down():
+        fetches.carry_out()
+
+
+@shared_task(
+    name="training.dispatch_fetches", ignore_result=True, time_limit=60, soft_time_limit=50
+)
+def dispatch_fetches(**_later: Any) -> None:
+    """Send a hint again where base models wait for a worker. Runs every 15 seconds."""
+    if fetches.is_anything_waiting():
+        hint_fetches()
+
+
+def hint_fetches() -> None:
+    """Tell the workers that a base model is wanted. Where that fails the dispatcher does."""
+    try:
+        _publish(fetch_bases, (), lifecycle.QUEUES[Stage.SAMPLE])
+    except Exception as error:  # kombu lets errors of every transport through
+        logger.warning("No hint could be sent; base models wait for the clock (%s).", error)
 
 
 @shared_task(name="training.tell_of_flags", ignore_result=True, time_limit=120, soft_time_limit=110)

@@ -72,6 +72,15 @@ urlpatterns = [
     path("projects/<int:project_id>/audit/", audit.audit, name="audit"),
     path("projects/<int:project_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
     path("projects/<int:project_id>/checkpoints/base/", checkpoints.add_base, name="add_base"),
+    path("projects/<int:project_id>/checkpoints/hub/", checkpoints.fetch_base, name="fetch_base"),
+    path(
+        "projects/<int:project_id>/checkpoints/hub/stop/", checkpoints.stop_fetch, name="stop_fetch"
+    ),
+    path(
+        "projects/<int:project_id>/checkpoints/hub/status/",
+        checkpoints.fetches_status,
+        name="fetches_status",
+    ),
     path("checkpoints/<int:checkpoint_id>/", checkpoints.checkpoint, name="checkpoint"),
     path(
         "checkpoints/<int:checkpoint_id>/completions/",

@@ -21,7 +21,7 @@ from training import access, artifacts, examples, selectors, services
 from training.api.promotions import ConditionOut, condition_out
 from training.api.runs import RunOut, run_out
 from training.models import Checkpoint, Evaluation
-from training.services.checkpoints import LONGEST_NAME
+from training.services.bases import LONGEST_NAME
 
 operations = Operations("Checkpoints", refusals=(services.ServiceError,))
 

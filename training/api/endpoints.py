@@ -11,7 +11,7 @@ from annotations.api.operations import Answer, Body, Call, Operations, Scope
 from annotations.api.pages import Page, Paged, page_of
 from training import access, services
 from training.models import Endpoint
-from training.services.checkpoints import LONGEST_NAME
+from training.services.bases import LONGEST_NAME
 from training.services.endpoints import LONGEST_KEY, LONGEST_MODEL, LONGEST_URL, MOST_SECONDS
 
 operations = Operations("External endpoints", refusals=(services.ServiceError,))

@@ -5,6 +5,7 @@ from training.forms.checkpoints import (
     CompletionsForm,
     EvaluationForm,
     ExportForm,
+    HubForm,
     PromotionForm,
 )
 from training.forms.configs import (
@@ -33,6 +34,7 @@ __all__ = [
     "EvaluationForm",
     "ExportForm",
     "FreezeForm",
+    "HubForm",
     "PlainForm",
     "PromotionForm",
     "RunForm",

@@ -39,6 +39,27 @@ class BaseForm(PlainForm):
         return cleaned
 
 
+class HubForm(PlainForm):
+    """A base model of a hub, to be brought here first."""
+
+    repo = forms.CharField(
+        max_length=200,
+        label="Model of a hub",
+        help_text="As owner/name, for example HuggingFaceTB/SmolLM2-360M-Instruct.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
+    )
+    revision = forms.CharField(
+        max_length=100,
+        required=False,
+        label="Revision",
+        help_text="A branch, tag or commit. Empty: the newest.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
+    )
+    name = forms.CharField(
+        max_length=100, required=False, label="Name", help_text="Empty: the model's."
+    )
+
+
 class CompletionsForm(ConfigForm):
     """How many prompts a checkpoint answers, and what becomes of its answers."""
 

@@ -113,18 +113,22 @@ def check_model_folder(path: Path) -> None:
             f"{path} holds {', '.join(unsafe)}. Pickled weights can run code when they are loaded: "
             "convert the model to safetensors and remove them."
         )
-    for wanted in ("config.json", "tokenizer_config.json"):
-        if wanted not in names:
-            raise PipelineError(f"{path} has no {wanted}. Save model and tokenizer there.")
+    check_model_settings(path)
     if not any(name.endswith(".safetensors") for name in names):
         raise PipelineError(f"{path} has no *.safetensors. Save the model with safetensors.")
+    read_tensors(path)  # a file that is cut off is told now, not after minutes of loading
+
+
+def check_model_settings(path: Path) -> None:
+    """Raise PipelineError where a model's settings are not there, or ask for code of its own."""
     for name in ("config.json", "tokenizer_config.json"):
+        if not (path / name).is_file():
+            raise PipelineError(f"{path} has no {name}. Save model and tokenizer there.")
         if "auto_map" in json.loads((path / name).read_text(encoding="utf-8")):
             raise PipelineError(
                 f"{path / name} asks for code of its own (auto_map), which is never run here. "
                 "Choose a model of an architecture that transformers knows."
             )
-    read_tensors(path)  # a file that is cut off is told now, not after minutes of loading
 
 
 def check_adapter(path: str) -> None:

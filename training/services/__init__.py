@@ -17,6 +17,7 @@ from training.services.automation import (
     set_automation,
     skip_stage,
 )
+from training.services.bases import NO_HUB, fetch_base, register_base, stop_fetch
 from training.services.boards import read_votes
 from training.services.chats import (
     WAITED_FOR_S,
@@ -30,7 +31,7 @@ from training.services.chats import (
     stop_reply,
     write_reply,
 )
-from training.services.checkpoints import promote_checkpoint, register_base
+from training.services.checkpoints import promote_checkpoint
 from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
 from training.services.erasure import erase_oneself, erase_person
@@ -82,6 +83,7 @@ __all__ = [
     "KINDS_OF_ONE",
     "KINDS_OF_WORK",
     "MODELS",
+    "NO_HUB",
     "SCORED",
     "WAITED_FOR_S",
     "Choice",
@@ -106,6 +108,7 @@ __all__ = [
     "drive_by_hand",
     "erase_oneself",
     "erase_person",
+    "fetch_base",
     "freeze_snapshot",
     "hear_kind_decided",
     "lift_recall",
@@ -150,6 +153,7 @@ __all__ = [
     "start_suite",
     "start_webhook",
     "start_weighing",
+    "stop_fetch",
     "stop_reply",
     "stop_webhook",
     "take_back_arena_vote",

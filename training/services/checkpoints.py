@@ -1,20 +1,16 @@
-"""Registering base models, and letting a checkpoint answer for its project."""
+"""Letting a checkpoint answer for its project."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from annotations.algorithms.text import TextError, check_text
-from training import artifacts, lifecycle, outbox, regressions, selectors
-from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Stage, Webhook
+from training import lifecycle, outbox, regressions, selectors
+from training.models import Checkpoint, DatasetSnapshot, Evaluation, Promotion, Webhook
 from training.services.audit import record
-from training.services.refusals import ServiceError, or_service_error
+from training.services.refusals import ServiceError
 from training.services.roles import is_owner
 from training.services.rounds import end_round
 
@@ -23,44 +19,6 @@ if TYPE_CHECKING:
 
 
 Content = DatasetSnapshot.Content
-LONGEST_NAME = 100
-NAMES_OF_RUNS = re.compile(rf"({'|'.join(Stage.values)})-\d+")
-
-
-def register_base(
-    project: Project, path: str, name: str = "SmolLM2-135M-Instruct", *, created_by: User
-) -> Checkpoint:
-    """Record a base model's folder as a checkpoint to start from. Repeating it is harmless."""
-    name = checked_name(name)
-    if "\0" in str(path) or not Path(path).is_absolute() or len(str(path)) > 500:
-        raise ServiceError("Give the whole path of the model's folder, from / on.")
-    folder = Path(path).resolve()
-    or_service_error(partial(artifacts.check_base, folder))
-    checkpoint, is_new = Checkpoint.objects.get_or_create(
-        project=project,
-        name=name,
-        defaults={
-            "kind": Checkpoint.Kind.BASE,
-            "path": str(folder),
-            "manifest": {"registered_by": created_by.pk},
-        },
-    )
-    if not is_new and checkpoint.path != str(folder):
-        raise ServiceError(f"There is a checkpoint called {name} already. Choose another name.")
-    return checkpoint
-
-
-def checked_name(name: str) -> str:
-    """Return what a person calls something that is asked, or say what may stand there."""
-    name = name.strip()
-    if not name or NAMES_OF_RUNS.fullmatch(name):
-        raise ServiceError(
-            f"Choose a name of 1 to {LONGEST_NAME} characters that is not like a run's (sft-1)."
-        )
-    try:
-        return check_text(name, field="The name", max_chars=LONGEST_NAME)
-    except TextError as error:
-        raise ServiceError(str(error)) from None
 
 
 @transaction.atomic

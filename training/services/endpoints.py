@@ -17,7 +17,7 @@ from training.models import Checkpoint, Endpoint
 from training.pipeline.endpoint import EndpointError, check_url
 from training.pipeline.errors import PipelineError
 from training.services.audit import record
-from training.services.checkpoints import checked_name
+from training.services.bases import checked_name
 from training.services.refusals import ServiceError
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""A Hugging Face hub on this machine: the few addresses that a push asks, and what lies there."""
+"""A Hugging Face hub on this machine: the addresses that pushes and fetches ask, and what is there.
+
+It speaks the hub's older protocol for large files.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "hf_sesame"
+COMMIT = "c0ffee" * 6 + "cafe"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -38,6 +42,33 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer({"error": f"Nobody is prepared for {self.path}."}, 404)
 
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        parts = self.path.partition("?")[0].strip("/").split("/")
+        if parts[:2] == ["api", "models"] and "/".join(parts[2:4]) == self.server.gives:
+            infos = [self._info(name) | {"rfilename": name} for name in self.server.files]
+            told = [one | {"blobId": one["oid"]} | _told_of_large(one) for one in infos]
+            self._answer({"id": self.server.gives, "sha": COMMIT, "siblings": told})
+        elif "/".join(parts[:2]) == self.server.gives and parts[2:4] == ["resolve", COMMIT]:
+            self._give(parts[4])
+        else:
+            self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+
+    def _give(self, name: str) -> None:
+        """Hand out a file, or what of it is still wanted; break off in the middle where told so."""
+        content = self.server.files[name]
+        wanted = self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if name == self.server.breaks_off:
+            self.server.breaks_off = ""
+            self.wfile.write(content[start : len(content) // 2])
+            self.close_connection = True
+        else:
+            self.wfile.write(self.server.damage(name, content)[start:])
+
     def do_PUT(self) -> None:
         oid = self.path.rpartition("/")[2]
         self.server.large[oid] = self._content()
@@ -56,9 +87,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, values: Any, status: int = 200) -> None:
+    def _answer(
+        self, values: Any, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         content = json.dumps(values).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -81,12 +116,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 self.server.files[value["path"]] = self.server.large[value["oid"]]
-        oid = "c0ffee" * 6 + "cafe"
-        url = f"{self.server.url}/alice/haiku/commit/{oid}"
-        self._answer({"success": True, "commitUrl": url, "commitOid": oid})
+        url = f"{self.server.url}/alice/haiku/commit/{COMMIT}"
+        self._answer({"success": True, "commitUrl": url, "commitOid": COMMIT})
 
     def _info(self, path: str) -> dict[str, Any]:
-        content = self.server.damage(path, self.server.files[path])
+        content = self.server.files[path]
+        if not self.server.gives:
+            content = self.server.damage(path, content)
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
         info = {"type": "file", "path": path, "size": len(content), "oid": blob.hexdigest()}
         if _is_large(path):
@@ -106,6 +142,10 @@ class FakeHub(ThreadingHTTPServer):
         self.repos: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
         self.large: dict[str, bytes] = {}
+        self.gives = ""
+        """The repository that may be read."""
+        self.breaks_off = ""
+        """The file of which it gives one half, the first time."""
         self.damaged = ""
         """The file that it does not keep as it came."""
 
@@ -134,6 +174,11 @@ def fake_hub() -> Iterator[FakeHub]:
 def _mode(asked: dict[str, Any]) -> dict[str, Any]:
     mode = "lfs" if _is_large(asked["path"]) else "regular"
     return {"path": asked["path"], "uploadMode": mode, "shouldIgnore": False}
+
+
+def _told_of_large(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what a listing says of a large file: its hash has another name there."""
+    return {"lfs": {**info["lfs"], "sha256": info["lfs"]["oid"]}} if "lfs" in info else {}
 
 
 def _is_large(path: str) -> bool:

@@ -24,11 +24,12 @@ from annotations.tests.factories import (
     make_item,
     make_prompt,
 )
-from training import lifecycle, outcomes, replies, services, tasks
+from training import fetches, lifecycle, outcomes, replies, services, tasks
 from training.models import Run, Webhook, WebhookMessage
+from training.pipeline.checkpoints import seal
 from training.selectors import board
 from training.tests import scripted, scripted_replies
-from training.tests.factories import make_checkpoint, make_run
+from training.tests.factories import make_base_folder, make_checkpoint, make_run
 from training.tests.servers import serving
 
 Scene = Callable[[Project], list[Any]]
@@ -144,6 +145,13 @@ def a_push_without_a_hint(project: Project) -> list[Any]:
     return []
 
 
+def a_base_of_a_hub(project: Project) -> list[Any]:
+    fetch = fetches.Fetch("alice/haiku", "", "haiku", project.pk, project.created_by_id)
+    fetches.ask(fetch)
+    seal(make_base_folder(fetch.folder), {})  # it has come, and its worker was lost then
+    return []
+
+
 def some_open_items(project: Project) -> list[Any]:
     first, second = make_checkpoint(project), make_checkpoint(project)
     for number in range(20):
@@ -193,10 +201,13 @@ SCENES: list[tuple[str, Scene]] = [
     ("training.tell_of_flags", a_flag),
     ("training.push", a_push),
     ("training.dispatch_pushes", a_push_without_a_hint),
+    ("training.fetch_bases", a_base_of_a_hub),
+    ("training.dispatch_fetches", a_base_of_a_hub),
 ]
 WRITE_NO_ROW = (
     "annotations.continue_imports",
     "annotations.keep_up_agreement",
+    "training.dispatch_fetches",
     "training.dispatch_waiting_turns",
     "training.keep_up_boards",
 )
@@ -237,6 +248,7 @@ def around(project: Project, tmp_path: Path, request: Any, monkeypatch: Any) -> 
     settings.TRAINING_COMMAND = scripted.command("works")
     settings.REPLIES_COMMAND = scripted_replies.command("answers")
     settings.VAR_DIR = tmp_path
+    settings.BASE_MODEL_PATH = tmp_path / "models" / "first"
     settings.REPLIES_IDLE_SECONDS = 0.2
     settings.ALLOWED_PRIVATE_ENDPOINTS = settings.ALLOWED_PRIVATE_WEBHOOKS = ["127.0.0.1"]
     settings.PUSH_TARGETS = [str(tmp_path / "elsewhere")]

@@ -9,13 +9,21 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from annotations.models import Role
-from training import access, artifacts, examples, selectors, services, suite_table
-from training.forms import BaseForm, CompletionsForm, EvaluationForm, ExportForm, PromotionForm
+from training import access, artifacts, examples, fetches, selectors, services, suite_table
+from training.forms import (
+    BaseForm,
+    CompletionsForm,
+    EvaluationForm,
+    ExportForm,
+    HubForm,
+    PromotionForm,
+)
 from training.models import Checkpoint, Stage
-from training.views.shared import show_page
+from training.views.shared import RUN_SECONDS, Live, answer_fragment, render_live, show_page
 
 if TYPE_CHECKING:
     from annotations.models import Project, User
@@ -49,8 +57,51 @@ def add_base(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     return _checkpoints_page(request, project, form, status=422)
 
 
+@login_required
+@require_POST
+def fetch_base(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    form = HubForm(request.POST)
+    if form.is_valid():
+        try:
+            services.fetch_base(project, **form.cleaned_data, created_by=request.user)
+        except services.ServiceError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect(reverse("training:checkpoints", args=[project_id]) + "#hub")
+    return _checkpoints_page(request, project, BaseForm(), hub_form=form, status=422)
+
+
+@login_required
+@require_POST
+def stop_fetch(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    services.stop_fetch(project, request.POST.get("folder", ""))
+    return redirect(reverse("training:checkpoints", args=[project_id]) + "#hub")
+
+
+@login_required
+@require_safe
+def fetches_status(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    project = access.get_project_for(request.user, project_id)
+    return answer_fragment(request, _fetches_live(request, project))
+
+
+def _fetches_live(request: AuthenticatedRequest, project: Project) -> Live:
+    found = [(one, state) for one, state in fetches.all_fetches() if one.project_id == project.pk]
+    is_alive = any(not state.error for _, state in found)
+    url = reverse("training:fetches_status", args=[project.pk]) if is_alive else ""
+    context = {"project": project, "fetches": found}
+    return render_live(request, "training/_fetches.html", context, url, RUN_SECONDS)
+
+
 def _checkpoints_page(
-    request: AuthenticatedRequest, project: Project, form: BaseForm, status: int = 200
+    request: AuthenticatedRequest,
+    project: Project,
+    form: BaseForm,
+    *,
+    hub_form: HubForm | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     latest = {one.child_id: one for one in project.evaluations.select_related("run").order_by("id")}
     results = selectors.evaluation_results(latest.values())
@@ -65,6 +116,10 @@ def _checkpoints_page(
         "promotions": promotions[:50],
         "fallback": selectors.promotion_before(project),
         "base_form": form,
+        "hub_form": hub_form or HubForm(),
+        "has_hub": settings.HAS_MODEL_HUB,
+        "no_hub": services.NO_HUB,
+        "live": _fetches_live(request, project),
         "marked": selectors.reach(project),
         "base_folders": artifacts.base_folders(),
         "models_folder": settings.BASE_MODEL_PATH.parent,

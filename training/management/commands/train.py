@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
     def start(self, options: dict[str, Any]) -> Run:
         """Queue the run, or refuse it with every reason at once."""
-        user, project = _who_and_where(options["username"], options["project"])
+        user, project = who_and_where(options["username"], options["project"])
         stage = options["stage"]
         if options["preset"] and find_preset(stage, options["preset"]) is None:
             known = ", ".join(preset.name for preset in presets_of(stage))
@@ -147,7 +147,8 @@ def _refusal(words: str) -> CommandError:
     return CommandError(f"The run was not started. {words}", returncode=REFUSED)
 
 
-def _who_and_where(username: str, named: str) -> tuple[Any, Any]:
+def who_and_where(username: str, named: str) -> tuple[Any, Any]:
+    """Return a person and a project that they train in; refuse what is not."""
     user = get_user_model().objects.filter(username=username).first()
     if user is None:
         raise _refusal(f"There is nobody called {username}.")
