@@ -132,6 +132,8 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("Loss", ("loss", "eval_loss"), "ln 2 = 0.693 is a coin flip."),
         Panel("Accuracy", ("accuracy", "eval_accuracy"), "0.5 is a coin flip."),
         Panel("Margin", ("margin",), "Reward of chosen minus rejected."),
+        Panel("Mean reward", ("mean_reward",), "Before it is centred: only differences count."),
+        Panel("Gradient norm", ("grad_norm",), "Clipped at 1."),
         Panel("Learning rate", ("learning_rate",)),
     ),
     "ppo": (

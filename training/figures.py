@@ -206,7 +206,10 @@ def _sample(rest: dict[str, Any]) -> list[Figure | None]:
 def _best_of(rest: dict[str, Any]) -> list[Figure | None]:
     """Return what the best of n are worth, where candidates were chosen from."""
     before = rest.pop("score_before", None)
-    note = f"all candidates: {_plain(before)}" if before is not None else ""
+    note = f"what they were chosen from: {_plain(before)}" if before is not None else ""
+    ended, drawn = rest.pop("candidates_ended", None), rest.pop("candidates", None)
+    if drawn:
+        note += f", the {_plain(ended)} of {_plain(drawn)} candidates that ended"
     return [
         _take(rest, "score_after", "Score of the best", note=note),
         _take(rest, "kl_bound", "KL at most", note="nats per completion"),

@@ -59,6 +59,10 @@ class HubForm(PlainForm):
         max_length=100, required=False, label="Name", help_text="Empty: the model's."
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("auto_id", "hub_%s")  # it stands beside another form with a name
+        super().__init__(*args, **kwargs)
+
 
 class CompletionsForm(ConfigForm):
     """How many prompts a checkpoint answers, and what becomes of its answers."""
@@ -97,7 +101,7 @@ class CompletionsForm(ConfigForm):
         required=False,
         label="Reward model",
         empty_label="None",
-        help_text="Chooses the best of several candidates. Only needed where best_of is above 1.",
+        help_text="Chooses the best of several candidates. Only needed where “Best of” is above 1.",
     )
 
     def __init__(self, *args: Any, project: Project | None = None, **kwargs: Any) -> None:

@@ -88,8 +88,10 @@ class ConfigForm(PlainForm):
         return [self[name] for name in names if name not in MAIN_FIELDS[self.stage]]
 
     def more_is_open(self) -> bool:
-        """Return whether a hidden setting is in error, so that the form shows it."""
-        return any(field.errors for field in self.more_settings())
+        """Return whether a hidden setting is in error or was changed, so that the form shows it."""
+        return self.is_bound and any(
+            field.errors or field.name in self.changed_data for field in self.more_settings()
+        )
 
     def _check_config(self, values: dict[str, Any]) -> None:
         """Put what the config refuses beside its field, every refusal at once.

@@ -46,11 +46,14 @@ def keep_best(
     found = score_each(scorer, groups, pad, tell)
     kept: list[dict[str, Any]] = []
     for group, scores in zip(together, found, strict=True):
-        best = max(range(len(group)), key=lambda n: (group[n]["sampling"]["ended"], scores[n], -n))
+        ended = [n for n, one in enumerate(group) if one["sampling"]["ended"]]
+        eligible = ended or range(len(group))
+        best = max(eligible, key=lambda n: (scores[n], -n))
         group[best]["sampling"] |= {
             "best_of": best_of,
             "score": scores[best],
-            "score_of_candidates": sum(scores) / len(scores),
+            "score_of_candidates": sum(scores[n] for n in eligible) / len(eligible),
+            "candidates_ended": len(ended),
             "kl": kl_of_best_of(best_of),
         }
         kept.append(group[best])
@@ -58,10 +61,15 @@ def keep_best(
 
 
 def gain(kept: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean score of what was kept, and of what it was chosen from."""
+    """Return the mean score of what was kept, and of what it was chosen from.
+
+    What never ended is counted apart: it cannot be chosen, but may well score high.
+    """
     of = [row["sampling"] for row in kept]
     return {
         "score_before": sum(one["score_of_candidates"] for one in of) / len(of),
         "score_after": sum(one["score"] for one in of) / len(of),
         "kl_bound": of[0]["kl"],
+        "candidates": sum(one["best_of"] for one in of),
+        "candidates_ended": sum(one["candidates_ended"] for one in of),
     }

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from annotations.algorithms.shares import wilson_interval
+
 CALIBRATION_BINS = 5
 """Equal parts of the range from one half to one."""
 SAME_LENGTH = 0.1
@@ -66,7 +68,12 @@ def accuracy_with_interval(
     """Return accuracy and its 95 % interval, by bootstrap over clusters (prompts).
 
     Pairs of one prompt share their completions and are not independent, so whole prompts are
-    drawn. Empty input gives (nan, nan, nan).
+    drawn. Where all draws are alike (one prompt, or never a mistake) they say nothing of what
+    others would be: Wilson's interval over the prompts stands for them. Empty input gives
+    (nan, nan, nan).
+
+    >>> [round(value, 2) for value in accuracy_with_interval([1.0, 1.0, 1.0], [1, 2, 3])]
+    [1.0, 0.44, 1.0]
     """
     if not right:
         return float("nan"), float("nan"), float("nan")
@@ -79,7 +86,10 @@ def accuracy_with_interval(
     drawn = np.random.default_rng(seed).integers(0, len(keys), size=(draws, len(keys)))
     rates = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.percentile(rates, [2.5, 97.5])
-    return float(hits.sum() / sizes.sum()), float(low), float(high)
+    share = float(hits.sum() / sizes.sum())
+    if low == high:
+        low, high = wilson_interval(share, len(keys))
+    return share, float(low), float(high)
 
 
 def measure(pairs: Sequence[Judged]) -> dict[str, Any]:

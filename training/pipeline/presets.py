@@ -21,7 +21,7 @@ class Preset:
     values: dict[str, Any]
 
 
-UNTRIED = "Reckoned from the literature, not tried here."
+UNTRIED = "It was not tried here; what the source leaves open (lengths, steps) is our choice."
 
 _OF_GROUPS = (
     Preset(

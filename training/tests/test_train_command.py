@@ -89,7 +89,7 @@ def test_it_does_not_wait_where_nobody_watches(train: Train) -> None:
         (["--set", "epoch=2"], "with a name of learning_rate, batch_size"),
         (["--preset", "huge"], "sft has no preset huge; it has quick, haiku, 7b"),
         (["--parent", "nobody"], "There is no checkpoint nobody in Haiku; there are base."),
-        (["--snapshot", "999"], "snapshot: Choose a snapshot of demonstrations"),
+        (["--snapshot", "999"], "which 999 is not; there are"),
         (["--config", "/nowhere.json"], "can't be read"),
     ],
 )

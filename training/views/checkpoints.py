@@ -91,7 +91,8 @@ def _fetches_live(request: AuthenticatedRequest, project: Project) -> Live:
     found = [(one, state) for one, state in fetches.all_fetches() if one.project_id == project.pk]
     is_alive = any(not state.error for _, state in found)
     url = reverse("training:fetches_status", args=[project.pk]) if is_alive else ""
-    context = {"project": project, "fetches": found}
+    here = project.checkpoints.filter(kind=Checkpoint.Kind.BASE, manifest__has_key="hub")
+    context = {"project": project, "fetches": found, "fetched": here}
     return render_live(request, "training/_fetches.html", context, url, RUN_SECONDS)
 
 

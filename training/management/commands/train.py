@@ -15,7 +15,14 @@ from annotations import access as collecting
 from training import access, artifacts, figures, selectors, services
 from training.charts import short
 from training.forecast import forecast
-from training.forms import TRAINED_STAGES, RunForm, config_fields, posted, run_defaults
+from training.forms import (
+    SNAPSHOT_CONTENT,
+    TRAINED_STAGES,
+    RunForm,
+    config_fields,
+    posted,
+    run_defaults,
+)
 from training.models import Checkpoint, Run
 from training.pipeline.config import read_settings
 from training.pipeline.errors import PipelineError
@@ -79,7 +86,7 @@ class Command(BaseCommand):
             if options[option]:
                 values[name] = _checkpoint(project, options[option])
         if options["snapshot"]:
-            values["snapshot"] = options["snapshot"].lstrip("#")
+            values["snapshot"] = _snapshot(project, stage, options["snapshot"])
         form = RunForm(project, stage, posted(stage, values | _pairs(options["set"], stage)))
         if not form.is_valid():
             raise _refusal(_reasons(form))
@@ -168,6 +175,18 @@ def _checkpoint(project: Any, named: str) -> int:
         names = ", ".join(project.checkpoints.values_list("name", flat=True)[:20]) or "none yet"
         raise _refusal(f"There is no checkpoint {named} in {project}; there are {names}.")
     return int(found.pk)
+
+
+def _snapshot(project: Any, stage: str, named: str) -> int:
+    content = SNAPSHOT_CONTENT[stage]
+    fitting = project.snapshots.filter(content=content).values_list("pk", flat=True)
+    if named.lstrip("#") not in map(str, fitting):
+        numbers = ", ".join(map(str, fitting[:20])) or "none yet"
+        raise _refusal(
+            f"{stage} learns from a snapshot of {content.value}, which {named} is not; there are "
+            f"{numbers}. Freeze one on the snapshots page."
+        )
+    return int(named.lstrip("#"))
 
 
 def _settings_of(path: Path, stage: str) -> dict[str, Any]:

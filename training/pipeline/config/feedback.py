@@ -24,7 +24,7 @@ class SFTConfig(TrainConfig):
     """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning (Schulman et
     al. 2025, LoRA Without Regret)."""
     batch_size: int = 8
-    """Demonstrations per optimiser update."""
+    """Demonstrations per optimiser update. QLoRA: 16 (arXiv:2305.14314, appendix B)."""
     micro_batch_size: int = 0
     """Demonstrations in memory at a time, a divisor of the batch; the gradients of the others are
     added up. 0 means the whole batch. Fewer need less memory and learn the same."""
@@ -48,12 +48,15 @@ class SFTConfig(TrainConfig):
     """Fewest demonstrations worth training on: our rule of thumb, no law."""
     packing: bool = False
     """Lay demonstrations end to end in rows of max_length tokens, none of which sees another; a
-    batch then counts such rows. Worth it where lengths differ a lot."""
+    batch then counts such rows. Worth it where lengths differ a lot (Krell et al. 2021,
+    arXiv:2107.02027)."""
     full: bool = False
     """Train every weight, not an adapter: sixteen bytes of memory a weight, and a checkpoint that
-    is a model of its own. Takes a learning rate of about 2e-5."""
+    is a model of its own. Takes a learning rate of about 2e-5 (Touvron et al. 2023,
+    arXiv:2307.09288, §3.1)."""
     looks: int = 3
-    """How often, while it trains, the validation loss is measured and samples are written."""
+    """How often, while it trains, the validation loss is measured and samples are written: often
+    enough to see it turn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -201,18 +204,19 @@ class RejectionConfig(TrainConfig):
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW. LoRA takes about ten times that of full fine-tuning."""
     batch_size: int = 8
-    """Completions per optimiser update."""
+    """Completions per optimiser update; as sft's."""
     best_of: int = 8
     """Candidates drawn for each prompt, of which the reward model keeps one. Twice as many moves
     the policy by at most 0.7 nats more (Stiennon et al. 2020, arXiv:2009.01325)."""
     temperature: float = 1.0
-    """Sampling temperature of the candidates."""
+    """Sampling temperature of the candidates. Cooler ones are more alike, and there is less to
+    choose from."""
     max_new_tokens: int = 48
     """Longest completion in tokens."""
     sampling_batch_size: int = SIDE_BY_SIDE
     """Candidates sampled side by side; fewer where they are long."""
     epochs: float = 1.0
-    """Passes over the completions that were kept."""
+    """Passes over the completions that were kept. One, since they are the policy's own already."""
     max_length: int = 256
     """Longest prompt plus completion in tokens; longer rows are counted and left out."""
     min_rows: int = 8

@@ -24,15 +24,17 @@ class PPOConfig(TrainConfig):
     batch_size: int = 32
     """Episodes per rollout step. InstructGPT: 512 (arXiv:2203.02155, appendix C.4)."""
     minibatch_size: int = 16
-    """Episodes per optimiser update within a rollout step: what has to fit into memory at once."""
+    """Episodes per optimiser update within a rollout step. InstructGPT: 64, an eighth of a batch
+    (arXiv:2203.02155, appendix C.4)."""
     steps: int = 20
-    """Rollout steps; each samples a batch and learns from it."""
+    """Rollout steps; each samples a batch and learns from it. InstructGPT: 500 of 512 episodes.
+    Twenty of 32 come from loops on the demo (docs/log.md)."""
     ppo_epochs: int = 2
     """Passes over each rollout. Ziegler et al. 2019 (arXiv:1909.08593): 4, InstructGPT: 1."""
     max_new_tokens: int = 32
     """Longest completion in tokens."""
     temperature: float = 1.0
-    """Sampling temperature. PPO is on-policy only at 1."""
+    """Sampling temperature. PPO is on-policy only at 1, as InstructGPT's."""
     kl_coef: float = 0.05
     """Price of one nat of KL to the reference model, per token. InstructGPT: 0.02."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
@@ -48,17 +50,17 @@ class PPOConfig(TrainConfig):
     arXiv:2210.10760)."""
     max_length_ratio: float = 1.5
     """Stop when completions grow to more than this many times the reference's length: a reward
-    model that pays for length is the commonest way to be fooled. Published is the policy of before
-    the slide."""
+    model that pays for length is the commonest way to be fooled (Singhal et al. 2023,
+    arXiv:2310.03716). Published is the policy of before the slide."""
     clip_range: float = 0.2
     """How far the probability ratio may move in one rollout step (Schulman et al. 2017,
     arXiv:1707.06347)."""
     clip_range_value: float = 0.2
-    """How far a value may move in one rollout step; as InstructGPT's."""
+    """How far a value may move in one rollout step (Ziegler et al. 2019 and InstructGPT: 0.2)."""
     value_coef: float = 0.1
     """Weight of the value loss (Ziegler et al. 2019: 0.1)."""
     gamma: float = 1.0
-    """Discount per token; 1 takes none, since a completion is judged as a whole."""
+    """Discount per token; 1 takes none, as InstructGPT, since a completion is judged as a whole."""
     lam: float = 0.95
     """GAE lambda: nearer 1 means less bias, more variance (Schulman et al. 2016,
     arXiv:1506.02438)."""
@@ -69,13 +71,14 @@ class PPOConfig(TrainConfig):
     """Taken from the reward of a completion that never ended (Huang et al. 2024)."""
     ptx_coef: float = 0.0
     """Weight of the supervised loss on the snapshot's demonstrations, mixed into every update so
-    that the policy does not unlearn them (PPO-ptx, InstructGPT); 0 leaves it out."""
+    that the policy does not unlearn them (PPO-ptx; InstructGPT took 27.8 on pretraining data,
+    arXiv:2203.02155, appendix C.4); 0 leaves it out."""
     micro_batch_size: int = 0
     """Episodes whose activations are in memory at a time while learning; gradients add up to the
     minibatch's. 0 chooses by their length and the device."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, about a
-    third more time."""
+    third more time (Chen et al. 2016, arXiv:1604.06174)."""
     rollouts: Literal["", "vllm"] = ""
     """Draw the completions with vLLM (Kwon et al. 2023, arXiv:2309.06180), which must be installed
     where runs are carried out and holds the base once more. For GPUs: on a processor it is slower
@@ -185,8 +188,8 @@ class GroupConfig(TrainConfig):
     is the reward model's error (Gao et al. 2023, arXiv:2210.10760)."""
     max_length_ratio: float = 1.5
     """Stop when completions grow to more than this many times the reference's length: a reward
-    model that pays for length is the commonest way to be fooled. Published is the policy of before
-    the slide."""
+    model that pays for length is the commonest way to be fooled (Singhal et al. 2023,
+    arXiv:2310.03716). Published is the policy of before the slide."""
     missing_eos_penalty: float = 1.0
     """Taken from the reward of a completion that never ended (Huang et al. 2024,
     arXiv:2403.17031)."""

@@ -94,7 +94,9 @@ def test_it_keeps_half_a_text_only_where_none_is_whole(monkeypatch: pytest.Monke
     ]
     kept = best.keep_best(None, prompts, candidates, 3, 0, QUIET)  # type: ignore[arg-type]  # unused
     assert [row["text"] for row in kept] == ["1-2", "2-1"]
-    assert best.gain(kept)["score_before"] == pytest.approx((4 + 7 / 3) / 2)
+    gained = best.gain(kept)
+    assert gained["score_before"] == pytest.approx((1.5 + 7 / 3) / 2)  # 9 was not to be had
+    assert (gained["candidates"], gained["candidates_ended"]) == (6, 2)
 
 
 def test_it_draws_as_before_where_one_is_asked_for(make_job: MakeJob, tmp_path: Path) -> None:
