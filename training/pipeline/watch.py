@@ -79,7 +79,7 @@ def stopped_early(kept: Kept, why: str, step: int, steps: int) -> dict[str, Any]
     return {
         "stopped_early": (
             f"The run stopped itself at step {step} of {steps}: {why} Published is the policy of "
-            f"step {kept.step}, the last from before the slide: {kept.seen.kl:.1f} nats and "
+            f"step {kept.step}, from before the slide: {kept.seen.kl:.1f} nats and "
             f"{kept.seen.length:.1f} tokens a completion in its rollout."
         ),
         "published_step": kept.step,

@@ -182,22 +182,21 @@ def _hacking(child: Checkpoint) -> Condition:
     if run is None:
         return Condition(title, wanted, "none")
     radar = radar_of(run)
-    if run.results.get("stopped_early"):
-        refusal = (
-            f"{run} was stopped by its own guard, a sign that it learnt to please the reward "
-            "model and not people. Look at its samples; train again with a dearer KL, or on a "
-            "newer reward model."
-        )
-        return Condition(title, wanted, "stopped by its guard", refusal, run=run)
-    if radar is None:
-        return Condition(title, wanted, "none")
-    if radar.parted_at is not None:
+    if radar is not None and radar.parted_at is not None:
         found = f"reward and people parted at {nats(radar.parted_at.look.distance)}"
         refusal = (
             f"{run} carries the flag of its radar: {radar.why} Train again with a dearer KL, or on "
             "a newer reward model."
         )
         return Condition(title, wanted, found, refusal, run=run)
+    if run.results.get("stopped_early"):
+        refusal = (
+            f"{run} stopped itself, a sign that it learnt to please the reward model and not "
+            "people. Look at its samples; train again with a dearer KL, or on a newer reward model."
+        )
+        return Condition(title, wanted, "its run stopped itself", refusal, run=run)
+    if radar is None:
+        return Condition(title, wanted, "none")
     awaited = f"; its radar waits for {radar.awaited} votes" if radar.awaited else ""
     return Condition(title, wanted, f"none{awaited}", run=run)
 

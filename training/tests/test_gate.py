@@ -78,7 +78,7 @@ def test_the_largest_kl_is_that_of_its_run(
 def test_a_run_that_its_guard_stopped_is_not_promoted(contest: Evaluation) -> None:
     contest.child.run = make_run(contest.project, "ppo", results={"stopped_early": "KL."})
     assert met(contest)["Sign of reward hacking"] is False
-    assert "its own guard" in selectors.gate_refusal(contest.child, contest)
+    assert "stopped itself" in selectors.gate_refusal(contest.child, contest)
 
 
 def test_repeating_an_evaluation_makes_all_votes_one_sequence(

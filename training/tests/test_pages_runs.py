@@ -47,7 +47,7 @@ def sft_data(project: Project, **changes: Any) -> dict[str, Any]:
     return {"parent": make_base(project).pk, "snapshot": snapshot.pk, **values, **changes}
 
 
-def test_it_says_above_the_results_that_a_guard_stopped_the_run(
+def test_it_says_above_the_results_that_the_run_stopped_itself(
     engineer: Client, project: Project
 ) -> None:
     why = "The run stopped itself at step 9 of 40: its KL to the reference reached 21.3 nats."
@@ -55,7 +55,9 @@ def test_it_says_above_the_results_that_a_guard_stopped_the_run(
     samples = [{"prompt": "rain", "before": "one", "after": "two", "slid": "rain rain rain"}]
     run = make_run(project, "ppo", **ended("succeeded", results=results, samples=samples))
     page = text_of(engineer.get(url("run", run.pk)))
-    assert page.index("Stopped by its guard") < page.index(why) < page.index("<h2>Results</h2>")
+    assert (
+        page.index("The run stopped itself</h2>") < page.index(why) < page.index("<h2>Results</h2>")
+    )
     assert page.count(why) == 1
     assert "the policy of this step" in page
     assert "rain rain rain" in page
