@@ -197,6 +197,8 @@ def test_nobody_waits_while_many_votes_are_read(
     text = page(engineer, project, style="on")
     assert "The votes are being read" in text
     assert 'href="?style=on&amp;wait=on"' in text
+    address = reverse("training:leaderboard", args=[project.pk])
+    assert engineer.get(address, headers={"HX-Request": "true"}).status_code == 204
     assert "against two" in page(engineer, project, style="on", wait="on")
     cache.clear()
     keep_up_boards()

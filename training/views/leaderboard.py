@@ -46,6 +46,8 @@ def leaderboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     role = access.get_membership_for(request.user, project_id).role
     wish = _wish(request.GET)
     if "wait" not in request.GET and not selectors.is_at_hand(project) and services.read_votes():
+        if "HX-Request" in request.headers:
+            return HttpResponse(status=204)  # the page that waits stays as it is, with its focus
         here = urlencode([*request.GET.items(), ("wait", "on")])
         waits = {"here": f"?{here}"}
         return show_page(request, project, "training/leaderboard_waits.html", waits)
