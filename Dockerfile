@@ -26,7 +26,7 @@ RUN case "$TORCH" in \
 
 COPY . .
 # As a demonstration, and in a folder that goes: the files need no settings, only the start does.
-RUN DEMO=1 VAR_DIR=/tmp/build python manage.py collectstatic --noinput -v 0 \
+RUN DEMO=1 BIND= VAR_DIR=/tmp/build python manage.py collectstatic --noinput -v 0 \
     && rm -rf /tmp/build \
     && useradd --system --uid 10001 --home-dir "$VAR_DIR" labelstudio \
     && install -d -o labelstudio -g labelstudio -m 750 "$VAR_DIR"

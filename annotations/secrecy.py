@@ -29,9 +29,24 @@ def decrypt(kept: str, *, use: str) -> str:
         raise SecretLost from None
 
 
+def renew(kept: str, *, use: str) -> str:
+    """Return what was encrypted under any of the keys, encrypted under SECRET_KEY.
+
+    Raise SecretLost where none of them reads it.
+    """
+    try:
+        return _cipher(use).rotate(kept.encode()).decode()
+    except InvalidToken:
+        raise SecretLost from None
+
+
+def keys_in_force() -> tuple[str, ...]:
+    """Return SECRET_KEY and those before it that still count, the newest first."""
+    return (str(settings.SECRET_KEY), *map(str, settings.SECRET_KEY_FALLBACKS))
+
+
 def _cipher(use: str) -> MultiFernet:
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return MultiFernet([Fernet(_derived(str(key), use)) for key in keys])
+    return MultiFernet([Fernet(_derived(key, use)) for key in keys_in_force()])
 
 
 def _derived(key: str, use: str) -> bytes:

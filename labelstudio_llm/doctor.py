@@ -41,9 +41,9 @@ MOST_CLOCK_DIFFERENCE_S = 5.0
 INSPECT_TIMEOUT_S = 1.5
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 OURS = re.compile(
-    r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks)\("([A-Z_]+)"'
+    r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks|hosts_of)\("([A-Z_]+)"'
 )
-ALSO_OURS = frozenset({"TRAINING_DTYPE", "BIND", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
+ALSO_OURS = frozenset({"TRAINING_DTYPE", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
 """Read by the Procfile, the start, the manifests and the runs, not by the settings."""
 
 
@@ -304,6 +304,10 @@ def base_models() -> Found:
 def gpu() -> Found:
     gpus = machine.gpus_in_use()
     build = installed("torch")
+    try:
+        machine.chosen_dtype()
+    except PipelineError as error:
+        yield "wrong", str(error)
     if build is None:
         yield "ok", "Not looked at: without torch nothing is computed here."
     elif gpus and "+cpu" in build:

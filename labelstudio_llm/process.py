@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from honcho.environ import parse_procfile
 
 PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
@@ -20,11 +22,25 @@ def commands() -> dict[str, str]:
     return dict(parse_procfile(PROCFILE.read_text(encoding="utf-8")).processes)
 
 
+def read_settings() -> None:
+    """End with the one sentence that helps, which each program would bury in pages of its own.
+
+    What writes lines before it reads settings, or without, is told how they are written.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
+    try:
+        os.environ["LOG_FORMAT"] = settings.LOG_FORMAT
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+
+
 def main(arguments: list[str]) -> None:
     """Become the process that is named."""
     known = commands()
     if len(arguments) != 1 or arguments[0] not in known:
         sys.exit(f"Name one of the processes of the Procfile: {', '.join(known)}.")
+    if arguments[0] != "broker":
+        read_settings()
     # The Procfile names its programs plainly: they are those of this virtual environment.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.chdir(PROCFILE.parent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,24 @@ def secret_key() -> str:
     return key
 
 
+def former_secret_keys() -> list[str]:
+    """Return SECRET_KEY_FALLBACKS: keys that read what they once wrote, and sign nothing new."""
+    keys = words("SECRET_KEY_FALLBACKS")
+    if any(len(key) < SHORTEST_SECRET_KEY for key in keys):
+        raise ImproperlyConfigured(
+            "SECRET_KEY_FALLBACKS holds a key that SECRET_KEY could never have been: it has fewer "
+            f"than {SHORTEST_SECRET_KEY} characters. Write the keys of before, with commas between."
+        )
+    return keys
+
+
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 def allowed_hosts() -> list[str]:
     """Return ALLOWED_HOSTS; away from a demo there is no default and no wildcard."""
     hosts = words("ALLOWED_HOSTS")
+    check_names("ALLOWED_HOSTS", hosts)
     if DEBUG or DEMO:
         for host in hosts:
             if host not in THIS_MACHINE and not host.endswith(".localhost"):
@@ -129,6 +142,81 @@ def allowed_hosts() -> list[str]:
             "for example ALLOWED_HOSTS=labels.example.org."
         )
     return hosts
+
+
+def hosts_of(name: str) -> list[str]:
+    """Return the comma-separated hosts of the variable `name`, in small letters."""
+    hosts = [host.lower() for host in words(name)]
+    check_names(name, hosts)
+    return hosts
+
+
+def check_names(name: str, hosts: list[str]) -> None:
+    """Refuse what is no name of a host, and would never fit one: an address of a page, a port."""
+    for host in hosts:
+        if not re.fullmatch(r"[\w.*-]+|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?", host):
+            raise ImproperlyConfigured(
+                f"{name} names {host!r}. Write names alone, without https://, port or path: for "
+                f"example {name}=labels.example.org."
+            )
+
+
+def check_bind() -> None:
+    """Refuse a demo that listens to other machines: they can send any name of a host."""
+    bind = os.environ.get("BIND") or THIS_MACHINE[1]
+    if (DEBUG or DEMO) and bind not in (*THIS_MACHINE, "::1") and not bind.startswith("127."):
+        raise ImproperlyConfigured(
+            f"BIND is {bind}, and {'DEBUG' if DEBUG else 'DEMO'} is on, which lets everybody in "
+            "who reaches the site. Turn it off, or unset BIND and reach the site from this "
+            "machine alone."
+        )
+
+
+def trusted_origins() -> list[str]:
+    """Return CSRF_TRUSTED_ORIGINS, each with how it is reached."""
+    origins = words("CSRF_TRUSTED_ORIGINS")
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("https", "http") or not parts.netloc or parts.path.strip("/"):
+            raise ImproperlyConfigured(
+                f"CSRF_TRUSTED_ORIGINS names {origin!r}. Write each with https:// and without a "
+                "path: CSRF_TRUSTED_ORIGINS=https://labels.example.org."
+            )
+    return [origin.rstrip("/") for origin in origins]
+
+
+def embedded_or_named_broker() -> str:
+    """Return where the broker listens: REDIS_URL, or the embedded one in VAR_DIR."""
+    url = os.environ.get("REDIS_URL", "")
+    if not url:
+        return broker.socket_url(BROKER_DIR)
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number
+        known = False
+    if not known and not url.startswith("redis+socket:///"):
+        raise ImproperlyConfigured(
+            "REDIS_URL can't be read; write redis://:password@host:6379/0, rediss:// for TLS, or "
+            "redis+socket:///folder/of/the.sock."
+        )
+    return url
+
+
+def own_folder() -> Path:
+    """Return VAR_DIR, made where it is not there. It has to be ours to write to."""
+    folder = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Large files lie there while they arrive, and are moved to the artifacts: renamed, on one
+        # disk.
+        (folder / "incoming").mkdir(exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is {folder}, and nothing can be written there ({error.strerror}). Give that "
+            "folder to the user that runs this, or name another."
+        ) from error
+    return folder
 
 
 def artifacts_place() -> tuple[Path, str]:
@@ -203,6 +291,10 @@ def database() -> dict[str, Any]:
             "or sqlite:////folder/file.sqlite3."
         ) from error
     engine = parsed["ENGINE"]
+    if not parsed["NAME"]:
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database; write postgresql://user:password@host:5432/name."
+        )
     if engine == "django.db.backends.sqlite3":
         options = SQLITE_OPTIONS
         parsed |= {"ENGINE": "labelstudio_llm.sqlite", "CONN_MAX_AGE": 60}
@@ -224,12 +316,11 @@ DEBUG = flag("DEBUG")
 DEMO = flag("DEMO")
 """A demonstration on this machine: its people sign in with one click, over plain http."""
 
-VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
+check_bind()
+
+VAR_DIR = own_folder()
 """Where everything lies that this installation writes."""
-VAR_DIR.mkdir(parents=True, exist_ok=True)
-# Large files lie here while they arrive, and are moved to the artifacts: renamed, on one disk.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
-FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 
 ARTIFACTS_ROOT, ARTIFACTS_REMOTE = artifacts_place()
 BASE_MODEL_PATH = Path(
@@ -245,8 +336,9 @@ HAS_MODEL_HUB = not flag("HF_HUB_OFFLINE")
 # Django ------------------------------------------------------------------------------------
 
 SECRET_KEY = secret_key()
+SECRET_KEY_FALLBACKS = former_secret_keys()
 ALLOWED_HOSTS = allowed_hosts()
-CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = trusted_origins()
 
 INSTALLED_APPS = [
     "labelstudio_llm",
@@ -394,7 +486,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 BROKER_DIR = VAR_DIR / "broker"
 EMBEDDED_BROKER = not os.environ.get("REDIS_URL")
-CELERY_BROKER_URL = os.environ.get("REDIS_URL") or broker.socket_url(BROKER_DIR)
+CELERY_BROKER_URL = embedded_or_named_broker()
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     # Without it a publish to a hung broker waits for ever.
@@ -538,9 +630,9 @@ API_REQUESTS_PER_MINUTE = int(number("API_REQUESTS_PER_MINUTE", 600))
 
 # External endpoints --------------------------------------------------------------------------
 
-ALLOWED_PRIVATE_ENDPOINTS = [host.lower() for host in words("ALLOWED_PRIVATE_ENDPOINTS")]
+ALLOWED_PRIVATE_ENDPOINTS = hosts_of("ALLOWED_PRIVATE_ENDPOINTS")
 """Hosts that may be asked for completions though they lie in a private network; `*` allows all."""
-ALLOWED_PRIVATE_WEBHOOKS = [host.lower() for host in words("ALLOWED_PRIVATE_WEBHOOKS")]
+ALLOWED_PRIVATE_WEBHOOKS = hosts_of("ALLOWED_PRIVATE_WEBHOOKS")
 """Hosts that may be told of events though they lie in a private network; `*` allows all."""
 
 # Pushing elsewhere ---------------------------------------------------------------------------

@@ -32,7 +32,7 @@ os.environ["SECRET_KEY"] = "only-for-tests-" * 4
 os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1"
 for name in (
     *("DEBUG", "DEMO", "REDIS_URL", "ARTIFACTS_URL", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS"),
-    "ALLOWED_PRIVATE_ENDPOINTS",
+    *("ALLOWED_PRIVATE_ENDPOINTS", "SECRET_KEY_FALLBACKS", "BIND"),
 ):
     os.environ.pop(name, None)
 

@@ -79,6 +79,13 @@ def test_the_image_starts_a_process_of_the_procfile() -> None:
     assert "PORT:-8000" in process.commands()["web"]
 
 
+def test_the_image_is_built_though_it_listens_to_everybody() -> None:
+    """A demo that other machines reach is refused, and files are collected as a demonstration."""
+    assert any("BIND=0.0.0.0" in env for env in said("ENV"))
+    [collects] = [run for run in said("RUN") if "collectstatic" in run]
+    assert collects.startswith("DEMO=1 BIND= ")
+
+
 def test_compose_starts_every_process_of_the_procfile_once() -> None:
     ours = {
         name: service
@@ -120,6 +127,7 @@ def test_a_unit_starts_a_process_and_lets_it_end(path: Path) -> None:
     assert names <= set(process.commands())
     assert service["KillMode"] == "mixed"
     assert f"VAR_DIR={service['ReadWritePaths']}" in path.read_text()
+    assert (service["StateDirectoryMode"], service["UMask"]) == ("0750", "0027")
     target = unit["Install"]["WantedBy"]  # nothing starts it with the machine but being enabled
     assert f"systemctl enable {target}" in (ROOT / "docs" / "operations.md").read_text()
     if "worker" in path.name:

@@ -54,6 +54,13 @@ def test_it_finds_misspelt_variables(monkeypatch):
     assert found == ("warning", "DATABSE_URL is set, but nothing reads it. Is DATABASE_URL meant?")
 
 
+def test_it_finds_a_precision_that_no_run_can_have(monkeypatch):
+    monkeypatch.setenv("TRAINING_DTYPE", "float8")
+    level, words = findings("gpu")["gpu"][0]
+    assert level == "wrong"
+    assert "Choose float32 or bfloat16" in words
+
+
 def test_it_knows_every_variable_that_the_documentation_lists():
     documented = (django_settings.BASE_DIR / "docs" / "operations.md").read_text()
     table = documented.split("## Settings")[1].split("\n## ")[0]

@@ -125,6 +125,33 @@ def test_it_says_what_to_install_where_sentry_is_wanted(monkeypatch):
         sentry.start("https://key@sentry.example/1", "1")
 
 
+def test_sentry_is_told_where_and_never_what_somebody_wrote():
+    event = {
+        "transaction": "/invitations/{secret}/",
+        "request": {
+            "method": "GET",
+            "url": "https://labels.example.org/invitations/private/",
+            "query_string": "next=/private/",
+            "headers": {"Referer": "https://labels.example.org/invitations/private/"},
+        },
+        "exception": {"values": [{"type": "DataError", "value": "(private)", "module": "django"}]},
+        "logentry": {"message": "Not %s", "params": ["private"], "formatted": "Not private"},
+        "breadcrumbs": {
+            "values": [
+                {"category": "query", "message": "SELECT %s"},
+                {"category": "httplib", "data": {"url": "https://hooks.example.org/?key=private"}},
+            ]
+        },
+        "extra": {"sys.argv": ["manage.py", "erase_person", "private"]},
+    }
+    with tracing.belonging_to(request_id="r-4"):
+        told = sentry.tell_where(event, {})
+    assert "private" not in json.dumps(told)
+    assert told["tags"] == {"request_id": "r-4"}
+    assert told["exception"]["values"] == [{"type": "DataError", "module": "django"}]
+    assert [one["message"] for one in told["breadcrumbs"]["values"]] == ["SELECT %s"]
+
+
 def test_a_line_that_nobody_reads_is_dropped_without_a_word_about_it(monkeypatch):
     reading, writing = os.pipe()
     os.close(reading)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from labelstudio_llm import settings as rules
 
 LONG_KEY = "a-long-random-k3y-for-this-test-alone-" * 2
 PRODUCTION = {"SECRET_KEY": LONG_KEY, "ALLOWED_HOSTS": "labels.example.org"}
@@ -58,6 +63,80 @@ def test_it_refuses_settings_that_cannot_work(
 def test_it_starts_in_production_with_a_key_and_hosts(tmp_path: Path) -> None:
     loaded = load(tmp_path, PRODUCTION, "print(settings.SESSION_COOKIE_NAME, settings.DEBUG)")
     assert loaded.stdout.split() == ["__Host-session", "False"], loaded.stderr
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "value", "cure"),
+    [
+        (rules.allowed_hosts, "ALLOWED_HOSTS", "https://a.example", "Write names alone"),
+        (rules.allowed_hosts, "ALLOWED_HOSTS", "a.example:443", "Write names alone"),
+        (rules.trusted_origins, "CSRF_TRUSTED_ORIGINS", "a.example", "Write each with https://"),
+        (rules.former_secret_keys, "SECRET_KEY_FALLBACKS", "short", "could never have been"),
+        (rules.embedded_or_named_broker, "REDIS_URL", "broker:6379", "REDIS_URL can't be"),
+        (rules.embedded_or_named_broker, "REDIS_URL", "redis://a:b/0", "REDIS_URL can't be"),
+        (rules.own_folder, "VAR_DIR", "/dev/null", "nothing can be written there"),
+        (rules.database, "DATABASE_URL", "postgresql://host", "names no database"),
+    ],
+)
+def test_it_refuses_what_would_fail_later(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[], object], name: str, value: str, cure: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=cure):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "value", "last"),
+    [
+        (
+            rules.allowed_hosts,
+            "ALLOWED_HOSTS",
+            ".a.example,10.0.0.7,[2001:db8::7]",
+            "[2001:db8::7]",
+        ),
+        (
+            rules.trusted_origins,
+            "CSRF_TRUSTED_ORIGINS",
+            "http://10.0.0.7:80/",
+            "http://10.0.0.7:80",
+        ),
+        (
+            partial(rules.hosts_of, "ALLOWED_PRIVATE_WEBHOOKS"),
+            "ALLOWED_PRIVATE_WEBHOOKS",
+            "*,A.lan",
+            "a.lan",
+        ),
+    ],
+)
+def test_it_takes_what_works(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[], list[str]], name: str, value: str, last: str
+) -> None:
+    monkeypatch.setattr(rules, "DEMO", False)
+    monkeypatch.setenv(name, value)
+    assert read()[-1] == last
+
+
+def test_it_takes_brokers_with_passwords_and_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("rediss://:secret@broker.lan:6380/1", "redis+socket:///run/broker.sock"):
+        monkeypatch.setenv("REDIS_URL", url)
+        assert rules.embedded_or_named_broker() == url
+
+
+@pytest.mark.parametrize(
+    ("bind", "refused"), [("0.0.0.0", True), ("::", True), ("127.0.0.1", False)]
+)
+def test_a_demo_listens_to_its_own_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, bind: str, refused: bool
+) -> None:
+    monkeypatch.setenv("BIND", bind)
+    rules.check_bind()
+    monkeypatch.setattr(rules, "DEMO", True)
+    if refused:
+        with pytest.raises(ImproperlyConfigured, match=f"BIND is {bind}, and DEMO is on"):
+            rules.check_bind()
+    else:
+        rules.check_bind()
 
 
 def test_it_passes_djangos_own_deployment_check(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from annotations.secrecy import SecretLost
 
 USE = "training.secrecy"
 
-__all__ = ["SecretLost", "decrypt", "encrypt"]
+__all__ = ["SecretLost", "decrypt", "encrypt", "renew"]
 
 
 def encrypt(text: str) -> str:
@@ -18,3 +18,8 @@ def encrypt(text: str) -> str:
 def decrypt(kept: str) -> str:
     """Return what was encrypted. Raise SecretLost where it can't be read any more."""
     return secrecy.decrypt(kept, use=USE)
+
+
+def renew(kept: str) -> str:
+    """Return it encrypted under SECRET_KEY. Raise SecretLost where it can't be read any more."""
+    return secrecy.renew(kept, use=USE)

@@ -42,7 +42,10 @@ GRACE_S: dict[StopReason, float] = {"cancel": 30, "shutdown": 20, "limit": 30, "
 CANCEL_SILENCE_S = 8
 """A cancelled child that reports nothing for so long is killed before its grace is over."""
 LONGEST_LINE = 8 * 2**20
-KEPT_FROM_CHILD = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN", "SENTRY_DSN")
+KEPT_FROM_CHILD = (
+    *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"),
+    *("METRICS_TOKEN", "SENTRY_DSN", "PUSH_HUB_TOKEN"),
+)
 """Settings of the platform that a training process has no use for."""
 
 _worker_ends = mmap.mmap(-1, 1)

@@ -186,6 +186,7 @@ from annotations.services.two_factor import (
     confirm_two_factor,
     end_two_factor,
     new_recovery_codes,
+    renew_two_factor,
     secret_of,
 )
 from annotations.services.upkeep import keep_up_agreement, keep_up_counts
@@ -319,6 +320,7 @@ __all__ = [
     "record_worth",
     "release_turn",
     "remove_member",
+    "renew_two_factor",
     "report",
     "report_answer",
     "report_turn_progress",

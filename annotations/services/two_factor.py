@@ -80,8 +80,9 @@ def new_recovery_codes(user: User) -> list[str]:
     """Make recovery codes; those before let nobody in any more."""
     RecoveryCode.objects.filter(user=user).delete()
     codes = [secrets.token_hex(RECOVERY_BYTES) for _ in range(RECOVERY_CODES)]
+    key = secrecy.keys_in_force()[0]
     RecoveryCode.objects.bulk_create(
-        RecoveryCode(user=user, digest=_digest(user, code)) for code in codes
+        RecoveryCode(user=user, digest=_digest(user, code, key)) for code in codes
     )
     return ["-".join(code[start : start + 5] for start in range(0, 20, 5)) for code in codes]
 
@@ -91,6 +92,21 @@ def end_two_factor(user: User) -> None:
     """Ask for no codes any more. Twice is once."""
     RecoveryCode.objects.filter(user=user).delete()
     TwoFactor.objects.filter(user=user).delete()
+
+
+@transaction.atomic
+def renew_two_factor() -> tuple[int, int]:
+    """Encrypt the secrets of apps under SECRET_KEY. Return how many, and how many nobody reads."""
+    renewed = lost = 0
+    for one in TwoFactor.objects.select_for_update().order_by("pk"):
+        try:
+            one.encrypted_secret = secrecy.renew(one.encrypted_secret, use=USE)
+        except secrecy.SecretLost:
+            lost += 1
+        else:
+            one.save(update_fields=["encrypted_secret"])
+            renewed += 1
+    return renewed, lost
 
 
 def check_code(user: User, code: str, address: str) -> None:
@@ -119,8 +135,9 @@ def _take(two_factor: TwoFactor, code: str) -> bool:
 
 
 def _take_recovery(user: User, code: str) -> bool:
-    digest = _digest(user, code.replace("-", "").replace(" ", "").lower())
-    deleted, _ = RecoveryCode.objects.filter(user=user, digest=digest).delete()
+    code = code.replace("-", "").replace(" ", "").lower()
+    digests = [_digest(user, code, key) for key in secrecy.keys_in_force()]
+    deleted, _ = RecoveryCode.objects.filter(user=user, digest__in=digests).delete()
     return deleted == 1
 
 
@@ -134,5 +151,5 @@ def _secret(two_factor: TwoFactor) -> str:
         ) from None
 
 
-def _digest(user: User, code: str) -> str:
-    return salted_hmac(f"{USE}.{user.pk}", code, algorithm="sha256").hexdigest()
+def _digest(user: User, code: str, key: str) -> str:
+    return salted_hmac(f"{USE}.{user.pk}", code, secret=key, algorithm="sha256").hexdigest()

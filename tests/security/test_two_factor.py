@@ -8,6 +8,7 @@ from typing import Any
 import pyotp
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import Client
 from django.urls import reverse
 
@@ -118,6 +119,21 @@ def test_it_is_turned_off_with_the_password_and_by_the_operator(
     services.confirm_two_factor(alice, pyotp.TOTP(services.secret_of(alice)).now())
     call_command("reset_two_factor", "alice")
     assert show_password(client)["Location"] == "/"
+
+
+def test_another_secret_key_closes_nothing_while_the_one_before_counts(
+    client: Client, app: pyotp.TOTP, alice: User, settings: Any
+) -> None:
+    before, settings.SECRET_KEY = settings.SECRET_KEY, "another-key-that-is-long-enough-" * 2
+    with pytest.raises(services.ServiceError, match="SECRET_KEY has changed"):
+        services.check_code(alice, app.now(), "")
+    with pytest.raises(CommandError, match="put the key of before back"):
+        call_command("renew_secrets")
+    settings.SECRET_KEY_FALLBACKS = [before]
+    services.check_code(alice, client.recovery[0], "")  # type: ignore[attr-defined]
+    call_command("renew_secrets")
+    settings.SECRET_KEY_FALLBACKS = []
+    services.check_code(alice, app.now(), "")
 
 
 def test_a_new_password_ends_every_other_session(client: Client, bob: User) -> None:

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
-TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "2001::/32"))
-"""IPv6 addresses that stand for IPv4 ones, which may be private."""
+TRANSLATED = tuple(
+    ipaddress.ip_network(net)
+    for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "fec0::/10")
+)
+"""IPv6 addresses that stand for IPv4 ones, which may be private; and those of a site, as once."""
 Address = tuple[str, int]
 
 

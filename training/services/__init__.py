@@ -65,6 +65,7 @@ from training.services.runs import (
     start_suite,
     start_weighing,
 )
+from training.services.secrets import renew_secrets
 from training.services.snapshots import freeze_snapshot
 from training.services.webhooks import (
     add_webhook,
@@ -125,6 +126,7 @@ __all__ = [
     "recall_annotations",
     "record",
     "register_base",
+    "renew_secrets",
     "report_in_battle",
     "report_reply",
     "request_cancel",

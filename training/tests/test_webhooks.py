@@ -398,6 +398,7 @@ def test_what_ended_a_month_ago_is_forgotten(webhook: Webhook, server: ScriptedS
         "https://[fd00:ec2::254]/",
         "https://127.0.0.1/",
         "https://[::1]/",
+        "https://[64:ff9b:1::7f00:1]/",
         "https://10.0.0.1/",
         "https://100.100.100.200/",
         "http://public.example/",
