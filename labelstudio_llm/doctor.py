@@ -93,6 +93,12 @@ def environment() -> Found:
             "warning",
             "DEMO is on: there are people whose password is public. Unset it for real work.",
         )
+    if (owner := settings.VAR_DIR.stat().st_uid) != os.geteuid():
+        yield (
+            "warning",
+            f"VAR_DIR belongs to user {owner}, and this runs as user {os.geteuid()}: what may be "
+            "read and written is not what the services may. Run it as their user.",
+        )
     named = ", ".join(sorted(name for name in known if os.environ.get(name)))
     yield "ok", f"Set: {named or 'nothing; all settings have their defaults'}."
 

@@ -61,6 +61,12 @@ def test_it_finds_a_precision_that_no_run_can_have(monkeypatch):
     assert "Choose float32 or bfloat16" in words
 
 
+def test_it_says_when_it_runs_as_somebody_else(monkeypatch):
+    monkeypatch.setattr(doctor.os, "geteuid", lambda: 10_001)
+    words = [words for _, words in findings("environment")["environment"]]
+    assert any("this runs as user 10001" in one for one in words)
+
+
 def test_it_knows_every_variable_that_the_documentation_lists():
     documented = (django_settings.BASE_DIR / "docs" / "operations.md").read_text()
     table = documented.split("## Settings")[1].split("\n## ")[0]
