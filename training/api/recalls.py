@@ -174,7 +174,7 @@ def retrain_clean(call: Call, checkpoint_id: int) -> Started:
 
 def _scope(project: Project, choice: Choice) -> exports.Recall:
     """Return a choice as a recall that is not saved; what nobody handed in can't be chosen."""
-    there = exports.recallable(project.pk)
+    there, _ = exports.recallable(project)
     people = {exports.pseudonym(number): number for number, _, _ in there.annotators}
     for wanted, known in (
         (choice.annotator, people),
