@@ -89,6 +89,11 @@ def all_fetches() -> list[tuple[Fetch, State]]:
     return found
 
 
+def fetches_of(project_id: int) -> list[tuple[Fetch, State]]:
+    """Return what is on its way to a project or failed, by name."""
+    return [(one, state) for one, state in all_fetches() if one.project_id == project_id]
+
+
 def state_of(fetch: Fetch) -> State:
     """Return how far a fetch is."""
     try:

@@ -68,6 +68,8 @@ SENT: dict[str, Any] = {
     "set_priority": {"priority": 0},
     "request_completions": {"prompts": 1, "kind": "rewrite"},
     "add_base_model": {"folder": "x"},
+    "fetch_base_model": {"repo": "x"},
+    "stop_fetching": {"folder": "x"},
     "push_checkpoint": {"url": "memory://bucket/x"},
     "push_snapshot": {"url": "memory://bucket/x"},
     "start_chat": {"text": "Hm?", "left": "<checkpoint_id>"},

@@ -17,7 +17,7 @@ from annotations.api.operations import (
     Scope,
 )
 from annotations.api.pages import Page, Paged, page_of
-from training import access, artifacts, examples, selectors, services
+from training import access, artifacts, examples, fetches, selectors, services
 from training.api.promotions import ConditionOut, condition_out
 from training.api.runs import RunOut, run_out
 from training.models import Checkpoint, Evaluation
@@ -69,6 +69,46 @@ class NewBase(Body):
     name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] | None = Field(
         None, description="Null: the folder's name."
     )
+
+
+class WantedBase(Body):
+    """A model of a hub that the project is to start from."""
+
+    repo: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] = Field(
+        description="Like HuggingFaceTB/SmolLM2-360M-Instruct."
+    )
+    revision: Annotated[str, StringConstraints(max_length=LONGEST_NAME)] = Field(
+        "", description="A branch, a tag or a commit. Empty: the newest."
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] | None = Field(
+        None, description="Null: the name on the hub."
+    )
+
+
+class UnwantedBase(Body):
+    """A model that is not to be fetched any more."""
+
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class FetchOut(Answer):
+    """A model of a hub that is on its way, or stopped on an error."""
+
+    repo: str
+    revision: str
+    name: str = Field(description="Of the checkpoint that it becomes.")
+    folder: str
+    done_bytes: int
+    total_bytes: int = Field(description="0 until its files are known.")
+    error: str = Field(
+        description="Why it stopped: ask again to go on. Empty: it goes on."
+    )
+
+
+class Fetches(Answer):
+    """The models of a hub that a project waits for."""
+
+    fetches: list[FetchOut]
 
 
 class Reason(Body):
@@ -222,6 +262,31 @@ def add_base_model(call: Call, project_id: int, body: NewBase) -> CheckpointOut:
     return _shown(added)
 
 
+@operations.get("projects/<int:project_id>/base-models/fetches")
+def list_fetches(call: Call, project_id: int) -> Fetches:
+    """List the models of a hub that are on their way. One that is whole is a checkpoint."""
+    project = access.get_project_for(call.user, project_id)
+    return Fetches(fetches=[_fetch(one, state) for one, state in fetches.fetches_of(project.pk)])
+
+
+@operations.post("projects/<int:project_id>/base-models/fetches", Scope.TRAIN, status=201)
+def fetch_base_model(call: Call, project_id: int, body: WantedBase) -> FetchOut:
+    """Have a worker bring a model of a hub, where this site has one. Again goes on."""
+    project = access.get_project_for(call.user, project_id)
+    fetch = services.fetch_base(
+        project, body.repo, revision=body.revision, name=body.name or "", created_by=call.user
+    )
+    return _fetch(fetch, fetches.state_of(fetch))
+
+
+@operations.post("projects/<int:project_id>/base-models/fetches/stop", Scope.TRAIN)
+def stop_fetching(call: Call, project_id: int, body: UnwantedBase) -> Fetches:
+    """Stop a fetch, or forget one that failed. What came stays for the next time. Twice is once."""
+    project = access.get_project_for(call.user, project_id)
+    services.stop_fetch(project, body.folder)
+    return list_fetches(call, project_id)
+
+
 @operations.get("checkpoints/<int:checkpoint_id>")
 def get_checkpoint(call: Call, checkpoint_id: int) -> CheckpointOut:
     """Show a checkpoint. Owners and engineers of its project can."""
@@ -354,6 +419,18 @@ def _checkpoint(checkpoint: Checkpoint, is_promoted: bool) -> CheckpointOut:
         manifest=checkpoint.manifest,
         is_promoted=is_promoted,
         created_at=checkpoint.created_at,
+    )
+
+
+def _fetch(fetch: fetches.Fetch, state: fetches.State) -> FetchOut:
+    return FetchOut(
+        repo=fetch.repo,
+        revision=fetch.revision,
+        name=fetch.name,
+        folder=fetch.folder.name,
+        done_bytes=state.done,
+        total_bytes=state.total,
+        error=state.error,
     )
 
 

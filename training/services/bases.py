@@ -83,8 +83,8 @@ def fetch_base(
 
 def stop_fetch(project: Project, folder: str) -> None:
     """Stop a fetch of the project, or forget one that failed. What came stays for another try."""
-    for fetch, _ in fetches.all_fetches():
-        if fetch.project_id == project.pk and fetch.folder.name == folder:
+    for fetch, _ in fetches.fetches_of(project.pk):
+        if fetch.folder.name == folder:
             fetches.forget(fetch)
 
 

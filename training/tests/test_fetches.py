@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations.models import Project, User
+from annotations.tests.test_api import Program, problem_of
 from training import fetches, services, tasks
 from training.fetches import Fetch
 from training.models import Checkpoint
@@ -174,6 +175,20 @@ def test_an_engineer_asks_and_gets_a_checkpoint(
     assert made.manifest["hub"] == {"repo": REPO, "commit": COMMIT}
     assert Path(made.path) == fetches.Fetch(REPO, "", "", 0, 0).folder
     assert not fetches.all_fetches()
+
+
+def test_a_program_asks_looks_and_takes_back(hub: FakeHub, project: Project, eve: User) -> None:
+    program = Program(eve, project)
+    path = f"projects/{project.pk}/base-models/fetches"
+    hub.gives = ""
+    asked = program.post(path, {"repo": REPO}).json()
+    assert (asked["name"], asked["error"]) == ("haiku-1.5", "")
+    refused = program.post(path, {"repo": REPO})
+    assert "already" in problem_of(refused, 409, "not-possible")["detail"]
+    tasks.fetch_bases()
+    (failed,) = program.get(path).json()["fetches"]
+    assert "The hub has no model" in failed["error"]
+    assert program.post(f"{path}/stop", {"folder": failed["folder"]}).json() == {"fetches": []}
 
 
 def test_what_can_not_be_fetched_says_why_until_it_is_asked_for_again(

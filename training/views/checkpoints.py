@@ -88,7 +88,7 @@ def fetches_status(request: AuthenticatedRequest, project_id: int) -> HttpRespon
 
 
 def _fetches_live(request: AuthenticatedRequest, project: Project) -> Live:
-    found = [(one, state) for one, state in fetches.all_fetches() if one.project_id == project.pk]
+    found = fetches.fetches_of(project.pk)
     is_alive = any(not state.error for _, state in found)
     url = reverse("training:fetches_status", args=[project.pk]) if is_alive else ""
     here = project.checkpoints.filter(kind=Checkpoint.Kind.BASE, manifest__has_key="hub")
