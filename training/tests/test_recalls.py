@@ -265,6 +265,8 @@ def test_an_owner_previews_confirms_and_lifts(
     made = Recall.objects.get()
     assert Membership.objects.get(user=bob).state == "paused"
     assert client.post(address, {"reason": "again"}).status_code == 422
+    gone = client.post(f"{url('recalls', project.pk)}?batch=gone", {"reason": "So <i>long</i>"})
+    assert (gone.status_code, "So &lt;i&gt;long&lt;/i&gt;" in gone.text) == (422, True)
     entry = AuditEntry.objects.get()
     assert entry.facts["checkpoints"] == [one.name for one in project.checkpoints.all()][:3]
     assert client.post(url("lift_recall", made.pk), {"reason": ""}).status_code == 422

@@ -38,7 +38,8 @@ def recalls(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def _make(request: AuthenticatedRequest, project: Project) -> HttpResponse:
     form, confirmed = RecallForm(project, request.GET), ConfirmRecallForm(request.POST)
     if not form.is_valid():
-        return _page(request, project, form, status=422)
+        reason = confirmed["reason"].value() or ""
+        return _page(request, project, form, status=422, reason=reason)
     if confirmed.is_valid():
         try:
             made = services.recall_annotations(
@@ -56,13 +57,17 @@ def _make(request: AuthenticatedRequest, project: Project) -> HttpResponse:
 
 
 def _page(
-    request: AuthenticatedRequest, project: Project, form: RecallForm | None, status: int = 200
+    request: AuthenticatedRequest,
+    project: Project,
+    form: RecallForm | None,
+    status: int = 200,
+    reason: str = "",
 ) -> HttpResponse:
     owns = _owns(request, project)
     found = [
         (one, exports.describe(one, with_name=owns)) for one in exports.recalls(project.pk)[:100]
     ]
-    context = {"recalls": found, "form": form}
+    context = {"recalls": found, "form": form, "reason": reason}
     return show_page(request, project, "training/recalls.html", context, status)
 
 
