@@ -21,8 +21,9 @@ from annotations.models import (
     Project,
     User,
 )
-from annotations.selectors.flags import flags, flags_now, gold_by_person, told_why
+from annotations.selectors.flags import flags, flags_now, told_why
 from annotations.selectors.gold import GoldAnswer
+from annotations.selectors.signs import gold_by_person
 from annotations.tests.factories import make_careless, make_completion, make_item, make_prompt
 
 

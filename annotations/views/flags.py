@@ -14,6 +14,7 @@ from annotations import access, selectors, services
 from annotations.forms.flags import FlagForm
 from annotations.models import Project, Role
 from annotations.selectors import flags as selected
+from annotations.selectors.signs import WINDOW
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 
@@ -59,7 +60,7 @@ def _page(request: AuthenticatedRequest, project: Project, form: FlagForm | None
         "has_another_owner": selectors.has_another_owner(project, request.user),
         "decisions": selected.flag_decisions(project),
         "pauses": selected.open_pauses(project),
-        "window": selected.WINDOW,
+        "window": WINDOW,
         "as_of": selected.looked_at(project),
     }
     return render(request, "annotations/flags.html", context, status=422 if form else 200)
