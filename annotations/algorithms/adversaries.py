@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import ceil
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -50,8 +52,8 @@ LEAST_COMMON_GOLD, LEAST_WRONG, LEAST_SAME, LEAST_OTHERS = 12, 4, 3, 3
 who answered one, before it says something."""
 MOST_ALIKE = 0.95
 
-_Minority = tuple[int, int]
-"""How many others judged an item, and how many of them gave the same answer."""
+_Minority = tuple[Hashable, int, int]
+"""Of which sort an item is, how many others judged it, and how many gave the same answer."""
 
 
 @dataclass(frozen=True)
@@ -73,29 +75,30 @@ class Wrong(NamedTuple):
     """What such answers have in common over all items, such as a tie or the longer of two."""
 
 
-def one_sided(person: int, sides: Sequence[int]) -> Signal:
+def one_sided(
+    person: int, sides: Sequence[int], names: tuple[str, str] = ("the left side", "the right side")
+) -> Signal:
     """Test whether somebody chooses the left (1) or the right (-1) side whatever is there.
 
     The sides are shuffled for everybody, so honest choices are a fair coin. Ties (0) say nothing.
+    `names` are words for the two.
 
     >>> one_sided(7, [1] * 40).evidence
     'Chose the left side in 40 of 40 answers, 40 times in a row.'
     """
     chosen = [side for side in sides if side]
     n, left = len(chosen), sum(side > 0 for side in chosen)
-    more, name = max(left, n - left), "left" if 2 * left >= n else "right"
+    more, name = max(left, n - left), names[0] if 2 * left >= n else names[1]
     p = min(1.0, 2 * binomial_at_least(more, n, 0.5)) if n else 1.0
     is_sign = n >= LEAST_SIDES and more / n >= LEAST_SHARE_OF_A_SIDE and p < MOST_CHANCE_OF_A_SIDE
-    words = (
-        f"Chose the {name} side in {more} of {n} answers, {_longest_run(chosen)} times in a row."
-    )
+    words = f"Chose {name} in {more} of {n} answers, {_longest_run(chosen)} times in a row."
     return Signal((person,), "one_sided", p if is_sign else 1.0, n, words)
 
 
 def random_clicks(
     person: int,
     gold: Sequence[bool],
-    agreed: int,
+    agreed: float,
     shared: int,
     others_agree: float,
     *,
@@ -104,19 +107,21 @@ def random_clicks(
     """Test whether somebody is right on gold and agrees with others no more than by chance.
 
     `agreed` of `shared` answers were those of another person; `others_agree` is how often others
-    agree among themselves. `honest` is how often somebody honest is right on this gold, over all of
-    it. The two are combined by Fisher's method.
+    agree among themselves. An answer that is partly the same counts in part: sums of shares lie
+    closer to their mean than counts, so the binomial tail is the cautious one. `honest` is how
+    often somebody honest is right on this gold, over all of it. The two are combined by Fisher's
+    method.
     """
     right, n = sum(gold), len(gold)
     upper = share_below(right, n)
     on_gold = binomial_at_most(right, n, honest) if n else 1.0
-    with_others = binomial_at_most(agreed, shared, others_agree) if shared else 1.0
+    with_others = binomial_at_most(ceil(agreed), shared, others_agree) if shared else 1.0
     p = fisher(on_gold, with_others)
     enough = n >= LEAST_GOLD and shared >= LEAST_SHARED
     is_sign = enough and right / n < honest and agreed / shared < others_agree
     words = (
         f"Right on {right} of {n} gold items (95 % sure to be below {upper:.0%}); agreed with "
-        f"others in {agreed} of {shared} answers, where others agree in {others_agree:.0%}."
+        f"others in {agreed:.3g} of {shared} answers, where others agree in {others_agree:.0%}."
     )
     return Signal((person,), "random", p if is_sign else 1.0, n, words)
 
@@ -168,18 +173,26 @@ def length_lover(person: int, longer: Sequence[bool], others_share: float) -> Si
     return Signal((person,), "length", p if is_sign else 1.0, n, words)
 
 
-def idle(
-    person: int, active: Sequence[float], others: Sequence[float] | NDArray[np.float64]
-) -> Signal:
-    """Test whether somebody's paid time on an item is mostly beyond that of nine in ten answers."""
-    n = len(active)
-    mark = float(np.quantile(others, SLOW_QUANTILE)) if len(others) else 0.0
-    slow = sum(took > mark for took in active) if len(others) else 0
+def slow_mark(others: Sequence[float] | NDArray[np.float64]) -> float | None:
+    """Return the time that nine in ten answers of others stay below; None of too few others.
+
+    >>> slow_mark([20.0] * 30), slow_mark([20.0])
+    (20.0, None)
+    """
+    return float(np.quantile(others, SLOW_QUANTILE)) if len(others) >= LEAST_TIMES else None
+
+
+def idle(person: int, active: Sequence[float], marks: Sequence[float]) -> Signal:
+    """Test whether somebody's paid time on an item is mostly beyond that of nine in ten answers.
+
+    `marks` are what nine in ten answers of others to such items stay below.
+    """
+    n, slow = len(active), sum(took > mark for took, mark in zip(active, marks, strict=True))
     p = binomial_at_least(slow, n, 1 - SLOW_QUANTILE)
     is_sign = n >= LEAST_TIMES and slow / n >= SLOW_SHARE
     words = (
-        f"Was active longer than {mark:.0f} s on {slow} of {n} items; nine in ten answers of "
-        "others take less."
+        f"Was active longer than nine in ten answers of others take on {slow} of {n} items "
+        f"({median(active or [0]):.0f} s in the middle, against {median(marks or [0]):.0f} s)."
     )
     return Signal((person,), "idle", p if is_sign else 1.0, n, words)
 
@@ -192,19 +205,23 @@ def picky(person: int, skipped: int, handed_out: int, others_share: float) -> Si
     return Signal((person,), "picky", p if is_sign else 1.0, handed_out, words)
 
 
-def copiers(votes: Mapping[int, Mapping[int, Hashable]]) -> list[Signal]:
+def copiers(
+    votes: Mapping[int, Mapping[int, Hashable]], sorts: Mapping[int, Hashable] | None = None
+) -> list[Signal]:
     """Test for every two people whether they share answers that hardly anybody else gives.
 
-    `votes` has each item's answers by person. To be right together says nothing, so only answers
-    count that go against at least two others who agree: items that four or more people judged. How
-    often the second of any two joins the first in such a minority, by the number of the others and
-    of those among them who say the same, is counted over everybody: that is the chance to hold two
-    against. The tail of the sum is exact (Poisson binomial).
+    `votes` has each item's answers by person, `sorts` what is asked about it. To be right together
+    says nothing, so only answers count that go against at least two others who agree: items that
+    four or more people judged. How often the second of any two joins the first in such a minority,
+    by what is asked and the number of the others and of those among them who say the same, is
+    counted over everybody: that is the chance to hold two against. The tail of the sum is exact
+    (Poisson binomial).
     """
     joined: dict[_Minority, list[bool]] = defaultdict(list)
     seen: dict[tuple[int, int], list[tuple[_Minority, bool]]] = defaultdict(list)
     common: Counter[tuple[int, int]] = Counter()
-    for said in votes.values():
+    for item, said in votes.items():
+        sort = sorts[item] if sorts else None
         for pair in combinations(sorted(said), 2):
             common[pair] += 1
             rest = Counter(answer for who, answer in said.items() if who not in pair)
@@ -212,7 +229,7 @@ def copiers(votes: Mapping[int, Mapping[int, Hashable]]) -> list[Signal]:
             first, second = (said[who] for who in pair)
             for answer in {first, second}:
                 if most >= LEAST_AGAINST and rest[answer] < most:
-                    minority = (rest.total(), rest[answer])
+                    minority = (sort, rest.total(), rest[answer])
                     joined[minority].append(first == second)
                     seen[pair].append((minority, first == second))
     rates = {one: (sum(joins) + 1) / (len(joins) + 2) for one, joins in joined.items()}

@@ -104,14 +104,8 @@ def _sort_by_length(longer_by: int) -> str:
 
 
 def _wrong_orders(wrong: Sequence[int]) -> dict[int, Wrong]:
-    entries = RankedCompletion.objects.filter(ranking__in=wrong)
-    rows = entries.order_by("ranking_id", "tier", "completion_id").values_list(
-        "ranking_id", "tier", "completion_id"
-    )
-    return {
-        ranking: Wrong(" ".join(f"{tier}:{completion}" for _, tier, completion in ordered), "order")
-        for ranking, ordered in groupby(rows, key=itemgetter(0))
-    }
+    ordered = tiers_of(RankedCompletion.objects.filter(ranking__in=wrong))
+    return {ranking: Wrong(json.dumps(tiers), "order") for ranking, tiers in ordered}
 
 
 def _wrong_points(wrong: Sequence[int]) -> dict[int, Wrong]:
@@ -158,19 +152,12 @@ def _compared(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator
 
 
 def _ranked(asked: QuerySet[Annotation], known: Mapping[int, Any]) -> Iterator[GoldAnswer]:
-    path = "ranking__annotation__"
-    entries = RankedCompletion.objects.filter(ranking__annotation__in=asked.values("id")).order_by(
-        "ranking_id", "tier", "completion_id"
-    )
-    rows = entries.values_list(
-        f"{path}item_id", f"{path}annotator_id", "ranking_id", "tier", "completion_id"
-    )
-    for (item, annotator, ranking), group in groupby(
-        rows.iterator(chunk_size=2000), itemgetter(0, 1, 2)
-    ):
-        if item in known:
-            tiers = [[row[4] for row in tied] for _, tied in groupby(group, key=itemgetter(3))]
-            is_right = ranked_right(known[item], tiers)
+    ranked = asked.filter(kind=Kind.RANKING).order_by()
+    said = dict(tiers_of(RankedCompletion.objects.filter(ranking__in=ranked.values("id"))))
+    rows = ranked.values_list("item_id", "annotator_id", "id")
+    for item, annotator, ranking in rows.iterator(chunk_size=2000):
+        if item in known and ranking in said:
+            is_right = ranked_right(known[item], said[ranking])
             yield GoldAnswer(item, annotator, ranking, Kind.RANKING, is_right)
 
 
@@ -201,3 +188,12 @@ def points_of(answers: QuerySet[RatingAnswer]) -> Iterator[tuple[int, dict[str, 
         for _, completion, question, value in group:
             points[str(completion)][question] = value
         yield rating, dict(points)
+
+
+def tiers_of(entries: QuerySet[RankedCompletion]) -> Iterator[tuple[int, list[list[int]]]]:
+    """Yield each ranking with its completions in tiers, best first, in a tier by their numbers."""
+    rows = entries.order_by("ranking_id", "tier", "completion_id").values_list(
+        "ranking_id", "tier", "completion_id"
+    )
+    for ranking, group in groupby(rows.iterator(chunk_size=2000), key=itemgetter(0)):
+        yield ranking, [[row[2] for row in tied] for _, tied in groupby(group, key=itemgetter(1))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -88,12 +88,23 @@ def _choices(said: Condition) -> Iterator[tuple[int, int | str]]:
         yield item, {"left": left, "right": right}.get(outcome, outcome)
 
 
+def pairs_of(tiers: Sequence[Sequence[int]]) -> dict[tuple[int, int], str]:
+    """Return what a ranking says of every two completions."""
+    return {(a, b): label for a, b, label in outcomes_from_ranking(tiers)}
+
+
 def _ranked_alike(mine: Condition, theirs: Condition) -> Iterator[Alike]:
     own = dict(_orders(mine))
     for item, pairs in _orders(theirs):
-        alike = [own[item].get(pair) == label for pair, label in pairs.items()]
-        if alike:
-            yield item, sum(alike) / len(alike)
+        if pairs:
+            yield item, share_ordered_alike(pairs, own[item])
+
+
+def share_ordered_alike(
+    pairs: Mapping[tuple[int, int], str], others: Mapping[tuple[int, int], str]
+) -> float:
+    """Return of how many pairs of a ranking another one says the same."""
+    return sum(others.get(pair) == label for pair, label in pairs.items()) / len(pairs)
 
 
 def _orders(said: Condition) -> Iterator[tuple[int, dict[tuple[int, int], str]]]:
@@ -105,7 +116,7 @@ def _orders(said: Condition) -> Iterator[tuple[int, dict[tuple[int, int], str]]]
     )
     for (_, item), entries in groupby(rows, key=itemgetter(0, 1)):
         tiers = [[row[3] for row in tied] for _, tied in groupby(entries, key=itemgetter(2))]
-        yield item, {(a, b): label for a, b, label in outcomes_from_ranking(tiers)}
+        yield item, pairs_of(tiers)
 
 
 def _rated_alike(project: Project, mine: Condition, theirs: Condition) -> Iterator[Alike]:

@@ -34,6 +34,7 @@ from annotations.selectors.daily import summed_up_to
 from annotations.selectors.gold import gold_answers
 from annotations.selectors.history import time_in_words
 from annotations.selectors.leanings import ordered_leanings
+from annotations.selectors.lengths import lengths_of
 from annotations.selectors.peers import peers_of
 from annotations.selectors.sizes import is_small
 
@@ -257,10 +258,14 @@ def _leanings(said: QuerySet[Annotation]) -> tuple[Share, Share]:
 
 def _speed(said: QuerySet[Annotation]) -> tuple[float | None, Share]:
     """Return the median seconds, and how often an answer came before its texts could be read."""
-    rows = _newest(said.filter(wall_ms__isnull=False)).values_list(
-        "wall_ms", Length("comparison__left__text"), Length("comparison__right__text")
-    )[:NEWEST]
-    times = [(wall, (left or 0) + (right or 0)) for wall, left, right in rows if wall is not None]
+    newest = _newest(said.filter(wall_ms__isnull=False))
+    rows = list(newest.values_list("wall_ms", "shown_order")[:NEWEST])
+    lengths = lengths_of(one for _, shown in rows for one in shown)
+    times = [
+        (wall, sum(lengths.get(one, 0) for one in shown))
+        for wall, shown in rows
+        if wall is not None
+    ]
     if not times:
         return None, wilson(0, 0)
     fast = sum(wall < max(SHORTEST_MS, 1000 * chars / CHARS_PER_SECOND) for wall, chars in times)

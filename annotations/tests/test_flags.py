@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 
 from annotations import services
 from annotations.algorithms.adversaries import HONEST_ON_GOLD, random_clicks
 from annotations.models import (
     Annotation,
+    Assignment,
     AutomaticPause,
     Comparison,
     FlagDecision,
     Item,
     Membership,
     Project,
+    RankedCompletion,
+    Ranking,
+    Rating,
+    RatingAnswer,
     User,
 )
 from annotations.selectors.flags import flags, flags_now, told_why
 from annotations.selectors.gold import GoldAnswer
 from annotations.selectors.signs import gold_by_person
-from annotations.tests.factories import make_careless, make_completion, make_item, make_prompt
+from annotations.tests.factories import (
+    make_careless,
+    make_completion,
+    make_item,
+    make_prompt,
+    make_rating_scheme,
+)
 
 
 @pytest.fixture
@@ -50,6 +64,107 @@ def test_it_names_who_always_says_left_and_nobody_else(
     found = flags(project)
     assert {one.signal.people for one in found} == {(bob.pk,)}
     assert {one.signal.detector for one in found} == {"one_sided", "too_fast", "clockwork"}
+
+
+def judge_four(project: Project, kind: str, people: dict[User, str]) -> None:
+    """Have everybody judge 40 items and 8 gold ones, of four completions each.
+
+    The earlier made are the better ones. Careful people turn round two neighbours now and then.
+    """
+    rng = np.random.default_rng(7)
+    prompt = make_prompt(project)
+    best = [make_completion(prompt, f"{number} " * 9).pk for number in range(4)]
+    scheme = make_rating_scheme(project)
+    known = {
+        "ranking": {"tiers": [[one] for one in best]},
+        "rating": {"answers": {str(one): {"overall": 7 - 2 * n} for n, one in enumerate(best)}},
+    }[kind]
+    items = Item.objects.bulk_create(
+        Item(
+            project=project, kind=kind, prompt=prompt, open_slots=0, rating_scheme=scheme,
+            **({"purpose": "gold", "gold": known} if number < 8 else {}),
+        )
+        for number in range(48)
+    )  # fmt: skip
+    said = []
+    for item, (person, habit) in product(items, people.items()):
+        shown = [best[place] for place in rng.permutation(4)]
+        order = list(best)
+        if habit == "random":
+            order = [best[place] for place in rng.permutation(4)]
+        elif habit == "as shown":
+            order = shown
+        elif rng.random() < 0.3:
+            order[1], order[2] = order[2], order[1]
+        wall = int(1000 * rng.lognormal(3, 0.5)) if habit != "fast" else 1500
+        said.append((item, person, shown, order, wall))
+    handed = Assignment.objects.bulk_create(
+        Assignment(
+            item=item, annotator=person, leased_at=now(), lease_until=now(), state="submitted"
+        )
+        for item, person, *_ in said
+    )
+    made = Annotation.objects.bulk_create(
+        Annotation(
+            item=item, annotator=person, kind=kind, shown_order=shown, wall_ms=wall, assignment=one
+        )
+        for one, (item, person, shown, _, wall) in zip(handed, said, strict=True)
+    )
+    if kind == "ranking":
+        Ranking.objects.bulk_create(Ranking(annotation=one) for one in made)
+        RankedCompletion.objects.bulk_create(
+            RankedCompletion(ranking_id=one.pk, completion_id=completion, tier=tier)
+            for one, (_, _, _, order, _) in zip(made, said, strict=True)
+            for tier, completion in enumerate(order)
+        )
+    else:
+        Rating.objects.bulk_create(Rating(annotation=one, scheme=scheme) for one in made)
+        RatingAnswer.objects.bulk_create(
+            RatingAnswer(
+                rating_id=one.pk, completion_id=completion, question="overall", value=7 - 2 * tier
+            )
+            for one, (_, _, _, order, _) in zip(made, said, strict=True)
+            for tier, completion in enumerate(order)
+        )
+
+
+@pytest.mark.parametrize("kind", ["ranking", "rating"])
+def test_it_reads_rankings_and_ratings(
+    project: Project, bob: User, bea: User, ben: User, carol: User, kind: str
+) -> None:
+    others = {User.objects.create(username=f"p{n}"): "careful" for n in range(2)}
+    people = {bob: "random", bea: "as shown", ben: "fast", carol: "careful", **others}
+    judge_four(project, kind, people)
+    found = {(one.signal.detector, one.signal.people) for one in flags(project)}
+    expected = {("random", (bob.pk,)), ("random", (bea.pk,)), ("too_fast", (ben.pk,))}
+    if kind == "ranking":
+        expected.add(("one_sided", (bea.pk,)))
+        (side,) = (one.signal for one in flags(project) if one.signal.detector == "one_sided")
+        assert side.evidence.startswith("Chose what was shown first in 40 of 40 answers")
+    # Two who do not look join each other's rare answers as well (decision 29).
+    assert {one for one in found if one[0] != "copier"} == expected | {("clockwork", (ben.pk,))}
+
+
+def test_who_copies_rankings_is_found_and_what_takes_longer_is_no_idleness(
+    project: Project, bob: User, bea: User
+) -> None:
+    crowd = {User.objects.create(username=f"p{n}"): "careful" for n in range(4)}
+    judge_four(project, "ranking", {bob: "random", bea: "random", **crowd})
+    pairs = {
+        one.annotation.item_id: one for one in Ranking.objects.filter(annotation__annotator=bob)
+    }
+    for ranking in Ranking.objects.filter(annotation__annotator=bea).select_related("annotation"):
+        ranking.entries.all().delete()
+        RankedCompletion.objects.bulk_create(
+            RankedCompletion(ranking=ranking, completion_id=one.completion_id, tier=one.tier)
+            for one in pairs[ranking.annotation.item_id].entries.all()
+        )
+    # One who compares in ten seconds, and one who ranks for a minute as the others do.
+    Annotation.objects.filter(annotator=bob).update(active_ms=10_000)
+    Annotation.objects.exclude(annotator=bob).update(active_ms=60_000)
+    found = {(one.signal.detector, one.signal.people) for one in flags(project)}
+    assert ("copier", (bob.pk, bea.pk)) in found
+    assert "idle" not in {detector for detector, _ in found}
 
 
 def test_the_owner_sees_the_evidence_and_dismisses_or_pauses(

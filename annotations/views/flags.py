@@ -14,7 +14,7 @@ from annotations import access, selectors, services
 from annotations.forms.flags import FlagForm
 from annotations.models import Project, Role
 from annotations.selectors import flags as selected
-from annotations.selectors.signs import WINDOW
+from annotations.selectors.signs import WINDOW, WINDOW_OF_OTHERS
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 
@@ -61,6 +61,7 @@ def _page(request: AuthenticatedRequest, project: Project, form: FlagForm | None
         "decisions": selected.flag_decisions(project),
         "pauses": selected.open_pauses(project),
         "window": WINDOW,
+        "window_of_others": WINDOW_OF_OTHERS,
         "as_of": selected.looked_at(project),
     }
     return render(request, "annotations/flags.html", context, status=422 if form else 200)
