@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from annotations import exports
+from annotations.algorithms.personal_data import personal_data
 from training import artifacts, outbox, store
 from training.aggregation import WAYS, Aggregated, aggregated
 from training.models import DatasetSnapshot, SnapshotAnnotation, Webhook
@@ -35,6 +36,8 @@ SPLITS = ("train", "validation", "test")
 LINKS_AT_ONCE = 5000
 BARE = {"split", "prompt_id", "prompt"}
 """What a row has that is a prompt and nothing more."""
+PARTS = ("prompt", "completion", "chosen", "rejected")
+"""What texts a row may have, each a list of messages."""
 TEXTS = ("demonstration", "rewrite", "assembly")
 JUDGED = ("comparison", "ranking", "rewrite", "conversation")
 KINDS_BEHIND = {
@@ -46,6 +49,7 @@ KINDS_BEHIND = {
 """Kinds of work that rows of each content come from."""
 FILTERS = {
     "limit": "most rows of each split, drawn by the seed",
+    "no_personal_data": "true to leave out rows that seem to tell who somebody is",
     "leave_out_annotators": "pseudonyms whose annotations stay out",
     "ties": "true to keep ties as rows of their own (of preferences)",
     "votes": "majority or weighted, to put the votes on a training pair together (of preferences)",
@@ -119,6 +123,10 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         kept = [row for row in rows if row.get("annotator") not in names]
         left_out["annotators left out"] = len(rows) - len(kept)
         rows = kept
+    if filters.get("no_personal_data"):
+        kept = [row for row in rows if not _tells_of_somebody(row)]
+        left_out["with personal data"] = len(rows) - len(kept)
+        rows = kept
     if limit := filters.get("limit"):
         kept = _draw(rows, limit, seed)
         left_out["above the limit"] = len(rows) - len(kept)
@@ -176,6 +184,8 @@ def _check(filters: dict[str, Any], content: str) -> None:
     names = filters.get("leave_out_annotators", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SnapshotError("leave_out_annotators must be a list of names like annotator-7.")
+    if not isinstance(filters.get("no_personal_data", False), bool):
+        raise SnapshotError("no_personal_data is true, or left out.")
     ties = filters.get("ties", False)
     if not isinstance(ties, bool) or (ties and content != Content.PREFERENCES):
         raise SnapshotError("Only preferences have ties to keep; choose them, or leave ties out.")
@@ -185,6 +195,12 @@ def _check(filters: dict[str, Any], content: str) -> None:
             f"votes is {way!r}; of preferences choose {' or '.join(WAYS)}, or leave it out to keep "
             "each vote as it is."
         )
+
+
+def _tells_of_somebody(row: Row) -> bool:
+    """Return whether a text of a row seems to hold personal data."""
+    messages = chain.from_iterable(row.get(part, ()) for part in PARTS)
+    return any(personal_data(message["content"]) for message in messages)
 
 
 def _order(row: Row) -> tuple[Any, ...]:

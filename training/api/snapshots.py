@@ -52,6 +52,9 @@ class Filters(Body):
 
     limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     leave_out_annotators: list[str] | None = Field(None, description="Pseudonyms.")
+    no_personal_data: bool | None = Field(
+        None, description="Leave out rows that seem to tell who somebody is."
+    )
     ties: bool | None = Field(None, description="Of preferences: keep ties as rows.")
     votes: str | None = Field(None, description="Of preferences: `majority` or `weighted`.")
 

@@ -46,6 +46,12 @@ class FreezeForm(PlainForm):
         label="Most rows of each split",
         help_text="Drawn by the seed. Empty: all of them.",
     )
+    no_personal_data = forms.BooleanField(
+        required=False,
+        label="Leave out personal data",
+        help_text="Rows with a mail address, a phone number, or the number of a card, a bank "
+        "account or a social security. Names are not found: look at the rows all the same.",
+    )
     ties = forms.BooleanField(
         required=False,
         label="Keep ties",
@@ -85,7 +91,7 @@ class FreezeForm(PlainForm):
 
     def filters(self) -> dict[str, Any]:
         """Return what was chosen; what was not is no filter."""
-        names = ("limit", "leave_out_annotators", "ties", "votes")
+        names = ("limit", "no_personal_data", "leave_out_annotators", "ties", "votes")
         return {name: value for name in names if (value := self.cleaned_data.get(name))}
 
 

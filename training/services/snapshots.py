@@ -25,8 +25,9 @@ def freeze_snapshot(
 ) -> DatasetSnapshot:
     """Freeze demonstrations, preferences, judgements or prompts into an immutable snapshot.
 
-    `filters`: `limit` (most rows of each split, drawn by `seed`), `leave_out_annotators`
-    (pseudonyms), `ties` (true keeps them as rows of their own), `votes` (majority or weighted: see
+    `filters`: `limit` (most rows of each split, drawn by `seed`), `no_personal_data` (true leaves
+    out what `annotations.algorithms.personal_data` finds), `leave_out_annotators` (pseudonyms),
+    `ties` (true keeps them as rows of their own), `votes` (majority or weighted: see
     `training.aggregation`, whose report is counts["votes"]). counts = {"rows": {"train",
     "validation", "test"}, "prompts": {the same}, "annotations", "annotators", "ties", "both_bad",
     "left_out": {reason: rows}}, and "tie_rows" where ties were kept; of judgements "good", per

@@ -211,9 +211,28 @@ def test_it_leaves_annotators_out(
     assert snapshot.counts["annotators"] == 1
 
 
+def test_rows_with_personal_data_stay_out_where_that_is_wanted(
+    project: Project, demonstrations: list[Annotation], prompts: list[Prompt], bob: User
+) -> None:
+    told = demonstrate(prompts[1], bob, "Ask ann@example.org.")
+    asked = demonstrate(make_prompt(project, text="Call +44 20 7946 0958."), bob, "A call.")
+    everything = freeze(project)
+    assert {told.pk, asked.pk} < set(everything.annotation_ids)
+    snapshot = freeze(project, filters={"no_personal_data": True})
+    assert set(everything.annotation_ids) - set(snapshot.annotation_ids) == {told.pk, asked.pk}
+    assert snapshot.counts["left_out"]["with personal data"] == 2
+
+
 @pytest.mark.parametrize(
     "filters",
-    [{"colour": "red"}, {"limit": 0}, {"limit": True}, {"limit": "3"}, {"leave_out_annotators": 5}],
+    [
+        {"colour": "red"},
+        {"no_personal_data": 1},
+        {"limit": 0},
+        {"limit": True},
+        {"limit": "3"},
+        {"leave_out_annotators": 5},
+    ],
 )
 def test_it_refuses_filters_that_make_no_sense(
     project: Project, demonstrations: list[Annotation], filters: dict[str, Any]
