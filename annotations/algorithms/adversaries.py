@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.algorithms.review_sampling import FASTEST_WRITING
 from annotations.algorithms.tails import (
     binomial_at_least,
     binomial_at_most,
@@ -39,6 +40,7 @@ LEAST_SHARED = 20
 LEAST_TIMES = 20
 FASTEST_SECONDS, WORDS_PER_SECOND = 3.0, 15.0
 FAST_SHARE, HONEST_FAST_SHARE = 0.3, 0.05
+LEAST_TEXTS = 10
 REGULAR_CV, HONEST_SPREAD = 0.15, 0.35
 """A coefficient of variation; and the least standard deviation of an honest person's log times."""
 LEAST_LENGTHS, LONGER_SHARE = 30, 0.8
@@ -144,6 +146,25 @@ def too_fast(person: int, seconds: Sequence[float], words: Sequence[int]) -> Sig
         f"({WORDS_PER_SECOND:g} words a second, {FASTEST_SECONDS:g} s at least)."
     )
     return Signal((person,), "too_fast", p if is_sign else 1.0, n, said)
+
+
+def untyped(person: int, seconds: Sequence[float], words: Sequence[int]) -> Signal:
+    """Test whether somebody hands in texts sooner than anybody types that many words.
+
+    `seconds` run from the hand-out to the submit, so writing elsewhere and pasting takes them, too.
+
+    >>> untyped(7, [20.0] * 10, [60] * 10).evidence
+    'Handed in 10 of 10 texts sooner than they can be typed (2 words a second).'
+    """
+    n = len(seconds)
+    fast = sum(took * FASTEST_WRITING < count for took, count in zip(seconds, words, strict=True))
+    p = binomial_at_least(fast, n, HONEST_FAST_SHARE)
+    is_sign = n >= LEAST_TEXTS and fast / n >= FAST_SHARE
+    said = (
+        f"Handed in {fast} of {n} texts sooner than they can be typed "
+        f"({FASTEST_WRITING:g} words a second)."
+    )
+    return Signal((person,), "untyped", p if is_sign else 1.0, n, said)
 
 
 def clockwork(person: int, seconds: Sequence[float]) -> Signal:

@@ -19,6 +19,7 @@ TITLES = {
     "one_sided": "Always one side",
     "random": "Random answers",
     "too_fast": "Too fast to read",
+    "untyped": "Too fast to write",
     "clockwork": "Regular as a clock",
     "length": "Chooses by length",
     "idle": "Long idle time",

@@ -111,6 +111,8 @@ class _Row:
     active: float | None
     words: int
     """Of everything that is to be read."""
+    written: int
+    """Words of a text that was begun from nothing; 0 of everything else."""
     opinion: _Opinion | None
 
 
@@ -191,6 +193,7 @@ def _row(row: Mapping[str, Any], characters: int, opinion: _Opinion | None) -> _
         seconds=None if wall is None else wall / 1000,
         active=None if active is None else active / 1000,
         words=(row["prompt_length"] + characters) // CHARACTERS_PER_WORD,
+        written=len((row.get("completion__text") or "").split()),
         opinion=opinion,
     )
 
@@ -214,7 +217,9 @@ def _compared(project: Project) -> Iterator[_Row]:
 def _of_other_kinds(project: Project) -> Iterator[_Row]:
     for kind, model in OTHERS.items():
         fields = ["annotation__shown_order", "annotation__assignment_id"]
-        fields += ["scheme_id"] if kind == Kind.RATING else []
+        fields += {Kind.RATING: ["scheme_id"], Kind.DEMONSTRATION: ["completion__text"]}.get(
+            Kind(kind), []
+        )
         # A rating beside a ranking is part of that answer.
         rows = _newest(model, project, WINDOW_OF_OTHERS, *fields, annotation__kind=kind)
         lengths = lengths_of(one for row in rows for one in row["annotation__shown_order"])
@@ -284,6 +289,9 @@ def _signals(
         timed = [row for row in own if row.seconds is not None]
         words = [row.words for row in timed]
         yield adversaries.too_fast(person, [row.seconds or 0 for row in timed], words)
+        texts = [row for row in timed if row.written]
+        written = [row.written for row in texts]
+        yield adversaries.untyped(person, [row.seconds or 0 for row in texts], written)
         # Of what the person does most: what takes people longer would look like irregular times.
         by_kind = Counter(row.kind for row in timed)
         most = max(by_kind, key=lambda kind: by_kind[kind], default="")

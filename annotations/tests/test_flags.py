@@ -35,6 +35,7 @@ from annotations.selectors.signs import gold_by_person
 from annotations.tests.factories import (
     make_careless,
     make_completion,
+    make_demonstration,
     make_item,
     make_prompt,
     make_rating_scheme,
@@ -143,6 +144,18 @@ def test_it_reads_rankings_and_ratings(
         assert side.evidence.startswith("Chose what was shown first in 40 of 40 answers")
     # Two who do not look join each other's rare answers as well (decision 29).
     assert {one for one in found if one[0] != "copier"} == expected | {("clockwork", (ben.pk,))}
+
+
+def test_texts_that_come_sooner_than_they_can_be_typed_are_a_sign(
+    project: Project, bob: User, bea: User
+) -> None:
+    for person, seconds in ((bob, 4), (bea, 80)):
+        for _ in range(10):
+            said = make_demonstration(project, person, "so many words " * 10).annotation
+            Annotation.objects.filter(pk=said.pk).update(wall_ms=1000 * seconds)
+    (flag,) = (one for one in flags(project) if one.signal.detector == "untyped")
+    assert flag.signal.people == (bob.pk,)
+    assert "10 of 10 texts sooner than they can be typed" in flag.signal.evidence
 
 
 def test_who_copies_rankings_is_found_and_what_takes_longer_is_no_idleness(

@@ -21,6 +21,7 @@ from annotations.algorithms.adversaries import (
     random_clicks,
     slow_mark,
     too_fast,
+    untyped,
 )
 
 HONEST = 1000
@@ -43,6 +44,7 @@ def crowd_of_honest(rng: np.random.Generator) -> list[Signal]:
                 person, (rng.random(12) < skill).tolist(), int(rng.binomial(40, 0.75)), 40, 0.75
             ),
             too_fast(person, seconds.tolist(), words.tolist()),
+            untyped(person, (rng.lognormal(4.5, 0.6, 20)).tolist(), [30] * 20),
             clockwork(person, seconds.tolist()),
             length_lover(person, (rng.random(ANSWERS) < 0.6).tolist(), 0.6),
             idle(person, active.tolist(), [slow_mark(others) or 0] * ANSWERS),
@@ -106,6 +108,12 @@ def test_who_answers_before_reading_is_found_within_20(honest: list[Signal]) -> 
     assert found_among(honest, too_fast(9999, [1.5] * 8 + [9.0] * 12, [30] * 20))
     assert not found_among(honest, too_fast(9999, [1.5] * 5 + [9.0] * 15, [30] * 20))
     assert found_among(honest, too_fast(9999, [5.0] * 20, [300] * 20))
+
+
+def test_texts_that_nobody_types_so_fast_are_found_within_10(honest: list[Signal]) -> None:
+    assert found_among(honest, untyped(9999, [20.0] * 7 + [90.0] * 3, [60] * 10))
+    assert not found_among(honest, untyped(9999, [20.0] * 2 + [90.0] * 8, [60] * 10))
+    assert not found_among(honest, untyped(9999, [20.0] * 9, [60] * 9))
 
 
 def test_clockwork_is_found_and_an_even_hand_is_not(honest: list[Signal]) -> None:
@@ -225,6 +233,7 @@ def test_a_crowd_of_one_all_ties_and_nothing_give_no_flag() -> None:
         one_sided(1, []),
         random_clicks(1, [], 0, 0, 0.0),
         too_fast(1, [], []),
+        untyped(1, [], []),
         clockwork(1, []),
         length_lover(1, [], 0.0),
         idle(1, [], []),
