@@ -100,9 +100,7 @@ class FetchOut(Answer):
     folder: str
     done_bytes: int
     total_bytes: int = Field(description="0 until its files are known.")
-    error: str = Field(
-        description="Why it stopped: ask again to go on. Empty: it goes on."
-    )
+    error: str = Field(description="Why it stopped: ask again to go on. Empty: it goes on.")
 
 
 class Fetches(Answer):
