@@ -142,7 +142,7 @@ def begin(generation: Generation) -> str:
     try:
         waiting = streams.count_waiting()
         if waiting >= MOST_WAITING or _readers >= MOST_READERS:
-            raise Busy(_seconds(max(waiting, MOST_AT_ONCE), streams.seconds_each()))
+            raise _busy(waiting)
         streams.put(name, request)
         if not streams.is_served() or waiting >= MOST_AT_ONCE:
             tasks.hint_replies()
@@ -202,10 +202,20 @@ def stop(generation_id: str) -> None:
 
 def _refused(generation_ids: Sequence[str]) -> Iterator[tuple[int, Event]]:
     """Yield that this process follows too many streams already, and stop these."""
-    busy = Busy(_seconds(MOST_AT_ONCE, streams.PACE_UNKNOWN_S))
-    for number, generation_id in enumerate(generation_ids):
+    for generation_id in generation_ids:
         stop(generation_id)
-        yield number, Failed(str(busy), again_in=busy.seconds)
+    try:
+        busy = _busy(streams.count_waiting())
+        failed = Failed(str(busy), again_in=busy.seconds)
+    except streams.BrokerError:
+        failed = Failed(AWAY)
+    for number in range(len(generation_ids)):
+        yield number, failed
+
+
+def _busy(waiting: int) -> Busy:
+    """Return when to come back: once those who wait, or those who are answered now, are done."""
+    return Busy(_seconds(max(waiting, MOST_AT_ONCE), streams.seconds_each()))
 
 
 def _seconds(place: int, each: float) -> int:
