@@ -43,7 +43,9 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 OURS = re.compile(
     r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks|hosts_of)\("([A-Z_]+)"'
 )
-ALSO_OURS = frozenset({"TRAINING_DTYPE", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE"})
+ALSO_OURS = frozenset(
+    {"TRAINING_DTYPE", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN"}
+)
 """Read by the Procfile, the start, the manifests and the runs, not by the settings."""
 
 
