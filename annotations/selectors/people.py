@@ -1,8 +1,8 @@
 """One person's work in a project: how much, how fast, and how far it can be relied on.
 
 Counts cover everything; what has to be read row by row covers the newest answers (`NEWEST`, and
-`NEWEST_COMPARED` of comparisons). In a large project the counts are from the daily figures: what
-counts, up to half a minute late.
+`NEWEST_SHARED` where those of others are read, too). In a large project the counts are from the
+daily figures: what counts, up to half a minute late.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from annotations.selectors.peers import peers_of
 from annotations.selectors.sizes import is_small
 
 NEWEST = 1000
-NEWEST_COMPARED = 2000
-"""Comparisons by which it is seen whether somebody leans to a side or to what is longer."""
+NEWEST_SHARED = 400
+"""Of each kind. With four answers an item an interval over them reaches three points either way."""
 WEEKS = 12
 SHORTEST_MS = 3_000
 """Nobody has read two texts in less."""
@@ -144,9 +144,9 @@ def person_report(project: Project, person: User) -> PersonReport:
     )
     volume = _summed(project, person) or _counted(project, said, handed)
     left, longer = _leanings(said)
-    earlier, longer_ordered = ordered_leanings(said, NEWEST)
+    earlier, longer_ordered = ordered_leanings(said, NEWEST_SHARED)
     seconds, too_fast = _speed(said)
-    peers = peers_of(project, person, said, NEWEST)
+    peers = peers_of(project, person, said, NEWEST_SHARED)
     return PersonReport(
         as_of=volume.as_of,
         by_kind=[
@@ -249,7 +249,7 @@ def _leanings(said: QuerySet[Annotation]) -> tuple[Share, Share]:
     sides = (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
     rows = _newest(said.filter(kind=Kind.COMPARISON)).values_list(
         "comparison__outcome", Length("comparison__left__text"), Length("comparison__right__text")
-    )[:NEWEST_COMPARED]
+    )[:NEWEST]
     decided = [(one == sides[0], a, b) for one, a, b in rows if one in sides]
     longer = [(a > b) == is_left for is_left, a, b in decided if a != b]
     lefts = sum(is_left for is_left, _, _ in decided)
