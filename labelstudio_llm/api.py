@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -119,19 +122,26 @@ ABOUT = "/api/v1/"
 def openapi(request: HttpRequest) -> JsonResponse:
     """Answer with the OpenAPI document. It says nothing that is not in the code of the project."""
     headers = {"Content-Disposition": 'attachment; filename="openapi.json"'}
-    return JsonResponse(document_of(OPERATIONS, server=_base(request)), headers=headers)
+    servers = {"servers": [{"url": _base(request)}]}
+    return JsonResponse(_document() | servers, headers=headers)
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Show the document to people."""
-    context = {
-        "groups": on_page(OPERATIONS),
-        "types": types_on_page(OPERATIONS),
-        "problems": KINDS,
-        "base": _base(request),
-    }
+    context = {**_explained(), "problems": KINDS, "base": _base(request)}
     return render(request, "api.html", context)
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """Return the document but for its address. It takes a second, and everybody may ask for it."""
+    return document_of(OPERATIONS, server="")
+
+
+@cache
+def _explained() -> dict[str, Any]:
+    return {"groups": on_page(OPERATIONS), "types": types_on_page(OPERATIONS)}
 
 
 def _base(request: HttpRequest) -> str:

@@ -65,7 +65,7 @@ class Said(Body):
     text: Text
 
 
-class Picked(Body):
+class PickedReply(Body):
     """Which of two replies is better: left is A, right is B."""
 
     turn: Number
@@ -113,7 +113,7 @@ def say(call: Call, assignment_id: int, body: Said) -> ConversationOut:
 
 
 @operations.post("assignments/<int:assignment_id>/conversation/pick", Scope.LABEL)
-def pick(call: Call, assignment_id: int, body: Picked) -> ConversationOut:
+def pick(call: Call, assignment_id: int, body: PickedReply) -> ConversationOut:
     """Say which reply is better; the conversation goes on with it, after a tie with A.
 
     After `both_bad` two new replies to the same message are waited for.

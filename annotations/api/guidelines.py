@@ -58,7 +58,7 @@ class DraftOut(Answer):
     )
 
 
-class DraftIn(Body):
+class GuidelineDraftIn(Body):
     """What was written so far."""
 
     text: Annotated[str, StringConstraints(max_length=100_000)]
@@ -183,7 +183,9 @@ def get_guideline_draft(call: Call, project_id: int, kind: str) -> DraftOut:
 
 
 @operations.put(DRAFT, Scope.WRITE)
-def save_guideline_draft(call: Call, project_id: int, kind: str, body: DraftIn) -> DraftOut:
+def save_guideline_draft(
+    call: Call, project_id: int, kind: str, body: GuidelineDraftIn
+) -> DraftOut:
     """Keep a text as one's own draft. People still read what is in force. Owners can.
 
     It is refused where a newer draft is stored than `revision`.

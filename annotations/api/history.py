@@ -39,7 +39,7 @@ class WordsOut(Answer):
     text: str
 
 
-class RecordOut(Answer):
+class AnnotationRecordOut(Answer):
     """What was said, in words, and whether it still holds."""
 
     annotation: int
@@ -59,7 +59,7 @@ class HistoryOut(Answer):
     is_hidden: bool = Field(
         description="True: one's own answer is still to come, so that nobody's is shown."
     )
-    records: list[RecordOut]
+    records: list[AnnotationRecordOut]
 
 
 class DoneOfKind(Answer):
@@ -164,9 +164,9 @@ def _handed_out(assignment: Assignment, person: str | None) -> HandedOut:
     )
 
 
-def _record(record: selectors.AnnotationRecord, person: str | None) -> RecordOut:
+def _record(record: selectors.AnnotationRecord, person: str | None) -> AnnotationRecordOut:
     annotation: Any = record.annotation
-    return RecordOut(
+    return AnnotationRecordOut(
         annotation=annotation.pk,
         person=person,
         state=record.state,

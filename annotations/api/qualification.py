@@ -122,7 +122,7 @@ class TextSaid(Body):
     text: Text
 
 
-class Said(Body):
+class SaidInTest(Body):
     """An answer in practice or in a test."""
 
     item: Id = Field(description="Of the question that it answers.")
@@ -238,7 +238,7 @@ def begin_test(call: Call, project_id: int, kind: str) -> QualificationOut:
 
 
 @operations.post(f"{KIND}/answers", Scope.LABEL)
-def answer_question(call: Call, project_id: int, kind: str, body: Said) -> AnsweredQuestion:
+def answer_question(call: Call, project_id: int, kind: str, body: SaidInTest) -> AnsweredQuestion:
     """Answer the question that is asked: in practice it is told at once what is known.
 
     In a test the last answer decides, or has an owner judge what was written.
@@ -304,7 +304,7 @@ def _rule(call: Call, project_id: int, kind: str) -> KindRule:
     return rule
 
 
-def _data(question: Question, body: Said) -> QueryDict:
+def _data(question: Question, body: SaidInTest) -> QueryDict:
     """Return an answer as the form of the page sends it."""
     data = QueryDict(mutable=True)
     shown = len(question.order)

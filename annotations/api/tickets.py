@@ -78,7 +78,7 @@ class ReportOut(Answer):
     created_at: datetime
 
 
-class EventOut(Answer):
+class TicketEventOut(Answer):
     """One thing that happened to a ticket."""
 
     name: TicketEvent.Name
@@ -87,7 +87,7 @@ class EventOut(Answer):
     created_at: datetime
 
 
-class CaseOut(Answer):
+class RegressionCaseOut(Answer):
     """The regression case of a ticket: how answers of checkpoints to its prompt are checked."""
 
     kind: RegressionCase.Kind
@@ -113,8 +113,8 @@ class TicketWithAll(TicketOut):
     answer: str
     said: list[ReportOut]
     rewrite: RewriteOut | None
-    case: CaseOut | None
-    events: list[EventOut]
+    case: RegressionCaseOut | None
+    events: list[TicketEventOut]
 
 
 class Report(Body):
@@ -304,8 +304,8 @@ def _report(report: TicketReport) -> ReportOut:
     )
 
 
-def _case(case: RegressionCase, objections: list[str]) -> CaseOut:
-    return CaseOut(
+def _case(case: RegressionCase, objections: list[str]) -> RegressionCaseOut:
+    return RegressionCaseOut(
         kind=RegressionCase.Kind(case.kind),
         parameters=case.parameters,
         answers=case.answers,
@@ -314,9 +314,9 @@ def _case(case: RegressionCase, objections: list[str]) -> CaseOut:
     )
 
 
-def _event(event: TicketEvent, knows: bool) -> EventOut:
+def _event(event: TicketEvent, knows: bool) -> TicketEventOut:
     # What happened by itself names checkpoints.
-    return EventOut(
+    return TicketEventOut(
         name=TicketEvent.Name(event.name),
         by=str(event.person or ""),
         words=event.words if knows or event.person else "",

@@ -83,7 +83,7 @@ class Vote(Body):
     outcome: Outcome
 
 
-class Praised(Body):
+class PraisedAnswer(Body):
     """Whether an answer is good; false takes that back."""
 
     letter: Letter
@@ -212,7 +212,7 @@ def say_in_battle(call: Call, battle_id: int, body: Asked) -> BattleOut:
 
 
 @operations.post("battles/<int:battle_id>/praise", Scope.MODELS)
-def praise_in_battle(call: Call, battle_id: int, body: Praised) -> BattleOut:
+def praise_in_battle(call: Call, battle_id: int, body: PraisedAnswer) -> BattleOut:
     """Keep that an answer is good, or take that back."""
     battle = access.get_served_battle_for(call.user, battle_id)
     position = _position(body.letter)

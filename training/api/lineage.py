@@ -59,7 +59,7 @@ class UseOut(Answer):
     heirs: list[int] = Field(description="What stems from those, or was scored by one of them.")
 
 
-class RecordOut(Answer):
+class LearntFrom(Answer):
     """An annotation of an item, and what it went into."""
 
     annotation: int
@@ -76,7 +76,7 @@ class ItemLineage(Answer):
     item: int
     is_open: bool = Field(description="Somebody may still be asked about it.")
     completions: list[ShownCompletion] = Field(description="None while it is open.")
-    annotations: list[RecordOut]
+    annotations: list[LearntFrom]
 
 
 @operations.get("checkpoints/<int:checkpoint_id>/lineage")
@@ -138,7 +138,7 @@ def get_item_lineage(call: Call, item_id: int) -> ItemLineage:
             for one in ([] if is_open else completions)
         ],
         annotations=[
-            RecordOut(
+            LearntFrom(
                 annotation=one.pk,
                 annotator=pseudonym(one.annotator_id),
                 guideline_version=one.guideline_version_id,

@@ -79,7 +79,7 @@ class CaseFilters(Query):
     draft: Flag = Field(False, description="Of the draft of the owner of the token.")
 
 
-class VerdictOut(Answer):
+class ModelVerdict(Answer):
     """What a reward model makes of a case of the guidelines."""
 
     checkpoint: int
@@ -97,7 +97,7 @@ class CaseLine(Answer):
     first: str
     second: str
     expected: str
-    verdicts: list[VerdictOut]
+    verdicts: list[ModelVerdict]
 
 
 class CaseScores(Answer):
@@ -201,7 +201,7 @@ def _line(table: selectors.CaseTable, line: selectors.CaseLine) -> CaseLine:
         second=case["second"],
         expected=case["expected"],
         verdicts=[
-            VerdictOut(
+            ModelVerdict(
                 checkpoint=model.pk,
                 first=one.score.first if one.score else None,
                 second=one.score.second if one.score else None,

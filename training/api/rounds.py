@@ -36,7 +36,7 @@ class RoundOut(Answer):
     ended_at: datetime | None
 
 
-class ShareOut(Answer):
+class ShareOfVotes(Answer):
     """A share with its 95 % interval."""
 
     value: float
@@ -50,12 +50,14 @@ class RoundFigures(Answer):
 
     round: int
     number: int
-    wins: ShareOut | None = Field(description="Of what it made against what it began with.")
-    against_first: ShareOut | None = Field(
+    wins: ShareOfVotes | None = Field(description="Of what it made against what it began with.")
+    against_first: ShareOfVotes | None = Field(
         description="Of what it made against the first promoted checkpoint, by all votes."
     )
-    accuracy: ShareOut | None = Field(description="Of its reward model on held-out judgements.")
-    people: ShareOut | None = Field(description="How often two people agree on such judgements.")
+    accuracy: ShareOfVotes | None = Field(description="Of its reward model on held-out judgements.")
+    people: ShareOfVotes | None = Field(
+        description="How often two people agree on such judgements."
+    )
     labels: int
     votes: int
     seconds: float = Field(description="That its runs took.")
@@ -213,7 +215,9 @@ def _figures(one: selectors.PastRound) -> RoundFigures:
     return RoundFigures(
         round=one.round.pk,
         number=one.round.number,
-        wins=ShareOut(value=wins.rate, low=wins.low, high=wins.high, n=wins.n) if wins else None,
+        wins=ShareOfVotes(value=wins.rate, low=wins.low, high=wins.high, n=wins.n)
+        if wins
+        else None,
         against_first=_share(one.against_first),
         accuracy=_share(one.accuracy),
         people=_share(one.people),
@@ -223,8 +227,8 @@ def _figures(one: selectors.PastRound) -> RoundFigures:
     )
 
 
-def _share(found: selectors.Share | None) -> ShareOut | None:
-    return ShareOut(**vars(found)) if found else None
+def _share(found: selectors.Share | None) -> ShareOfVotes | None:
+    return ShareOfVotes(**vars(found)) if found else None
 
 
 def _loop(call: Call, project: Project) -> LoopOut:
