@@ -144,5 +144,6 @@ def test_people_stop_a_run_whose_reward_loves_length(
     client.force_login(eve)
     page = client.get(reverse("training:run", args=[run.pk])).content.decode()
     assert "A sign of reward hacking" in page
+    assert "The gate is closed" not in page  # nothing was made
     assert "Reward above the start. at the start 0; at" in page
     assert "People’s win rate. at the start 50%; at" in page
