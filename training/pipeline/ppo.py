@@ -14,6 +14,7 @@ several GPUs in one run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ from training.pipeline.rollouts import (
     score_completions,
     using,
 )
-from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.samples import FixedPrompts, steps_to_look_at, write_samples
 from training.pipeline.vllm_rollouts import Engine
 from training.pipeline.watch import Kept, seen_of, stopped_early, with_slid
 
@@ -79,17 +80,19 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(
         models.weights.masters.values(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )
-    with using(models.model, models.reference):
-        before = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
+    place = Path(job.work_dir) / "samples.json"
+    answers = FixedPrompts(models.tokenizer, held_out, config.seed, reporter, place)
+    if not answers.answers:  # a resumed run has them
+        with using(models.model, models.reference):
+            answers.answer(models.model, 0)
     reporter.phase("measuring the reference")
     reference = measure(models, models.reference, held_out, config, reporter)
     models.baseline = reference.score
     progress = resume(job, models, optimizer, config)
     alarm = train_until_alarm(
-        job, models, optimizer, prompts, demonstrations, config, progress, reporter, radar
+        job, models, optimizer, prompts, demonstrations, config, progress, reporter, radar, answers
     )
-    after = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
-    samples = before_and_after(held_out, before, after)
+    answers.answer(models.model, progress.step)
     results: dict[str, Any] = {"episodes": progress.step * config.batch_size}
     if alarm is not None:
         steps = progress.step, config.steps
@@ -97,8 +100,7 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
         models.weights.restore(calm.weights)
         results |= stopped_early(calm, alarm, *steps)
         kept = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
-        samples = with_slid(samples, kept)
-    reporter.samples(samples)
+        reporter.samples(with_slid(answers.rows(), kept))
     reporter.phase("measuring the policy")
     policy = measure(models, "policy", held_out, config, reporter)
     results |= {
@@ -125,6 +127,7 @@ def train_until_alarm(
     progress: Progress,
     reporter: Reporter,
     radar: Radar,
+    answers: FixedPrompts,
 ) -> str | None:
     """Make the steps that are left; return why, where a guard or people ended them."""
     radar.tell_again()
@@ -152,6 +155,10 @@ def train_until_alarm(
             alarm = radar.told(progress)
         if alarm is not None:
             break  # without a resume point: a slid policy is not to be gone on with
+        if progress.step in steps_to_look_at(config.steps):
+            answers.answer(models.model, progress.step)
+            reporter.phase("training")
+            reporter.progress(progress.step, config.steps)
         stopping = reporter.should_stop() and progress.step < config.steps
         if stopping or progress.step % config.checkpoint_every == 0:
             save_resume_point(job, models, optimizer, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,17 @@ from training.pipeline.rollouts import sample
 
 SHOWN = 4
 MAX_NEW_TOKENS = 48
+LOOKS = 3
+"""How often samples are written while a model trains, of stages without a setting for it."""
+
+
+def steps_to_look_at(steps: int, looks: int = LOOKS) -> set[int]:
+    """Return the steps after which samples are written, between the first and the last.
+
+    >>> sorted(steps_to_look_at(20)), steps_to_look_at(1)
+    ([5, 10, 15], set())
+    """
+    return {round(steps * k / (looks + 1)) for k in range(1, looks + 1)} - {0, steps}
 
 
 def write_samples(
@@ -85,15 +97,17 @@ class FixedPrompts:
         aside = self.path.with_suffix(".tmp")
         aside.write_text(json.dumps(self.answers, ensure_ascii=False), encoding="utf-8")
         aside.rename(self.path)
-        first, *between = self.answers
-        if between:
-            rows = before_and_after(self.shown, self.answers[first], texts)
-            self.reporter.samples(
-                [
-                    {**row, "steps": [self._at(step, number) for step in between[:-1]]}
-                    for number, row in enumerate(rows)
-                ]
-            )
+        if len(self.answers) > 1:
+            self.reporter.samples(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the run page's sample table: the first answers, the last, the rest."""
+        first, *between, last = self.answers
+        rows = before_and_after(self.shown, self.answers[first], self.answers[last])
+        return [
+            {**row, "steps": [self._at(step, number) for step in between]}
+            for number, row in enumerate(rows)
+        ]
 
     def _at(self, step: int, number: int) -> dict[str, str]:
         return {"step": str(step), "text": self.answers[step][number]}

@@ -42,7 +42,7 @@ from training.pipeline.loading import (
 )
 from training.pipeline.publishing import publish_adapter, publish_model
 from training.pipeline.reporting import Reporter, TrainerReporter, any_process
-from training.pipeline.samples import FixedPrompts
+from training.pipeline.samples import FixedPrompts, steps_to_look_at
 
 suit_the_processor()
 PACKED_MAY_DIFFER = 0.02
@@ -131,8 +131,8 @@ class Looks(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        parts = [round(state.max_steps * k / (self.count + 1)) for k in range(1, self.count + 1)]
-        if self.reporting.stopped or state.global_step not in {*parts} - {state.max_steps}:
+        looks = steps_to_look_at(state.max_steps, self.count)
+        if self.reporting.stopped or state.global_step not in looks:
             return
         control.should_evaluate = self.has_loss
         model: nn.Module = more["model"]

@@ -86,7 +86,7 @@ def stopped_early(kept: Kept, why: str, step: int, steps: int) -> dict[str, Any]
     }
 
 
-def with_slid(samples: Sequence[Mapping[str, str]], kept: Sequence[str]) -> list[dict[str, str]]:
+def with_slid(samples: Sequence[Mapping[str, Any]], kept: Sequence[str]) -> list[dict[str, Any]]:
     """Return the samples with the kept policy's as "after", and what the run had come to beside."""
     return [
         {**row, "after": text, "slid": row["after"]}

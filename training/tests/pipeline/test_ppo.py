@@ -36,6 +36,7 @@ from training.pipeline.ppo_state import Models, Progress
 from training.pipeline.ppo_step import shuffled
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import Entered, using
+from training.pipeline.samples import FixedPrompts
 from training.tests.pipeline.conftest import run_job
 from training.tests.pipeline.rows import demonstration_rows, prompt_rows, write_rows
 from training.tests.tiny import build_tiny_model
@@ -294,8 +295,10 @@ def tilted(load: Callable[..., Any], seed: int, price: float, **changes: Any) ->
         patch.setattr(ppo, "save_resume_point", lambda *_: None)
         optimizer = optimizer_of(models)
         radar = Radar(job, models, [], config, reporter)
+        patch.setattr(ppo, "steps_to_look_at", lambda steps: set())
+        nobody = FixedPrompts(models.tokenizer, [], seed, reporter, Path("nowhere"))
         ppo.train_until_alarm(
-            job, models, optimizer, prompts, [], config, progress, reporter, radar
+            job, models, optimizer, prompts, [], config, progress, reporter, radar, nobody
         )
     reference = distribution("reference")
 
@@ -474,8 +477,8 @@ def test_it_stops_a_run_whose_reward_loves_length_and_publishes_what_was_before(
     assert f"Published is the policy of step {kept}" in results["stopped_early"]
     assert 0 < kept < len(lengths)
     assert lengths[kept] <= 1.25 * lengths[0]
-    (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
-    assert samples[0].keys() == {"prompt", "before", "after", "slid"}
+    samples = [e["samples"] for e in events if e["event"] == "samples"][-1]
+    assert samples[0].keys() == {"prompt", "before", "after", "slid", "steps"}
     assert any(row["after"] != row["slid"] for row in samples)
     assert read_manifest(Path(output))["results"]["published_step"] == kept
     (point,) = Path(job.work_dir).glob("resume-*")
@@ -522,3 +525,5 @@ def test_it_reports_what_an_engineer_watches(
     assert all(math.isfinite(value) for value in metrics.values())
     assert results["episodes"] == 16
     assert "stopped_early" not in results
+    samples = [e["samples"] for e in events if e["event"] == "samples"][-1]
+    assert [one["step"] for one in samples[0]["steps"]] == ["1"]
