@@ -60,8 +60,8 @@ def _page(request: AuthenticatedRequest, project: Project, form: FlagForm | None
         "has_another_owner": selectors.has_another_owner(project, request.user),
         "decisions": selected.flag_decisions(project),
         "pauses": selected.open_pauses(project),
-        "window": f"{WINDOW:,}",
-        "window_of_others": f"{WINDOW_OF_OTHERS:,}",
+        "window": WINDOW,
+        "window_of_others": WINDOW_OF_OTHERS,
         "as_of": selected.looked_at(project),
     }
     return render(request, "annotations/flags.html", context, status=422 if form else 200)

@@ -109,7 +109,7 @@ class Fetches(Answer):
     fetches: list[FetchOut]
 
 
-class Reason(Body):
+class WhyPromoted(Body):
     """Why a checkpoint shall answer the prompts from now on."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
@@ -293,7 +293,7 @@ def get_checkpoint(call: Call, checkpoint_id: int) -> CheckpointOut:
 
 
 @operations.post("checkpoints/<int:checkpoint_id>/promote", Scope.TRAIN)
-def promote_checkpoint(call: Call, checkpoint_id: int, body: Reason) -> CheckpointOut:
+def promote_checkpoint(call: Call, checkpoint_id: int, body: WhyPromoted) -> CheckpointOut:
     """Let a checkpoint answer the prompts of its project, if the gate is open."""
     checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
     services.promote_checkpoint(
