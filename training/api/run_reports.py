@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from annotations.api.files import pieces_of
 from annotations.api.operations import Answer, Call, FileAnswer, Operations, Query, Scope
 from training import access, artifacts, comparison, outcomes, selectors, services
-from training.api.runs import NewRun, settings_of
+from training.api.runs import NewRun, learning_from, settings_of
 from training.forecast import forecast
 from training.models import Stage
 from training.pipeline.errors import PipelineError
@@ -133,15 +133,8 @@ class Comparison(Answer):
 def estimate_run(call: Call, project_id: int, body: NewRun) -> Needs:
     """Say what a run would need on this machine, and what speaks against it. Nothing is started."""
     project = access.get_project_for(call.user, project_id)
-    reward = body.reward_checkpoint
-    job = services.run_to_be(
-        project,
-        body.stage,
-        settings_of(body.stage, body.config),
-        parent=access.get_checkpoint_for(call.user, body.parent),
-        snapshot=access.get_snapshot_for(call.user, body.snapshot),
-        reward_checkpoint=access.get_checkpoint_for(call.user, reward) if reward else None,
-    )
+    config = settings_of(body.stage, body.config)
+    job = services.run_to_be(project, body.stage, config, **learning_from(call, body))
     found = forecast(job)
     return Needs(**vars(found) | {"parts": dict(found.parts)})
 

@@ -150,15 +150,9 @@ def list_runs(call: Call, project_id: int, query: RunFilters) -> Page[RunOut]:
 def start_run(call: Call, project_id: int, body: NewRun) -> RunOut:
     """Queue a training run. What can't work is refused before it is queued."""
     project = access.get_project_for(call.user, project_id)
-    reward = body.reward_checkpoint
+    config = settings_of(body.stage, body.config)
     started = services.start_run(
-        project,
-        body.stage,
-        settings_of(body.stage, body.config),
-        parent=access.get_checkpoint_for(call.user, body.parent),
-        snapshot=access.get_snapshot_for(call.user, body.snapshot),
-        reward_checkpoint=access.get_checkpoint_for(call.user, reward) if reward else None,
-        started_by=call.user,
+        project, body.stage, config, **learning_from(call, body), started_by=call.user
     )
     return run_out(started)
 
@@ -258,6 +252,16 @@ def request_completions(call: Call, checkpoint_id: int, body: NewSampling) -> Ru
         reward_checkpoint=access.get_checkpoint_for(call.user, reward) if reward else None,
     )
     return run_out(started)
+
+
+def learning_from(call: Call, body: NewRun) -> dict[str, Any]:
+    """Return what a run starts from and learns from, where its caller may see all of it."""
+    reward = body.reward_checkpoint
+    return {
+        "parent": access.get_checkpoint_for(call.user, body.parent),
+        "snapshot": access.get_snapshot_for(call.user, body.snapshot),
+        "reward_checkpoint": access.get_checkpoint_for(call.user, reward) if reward else None,
+    }
 
 
 def settings_of(stage: str, config: dict[str, Any]) -> dict[str, Any]:
