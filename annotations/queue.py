@@ -40,7 +40,7 @@ from annotations.models import (
     User,
 )
 from annotations.prepared import Prepared, PreparedUpdate, Slot, insert
-from annotations.selectors.guidelines import guideline_in_force
+from annotations.selectors.guidelines import guideline_for
 from annotations.selectors.qualification import closed_kinds
 from annotations.selectors.queue import (
     MOST_HELD,
@@ -369,7 +369,7 @@ def _try_lease(
     item.project = membership.project
     # By the clock of the database, which was asked when the person's turn came.
     lease = {
-        "guideline_version": guideline_in_force(membership.project, item.kind),
+        "guideline_version": guideline_for(membership.project, item),
         "leased_at": membership.asked_at,
         "lease_until": membership.asked_at + timedelta(minutes=membership.project.lease_minutes),
     }

@@ -18,7 +18,6 @@ from annotations.models import (
     GUIDELINE_PARTS,
     GuidelineDraft,
     GuidelineVersion,
-    Kind,
     Project,
     Role,
     Scope,
@@ -26,12 +25,18 @@ from annotations.models import (
 
 operations = Operations("Guidelines")
 
+Part = Annotated[str, StringConstraints(pattern=f"^({'|'.join(k for k, _ in GUIDELINE_PARTS)})$")]
+"""What guidelines are for."""
+
 
 class GuidelineOut(Answer):
     """A published version of the guidelines for one kind of work. It never changes."""
 
     id: int
-    kind: str = Field(description="A kind of work, or `general`: what holds for every kind.")
+    kind: str = Field(
+        description="A kind of work, `general` (what holds for every kind) or `evaluation` (by "
+        "which evaluations are judged instead of `comparison`, where there are some)."
+    )
     version: int
     text: str = Field(description="Markdown; of a kind, what holds for every kind comes first.")
     note: str = Field(description="What was new.")
@@ -39,7 +44,7 @@ class GuidelineOut(Answer):
 
 
 class GuidelineFilters(Paged):
-    kind: Kind | None = None
+    kind: Part | None = None
     version: Annotated[int, Field(ge=1, le=2**31 - 1), DIGITS] | None = None
 
 
@@ -124,10 +129,10 @@ class GoldOfCasesOut(Answer):
 class NewGuideline(Body):
     """The guidelines for a kind of work, to be put in force."""
 
-    kind: Annotated[
-        str, StringConstraints(pattern=f"^({'|'.join(k for k, _ in GUIDELINE_PARTS)})$")
-    ]
-    text: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+    kind: Part
+    text: Annotated[str, StringConstraints(max_length=100_000)] = Field(
+        description="Markdown. Empty only to take those for `evaluation` out of use."
+    )
     note: Annotated[str, StringConstraints(max_length=300)] = ""
     begun_from: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
         description="The version that your text was made from; 0 where there was none. If another "
@@ -173,7 +178,7 @@ def acknowledge(call: Call, version_id: int) -> GuidelineOut:
 
 @operations.get(DRAFT)
 def get_guideline_draft(call: Call, project_id: int, kind: str) -> DraftOut:
-    """Show one's own draft of the guidelines for a kind of work, or `general`. Owners can.
+    """Show one's own draft of the guidelines for a kind of work, or of another part. Owners can.
 
     Where there is none it is what is in force, with revision 0.
     """
@@ -280,7 +285,7 @@ def _draft(project: Project, kind: str, draft: GuidelineDraft | None) -> DraftOu
     in_force = selectors.guideline_in_force(project, kind)
     begun = draft or in_force
     text, version = begun.text if begun else "", in_force.version if in_force else 0
-    check = selectors.check_guideline(project, text, in_force)
+    check = selectors.check_guideline(project, kind, text, in_force)
     return DraftOut(
         kind=kind,
         text=text,

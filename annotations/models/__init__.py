@@ -34,6 +34,7 @@ from annotations.models.items import Arm, Assignment, AssignmentEvent, Item
 from annotations.models.pay import PayEntry, PayRate
 from annotations.models.people import HeldOut, MemberNote, held_out
 from annotations.models.projects import (
+    EVALUATION,
     GENERAL,
     GUIDELINE_PARTS,
     WRITTEN_KINDS,
@@ -65,6 +66,7 @@ from annotations.models.tickets import RegressionCase, Ticket, TicketEvent, Tick
 from annotations.models.two_factor import RecoveryCode, TwoFactor
 
 __all__ = [
+    "EVALUATION",
     "GENERAL",
     "GUIDELINE_PARTS",
     "WRITTEN_KINDS",

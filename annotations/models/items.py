@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 
-from annotations.models.projects import GuidelineVersion, Kind, Project, RatingScheme
+from annotations.models.projects import EVALUATION, GuidelineVersion, Kind, Project, RatingScheme
 from annotations.models.prompts import Completion, Prompt
 
 
@@ -60,7 +60,8 @@ class Item(models.Model):
     )
     """The questions of a rating, or those that a ranking asks first."""
     gold = models.JSONField(null=True, blank=True)
-    """The known answer of a gold item, as its kind's payload has it. Never sent to annotators."""
+    """The known answer of a gold item, as its kind's payload has it, and under `guidelines` that it
+    is known by those for evaluations. Never sent to annotators."""
     review_chance = models.FloatField(null=True)
     """Of a review: with which probability its subject was drawn; null before that was kept."""
     skips = models.PositiveSmallIntegerField(default=0)
@@ -120,6 +121,13 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} item {self.pk}"
+
+    @property
+    def is_for_evaluation(self) -> bool:
+        """Say whether it is judged by the guidelines for evaluations, where there are some."""
+        if self.purpose == self.Purpose.GOLD:
+            return (self.gold or {}).get("guidelines") == EVALUATION
+        return self.purpose == self.Purpose.EVALUATION
 
 
 class Assignment(models.Model):

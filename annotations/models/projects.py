@@ -194,15 +194,24 @@ class Membership(models.Model):
 GENERAL = "general"
 """The part of the guidelines that stands before that of every kind of work."""
 
-GUIDELINE_PARTS = [(GENERAL, "Every kind of work"), *Kind.choices]
+EVALUATION = "evaluation"
+"""The part by which evaluations are judged, where there is one: other things may come first there
+than in what models learn from (arXiv:2203.02155, section 3.4)."""
+
+GUIDELINE_PARTS = [
+    (GENERAL, "Every kind of work"),
+    *Kind.choices,
+    (EVALUATION, "Final evaluation"),
+]
 
 
 class GuidelineVersion(models.Model):
     """The rules for one kind of work, in Markdown, as they were published. Never changed.
 
-    The highest version of a kind is in force. What holds for every kind is a part of its own; a
-    new version of it makes a new version of every kind, so that one version says all that somebody
-    worked by.
+    The highest version of a kind is in force. Evaluations have rules of their own where an owner
+    publishes some; an empty version takes them back. What holds for every kind is a part of its
+    own; a new version of it makes a new version of every kind, so that one version says all that
+    somebody worked by.
     """
 
     project = models.ForeignKey(
@@ -232,6 +241,15 @@ class GuidelineVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} v{self.version}"
+
+    @property
+    def is_for_evaluation(self) -> bool:
+        return self.kind == EVALUATION
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Say whether evaluations are judged by the guidelines of their kind again."""
+        return self.is_for_evaluation and not self.text.strip()
 
     @property
     def full_text(self) -> str:

@@ -457,10 +457,15 @@ def _tau(rows: Rows, unit: Numbers, rng: np.random.Generator) -> Estimate:
 
 def _by_version(project: Project, one: _Units) -> Iterator[Line]:
     """Yield a line for each version; those who worked by different ones are not compared."""
-    numbers = dict(GuidelineVersion.objects.filter(project=project).values_list("id", "version"))
+    names = {one.pk: _name_of(one) for one in project.guideline_versions.defer("text", "html")}
     for version in np.unique(one.rows["version"]):
-        name = f"version {numbers[version]}" if version in numbers else "no guidelines"
+        name = names.get(int(version), "no guidelines")
         yield one.line(name, one.rows["version"] == version)
+
+
+def _name_of(version: GuidelineVersion) -> str:
+    number = f"version {version.version}"
+    return f"final evaluation, {number}" if version.is_for_evaluation else number
 
 
 def _by_week(one: _Units) -> Iterator[Line]:

@@ -16,6 +16,8 @@ from annotations.algorithms.rankings import outcomes_from_ranking
 from annotations.algorithms.shares import Share, wilson
 from annotations.algorithms.text import same_words
 from annotations.models import (
+    EVALUATION,
+    GENERAL,
     Comparison,
     Completion,
     GuidelineCase,
@@ -105,14 +107,14 @@ class ServedClause:
 
 
 def check_guideline(
-    project: Project, text: str, in_force_now: GuidelineVersion | None
+    project: Project, part: str, text: str, in_force_now: GuidelineVersion | None
 ) -> CheckedGuideline:
     """Return the clauses of a text with their cases, held against the gold items."""
     clauses, errors = clauses_of(text)
     before = in_force_now.text if in_force_now else ""
     changed, gone = changed_clauses(before, text)
     slugs = {clause.slug for clause in changed}
-    known = gold_conflicts(project, [case for clause in clauses for case in clause.cases])
+    known = gold_conflicts(project, part, [case for clause in clauses for case in clause.cases])
     checked = [
         CheckedClause(
             clause.slug,
@@ -125,18 +127,23 @@ def check_guideline(
     return CheckedGuideline(checked, errors, [clause for clause in gone if clause.cases])
 
 
-def gold_conflicts(project: Project, cases: Sequence[Case]) -> dict[str, list[KnownAnswer]]:
+def gold_conflicts(
+    project: Project, part: str, cases: Sequence[Case]
+) -> dict[str, list[KnownAnswer]]:
     """Return the gold items that know another answer to a case, by the digest of the case.
 
     An item is about a case if it is asked still, has its prompt and shows both its answers: a
     comparison, or a ranking in which both have a place. A ranking knows no "both bad", so it never
-    speaks against that one, nor against a tie that it has as a tie.
+    speaks against that one, nor against a tie that it has as a tie. What is known by the guidelines
+    for evaluations speaks for those alone, and against what holds for every kind of work.
     """
     by_hash: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         by_hash[content_hash(case.messages)].append(case)
     found: dict[str, list[KnownAnswer]] = defaultdict(list)
     for item in _gold_items(project, list(by_hash)):
+        if part != GENERAL and item.is_for_evaluation != (part == EVALUATION):
+            continue
         texts = {one.pk: same_words(one.text) for one in item.completions.all()}
         for case in by_hash[item.prompt.content_hash]:
             outcome = _known_outcome(item, case, texts)
@@ -152,7 +159,7 @@ def served_clauses(version: GuidelineVersion) -> list[ServedClause]:
     for case in cases:
         clauses.setdefault(case.clause, ServedClause(case.clause, case.title)).cases.append(case)
     by_fingerprint = {case.fingerprint: case for case in cases}
-    gold = gold_of_cases(version.project, list(by_fingerprint))
+    gold = gold_of_cases(version.project, version.kind, list(by_fingerprint))
     by_item = {item: by_fingerprint[fingerprint] for item, fingerprint, _ in gold}
     for fingerprint in {fingerprint for _, fingerprint, is_asked in gold if is_asked}:
         clauses[by_fingerprint[fingerprint].clause].served += 1
@@ -161,12 +168,18 @@ def served_clauses(version: GuidelineVersion) -> list[ServedClause]:
     return list(clauses.values())
 
 
-def gold_of_cases(project: Project, fingerprints: Sequence[str]) -> list[tuple[int, str, bool]]:
+def gold_of_cases(
+    project: Project, part: str, fingerprints: Sequence[str]
+) -> list[tuple[int, str, bool]]:
     """Return the gold comparisons that ask what the fingerprints are of, and whether they still do.
 
-    One that was retired does not.
+    One that was retired does not. Only what is known by the same part of the guidelines.
     """
-    gold = project.items.filter(GOLD, kind=Literal(Kind.COMPARISON.value))
+    gold = project.items.filter(
+        GOLD,
+        kind=Literal(Kind.COMPARISON.value),
+        gold__guidelines__isnull=part != EVALUATION,
+    )
     rows = gold.filter(fingerprint__in=fingerprints).values_list("id", "fingerprint", "open_slots")
     return [(item, fingerprint, bool(places)) for item, fingerprint, places in rows]
 

@@ -7,10 +7,13 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from annotations import markdown
 from annotations.algorithms.text import unix_newlines
 from annotations.models import (
+    EVALUATION,
     Assignment,
     GuidelineAcknowledgement,
     GuidelineDraft,
     GuidelineVersion,
+    Item,
+    Kind,
     Project,
     User,
 )
@@ -19,10 +22,25 @@ from annotations.prepared import Prepared, Slot
 MOST_NOTES = 10
 """What somebody who was away for so many versions is told of each."""
 
+BESIDE = {EVALUATION: str(Kind.COMPARISON), str(Kind.COMPARISON): EVALUATION}
+"""Where the same work has two parts: what somebody knows who does not know the other one yet."""
+
 
 def guideline_in_force(project: Project, kind: str) -> GuidelineVersion | None:
     """Return the highest version of the guidelines for a kind of work."""
     return _IN_FORCE.first(project=project.pk, kind=str(kind))
+
+
+def guideline_for(project: Project, item: Item) -> GuidelineVersion | None:
+    """Return the guidelines by which an item is judged now.
+
+    Those for evaluations where it belongs to one and they are in use, else those of its kind.
+    """
+    if item.is_for_evaluation:
+        own = guideline_in_force(project, EVALUATION)
+        if own is not None and not own.is_taken_back:
+            return own
+    return guideline_in_force(project, item.kind)
 
 
 def _in_force(*, project: Slot, kind: Slot) -> QuerySet[GuidelineVersion]:
@@ -86,8 +104,19 @@ def known_guideline(user: User, version: GuidelineVersion) -> GuidelineVersion |
     """Return the version that a person works by if `version` came after it; None if not.
 
     Known is what they have submitted work under or acknowledged. Whoever meets a kind of work for
-    the first time knows no version of it, and none is news to them.
+    the first time knows no version of it, and none is news to them. Whoever meets the guidelines
+    for evaluations first knows those for the same work otherwise, and the other way round.
     """
+    newest = _newest_known(user, version, version.kind, version__lte=version.version)
+    if newest == version:
+        return None
+    beside = BESIDE.get(version.kind)
+    return newest or (_newest_known(user, version, beside) if beside else None)
+
+
+def _newest_known(
+    user: User, version: GuidelineVersion, kind: str, **among: int
+) -> GuidelineVersion | None:
     worked = Assignment.objects.filter(
         annotator=user, guideline_version=OuterRef("pk"), state=Assignment.State.SUBMITTED
     )
@@ -97,15 +126,19 @@ def known_guideline(user: User, version: GuidelineVersion) -> GuidelineVersion |
     published = GuidelineVersion.objects.filter(
         Exists(acknowledged) | Exists(worked),
         project_id=version.project_id,
-        kind=version.kind,
-        version__lte=version.version,
+        kind=kind,
+        **among,
     )
-    newest = published.select_related("general").order_by("-version").first()
-    return None if newest == version else newest
+    return published.select_related("general").order_by("-version").first()
 
 
 def notes_since(known: GuidelineVersion | None, version: GuidelineVersion) -> list[str]:
-    """Return what publishers said is new in the versions after the one known, the newest first."""
+    """Return what publishers said is new in the versions after the one known, the newest first.
+
+    Where that is of another part, what was said of `version` alone.
+    """
+    if known is not None and known.kind != version.kind:
+        return [version.note] if version.note else []
     versions = GuidelineVersion.objects.filter(
         project_id=version.project_id,
         kind=version.kind,

@@ -140,10 +140,15 @@ def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:
 
 
 def gold_items_open_to(user: User, project: Project, kind: str) -> QuerySet[Item]:
-    """Return the gold items of a kind that are new to a person, and that nobody practises with."""
+    """Return the gold items of a kind that are new to a person, and that nobody practises with.
+
+    Those of evaluations only while evaluations wait, or their guidelines would give them away.
+    """
     gold = Q(purpose=Literal(Item.Purpose.GOLD.value), practice__isnull=True)
     screened = ScreeningAnswer.objects.filter(person=user, item=OuterRef("pk"))
-    return _open_to(user, project, kind).filter(gold, ~Exists(screened)).order_by("id")
+    evaluations = project.items.filter(purpose=Item.Purpose.EVALUATION, open_slots__gt=0)
+    fits = Q(gold__guidelines__isnull=True) | Exists(evaluations)
+    return _open_to(user, project, kind).filter(gold, fits, ~Exists(screened)).order_by("id")
 
 
 class Wanted(Enum):

@@ -112,10 +112,11 @@ def practice_items(project: Project, kind: str) -> QuerySet[Item]:
 def gold_items(project: Project, kind: str) -> QuerySet[Item]:
     """Return the gold items of a kind that a test may ask, the newest first.
 
-    Not those that are retired, nor rankings that are known to tie everything, nor ratings of
-    which nothing is known.
+    Not those that are retired or known by the guidelines for evaluations, nor rankings that are
+    known to tie everything, nor ratings of which nothing is known.
     """
     gold = project.items.filter(purpose=Item.Purpose.GOLD, kind=kind, gold__isnull=False)
+    gold = gold.filter(gold__guidelines__isnull=True)
     # Of what no queue hands out the places say only whether it is asked.
     gold = gold.filter(Q(open_slots__gt=0) | Q(kind__in=UNSERVED, overlap__gt=0))
     if kind == Kind.RANKING:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from annotations.models import Completion, GuidelineCase, GuidelineVersion, Item, Kind, Prompt, User
+from annotations.models import (
+    EVALUATION,
+    Completion,
+    GuidelineCase,
+    GuidelineVersion,
+    Item,
+    Kind,
+    Prompt,
+    User,
+)
 from annotations.selectors.guideline_cases import gold_conflicts, gold_of_cases
 from annotations.services.gold import GOLD_OVERLAP
 from annotations.services.prompts import prompt_of
@@ -32,8 +41,8 @@ def make_gold_of_cases(version: GuidelineVersion, clause: str, user: User) -> Go
     cases = list(version.cases.filter(clause=clause))
     if not cases:
         raise ServiceError("This clause has no cases in this version. Add some and publish them.")
-    against = gold_conflicts(project, [case.case for case in cases])
-    there = gold_of_cases(project, [case.fingerprint for case in cases])
+    against = gold_conflicts(project, version.kind, [case.case for case in cases])
+    there = gold_of_cases(project, version.kind, [case.fingerprint for case in cases])
     asked = {fingerprint for _, fingerprint, is_asked in there if is_asked}
     free = [case for case in cases if case.digest not in against]
     new = {case.fingerprint: case for case in free if case.fingerprint not in asked}
@@ -61,6 +70,7 @@ def _make(version: GuidelineVersion, case: GuidelineCase, user: User) -> None:
             "right": second.pk,
             "outcome": case.expected,
             "strength": "",
+            **({"guidelines": EVALUATION} if version.is_for_evaluation else {}),
         },
     )
     item.completions.add(first, second)

@@ -7,7 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from annotations.models import Annotation, Item, Kind, in_force
+from annotations.models import EVALUATION, Annotation, Item, Kind, in_force
+from annotations.selectors.guidelines import guideline_in_force
 from annotations.selectors.screening import SCREENED, UNSERVED
 from annotations.services.rules import ServiceError, lock
 
@@ -36,7 +37,7 @@ def make_gold(annotation: Annotation) -> Item:
     lock(source.project)
     if not Annotation.objects.filter(in_force(), id=annotation.pk).exists():
         raise ServiceError("This answer was changed or taken back. Open the item again.")
-    gold = _known_answer(annotation)
+    gold = _known_answer(annotation) | _known_by(annotation)
     is_served = source.kind not in UNSERVED
     overlap = GOLD_OVERLAP if is_served else 1
     same = source.project.items.filter(
@@ -81,6 +82,20 @@ def _ask_again(item: Item) -> None:
                 "can. Choose another question."
             )
     item.refresh_from_db()
+
+
+def _known_by(annotation: Annotation) -> dict[str, str]:
+    """Return that an answer is known by the guidelines for evaluations, if it is."""
+    version = annotation.guideline_version
+    if version is None or not version.is_for_evaluation:
+        return {}
+    now = guideline_in_force(version.project, EVALUATION)
+    if now is None or now.is_taken_back:
+        raise ServiceError(
+            "This answer was given by guidelines for evaluations, which are out of use. Choose an "
+            "answer to something else."
+        )
+    return {"guidelines": EVALUATION}
 
 
 def _known_answer(annotation: Annotation) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from annotations.algorithms.clauses import clauses_of
 from annotations.algorithms.merge import has_conflicts
 from annotations.algorithms.text import TextError, unix_newlines
 from annotations.models import (
+    EVALUATION,
     GENERAL,
     GUIDELINE_PARTS,
     GuidelineCase,
     GuidelineDraft,
     GuidelineVersion,
+    Item,
     Kind,
     Project,
     User,
@@ -31,6 +33,7 @@ from annotations.selectors.guidelines import (
     guideline_in_force,
     guideline_version,
 )
+from annotations.services.gold import retire_gold
 from annotations.services.rules import ServiceError, check, lock
 from annotations.signals import cases_published
 
@@ -114,10 +117,13 @@ def publish_guideline(
 ) -> GuidelineVersion:
     """Put a text in force as a new version. Versions never change again; one's draft is done.
 
-    Raise GuidelineConflict where another version than `begun_from` is in force by now.
+    Nothing but spaces takes the guidelines for evaluations out of use, and retires the gold items
+    whose answers are known by them. Raise GuidelineConflict where another version than `begun_from`
+    is in force by now.
     """
     text = unix_newlines(text)
-    if not text.strip():
+    takes_back = not text.strip() and _is_used_by_evaluations(project, kind)
+    if not text.strip() and not takes_back:
         raise ServiceError("The guidelines are empty. Write what people should look for.")
     if has_conflicts(text):
         raise ServiceError(
@@ -131,8 +137,24 @@ def publish_guideline(
     version = _publish(project, kind, text, user, note, general)
     if kind == GENERAL:
         _carry_over(version)
+    if takes_back:
+        _retire_gold_of_evaluations(project)
     discard_guideline_draft(project, kind, user)
     return version
+
+
+def _is_used_by_evaluations(project: Project, kind: str) -> bool:
+    current = guideline_in_force(project, EVALUATION) if kind == EVALUATION else None
+    return current is not None and not current.is_taken_back
+
+
+def _retire_gold_of_evaluations(project: Project) -> None:
+    """Ask nobody what is known by guidelines that they do not see any more."""
+    gold = project.items.filter(
+        purpose=Item.Purpose.GOLD, open_slots__gt=0, gold__guidelines=EVALUATION
+    )
+    for item in gold:
+        retire_gold(item)
 
 
 def _expect_nothing_new(project: Project, kind: str, begun_from: int | None) -> None:
@@ -180,7 +202,7 @@ def _keep_cases(version: GuidelineVersion) -> None:
     if errors:
         raise ServiceError(" ".join(errors[:MOST_ERRORS]))
     found = [(clause, case) for clause in clauses for case in clause.cases]
-    known = gold_conflicts(version.project, [case for _, case in found])
+    known = gold_conflicts(version.project, version.kind, [case for _, case in found])
     GuidelineCase.objects.bulk_create(
         GuidelineCase(
             version=version,
@@ -207,8 +229,14 @@ def _send_published(version: GuidelineVersion) -> None:
 
 
 def _carry_over(general: GuidelineVersion) -> None:
-    """Give every kind of work a version that begins with the new general part."""
-    for kind in Kind.values:
+    """Give every kind of work a version that begins with the new general part.
+
+    Evaluations only where they have guidelines of their own: a general part alone is none.
+    """
+    kinds: list[str] = list(Kind.values)
+    if _is_used_by_evaluations(general.project, EVALUATION):
+        kinds.append(EVALUATION)
+    for kind in kinds:
         current = guideline_in_force(general.project, kind)
         text = current.text if current else ""
         _publish(general.project, kind, text, general.created_by, general.note, general)

@@ -112,7 +112,7 @@ def test_a_gold_ranking_speaks_against_a_case_too(project: Project) -> None:
         purpose="gold",
         gold={"tiers": tiers},
     )
-    check = selectors.check_guideline(project, TEXT, None)
+    check = selectors.check_guideline(project, Kind.COMPARISON, TEXT, None)
     assert check.conflicts == 1
     assert check.clauses[0].cases[0].conflicts[0]["outcome"] == "right"
 
@@ -153,7 +153,7 @@ def test_a_case_is_put_into_its_clause(alices: Client, project: Project) -> None
     sent = {"text": TEXT, "add_case": "1", **fields}
     assert alices.post(edit, sent).status_code == 303
     text = GuidelineDraft.objects.get().text
-    check = selectors.check_guideline(project, text, None)
+    check = selectors.check_guideline(project, Kind.COMPARISON, text, None)
     assert [len(clause.cases) for clause in check.clauses] == [1, 1]
     refused = alices.post(edit, {**sent, "case-second": "Hello! "})
     assert refused.status_code == 422

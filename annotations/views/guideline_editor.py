@@ -19,7 +19,7 @@ from annotations.algorithms.merge import merge
 from annotations.algorithms.paragraphs import Row, side_by_side
 from annotations.algorithms.text import TextError
 from annotations.forms import CaseForm, GuidelineForm
-from annotations.models import GuidelineDraft, GuidelineVersion, Project, Role
+from annotations.models import GuidelineDraft, GuidelineVersion, Kind, Project, Role
 from annotations.views.guidelines import Part, part_of
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
@@ -34,7 +34,7 @@ def edit_guideline(request: AuthenticatedRequest, project_id: int, kind: str) ->
         return _take(request, project, part, GuidelineForm(request.POST))
     draft = selectors.guideline_draft(project, kind, request.user)
     in_force = selectors.guideline_in_force(project, kind)
-    begun = draft or in_force
+    begun = draft or _first_text(project, part, in_force)
     form = GuidelineForm(
         initial={
             "text": begun.text if begun else "",
@@ -44,6 +44,15 @@ def edit_guideline(request: AuthenticatedRequest, project_id: int, kind: str) ->
         }
     )
     return _page(request, project, part, form, draft=draft)
+
+
+def _first_text(
+    project: Project, part: Part, in_force: GuidelineVersion | None
+) -> GuidelineVersion | None:
+    """Return what a new draft begins with: for evaluations at first what they are judged by now."""
+    if part.is_for_evaluation and (in_force is None or in_force.is_taken_back):
+        return selectors.guideline_in_force(project, Kind.COMPARISON)
+    return in_force
 
 
 @login_required
@@ -66,7 +75,7 @@ def save_draft(request: AuthenticatedRequest, project_id: int, kind: str) -> Htt
     in_force = selectors.guideline_in_force(project, kind)
     context |= {
         "saved": saved,
-        "check": selectors.check_guideline(project, saved.draft.text, in_force),
+        "check": selectors.check_guideline(project, kind, saved.draft.text, in_force),
         **_preview(saved.draft.text),
     }
     status = 409 if saved.stale else 200
@@ -131,7 +140,7 @@ def _publish(
         form = _form_of(draft)
         form.add_error("note", "Say in a sentence what is new; labellers read it first.")
         return _page(request, project, part, form, draft=draft, status=422)
-    found = selectors.check_guideline(project, entered["text"], in_force)
+    found = selectors.check_guideline(project, part.value, entered["text"], in_force)
     if found.conflicts and request.POST["publish"] != "anyway":
         return _page(request, project, part, _form_of(draft), draft=draft, asks_again=True)
     version = services.publish_guideline(
@@ -142,7 +151,12 @@ def _publish(
         note=entered["note"],
         begun_from=draft.begun_from,
     )
-    messages.success(request, f"Version {version.version} is in force from the next item on.")
+    messages.success(
+        request,
+        "Evaluations are judged by the guidelines of their kind from the next item on."
+        if version.is_taken_back
+        else f"Version {version.version} is in force from the next item on.",
+    )
     return SeeOther(reverse("annotations:guideline", args=[project.pk, part.value]))
 
 
@@ -268,7 +282,7 @@ def _page(
         "others": selectors.guideline_drafts_of_others(project, part.value, request.user),
         "is_behind": in_force is not None and _is_behind(form, in_force),
         "case_form": _begun_case(request),
-        "check": selectors.check_guideline(project, text, in_force),
+        "check": selectors.check_guideline(project, part.value, text, in_force),
         **_preview(text),
         **more,
     }

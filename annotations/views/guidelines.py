@@ -12,13 +12,13 @@ from django.views.decorators.http import require_GET
 from annotations import access, selectors
 from annotations.algorithms.paragraphs import side_by_side
 from annotations.forms import VersionsForm
-from annotations.models import GENERAL, GUIDELINE_PARTS, GuidelineVersion
+from annotations.models import EVALUATION, GENERAL, GUIDELINE_PARTS, GuidelineVersion
 from annotations.views.request import AuthenticatedRequest
 
 
 @dataclass(frozen=True)
 class Part:
-    """A kind of work that guidelines are for, or all of them."""
+    """A kind of work that guidelines are for, all of them, or evaluations."""
 
     value: str
     label: str
@@ -26,6 +26,10 @@ class Part:
     @property
     def is_general(self) -> bool:
         return self.value == GENERAL
+
+    @property
+    def is_for_evaluation(self) -> bool:
+        return self.value == EVALUATION
 
 
 def part_of(kind: str) -> Part:
@@ -50,6 +54,7 @@ def guidelines(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
                 "kind": kind,
                 "label": label,
                 "is_general": kind == GENERAL,
+                "is_for_evaluation": kind == EVALUATION,
                 "in_force": in_force.get(kind),
                 "draft": own_drafts.get(kind),
             }

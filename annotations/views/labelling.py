@@ -151,7 +151,13 @@ def show_next(
     """Answer a script with the parts of an assignment's page that take the place of another's."""
     context = _context(request, assignment, _form_with_draft(assignment), closed)
     note = context["previous"].note if context["previous"] else ""
-    context["announcement"] = " ".join(filter(None, [announcement, note, context["heading"]]))
+    version = assignment.guideline_version
+    by = (
+        f"By the guidelines for “{version.get_kind_display()}”."
+        if guideline_changed and version and version.is_for_evaluation
+        else ""
+    )
+    context["announcement"] = " ".join(filter(None, [announcement, note, context["heading"], by]))
     context["guideline_changed"] = guideline_changed
     response = render(request, "annotations/_next.html", context)
     response["HX-Push-Url"] = assignment_url(assignment)

@@ -24,7 +24,8 @@ from training.models import RegressionResult
 operations = Operations("Regression cases", refusals=(services.ServiceError,))
 
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
-Kind = Literal[
+Part = Literal[
+    "general",
     "demonstration",
     "comparison",
     "ranking",
@@ -33,6 +34,7 @@ Kind = Literal[
     "assembly",
     "review",
     "conversation",
+    "evaluation",
 ]
 
 
@@ -75,7 +77,7 @@ class TicketWay(Answer):
 class CaseFilters(Query):
     """Which cases."""
 
-    kind: Kind = Field("comparison", description="For which work the guidelines are.")
+    kind: Part = Field("comparison", description="For what the guidelines are.")
     draft: Flag = Field(False, description="Of the draft of the owner of the token.")
 
 
@@ -111,7 +113,7 @@ class CaseScores(Answer):
 class Replay(Body):
     """Which reward model is to score the cases of which guidelines."""
 
-    kind: Kind
+    kind: Part
     checkpoint: Id
     draft: bool = False
 
