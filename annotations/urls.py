@@ -30,6 +30,7 @@ from annotations.views import (
     rating_schemes,
     reask,
     scores,
+    similar_prompts,
     tickets,
     two_factor,
 )
@@ -97,6 +98,16 @@ urlpatterns = [
         name="ask_comparisons_again",
     ),
     path("projects/<int:project_id>/prompts/", prompts.prompts, name="prompts"),
+    path(
+        "projects/<int:project_id>/prompts/similar/",
+        similar_prompts.similar_prompts,
+        name="similar_prompts",
+    ),
+    path(
+        "prompts/<int:prompt_id>/similar/",
+        similar_prompts.similar_to_prompt,
+        name="similar_to_prompt",
+    ),
     path("projects/<int:project_id>/prompts/own/", own_prompt.own_prompt, name="own_prompt"),
     path(
         "projects/<int:project_id>/conversations/start/",

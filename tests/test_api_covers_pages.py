@@ -31,6 +31,8 @@ OPERATIONS_OF: dict[str, str] = {
     "annotations:compare_guidelines": "list_guidelines",
     "annotations:acknowledge": "acknowledge",
     "annotations:prompts": "list_prompts add_prompts add_conversations",
+    "annotations:similar_prompts": "find_similar_prompts",
+    "annotations:similar_to_prompt": "list_similar_prompts",
     "annotations:start_conversation": "start_conversation",
     "annotations:import": "list_imports upload_import",
     "annotations:may_import": "upload_import",

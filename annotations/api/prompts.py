@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from annotations import access, importers, selectors, services
 from annotations.algorithms.text import MAX_PROMPT_CHARS
-from annotations.api.operations import Answer, Body, Call, Operations, Search
+from annotations.api.operations import DIGITS, Answer, Body, Call, Operations, Query, Search
 from annotations.api.pages import Page, Paged, page_of
 from annotations.api.problems import Problem
 from annotations.importers.parsing import MAX_NAME_CHARS, MAX_TAGS, MAX_TURNS
@@ -19,6 +19,9 @@ from annotations.models import Prompt, Scope, Split
 operations = Operations("Prompts")
 
 MOST_AT_ONCE = 1000
+MOST_SIMILAR = 100
+MOST_TYPED = 400
+"""Characters: a longer text finds no room in an address."""
 
 Text = Annotated[
     str,
@@ -60,6 +63,40 @@ class PromptFilters(Paged):
     origin: Prompt.Origin | None = None
     external_id: Search | None = None
     search: Search | None = Field(None, description="A part of the last message.")
+
+
+class SimilarTo(Query):
+    limit: Annotated[int, Field(ge=1, le=MOST_SIMILAR), DIGITS] = Field(
+        10, description="How many prompts at most."
+    )
+
+
+class SimilarToText(SimilarTo):
+    text: Annotated[
+        str, StringConstraints(min_length=1, max_length=MOST_TYPED, pattern=r"^[^\x00]+$")
+    ] = Field(description="What the prompts are to be like.")
+
+
+class SimilarPromptOut(Answer):
+    """A prompt, and how much it is like what was asked about."""
+
+    prompt: PromptOut
+    similarity: float = Field(
+        description="Of the words, between 0 and 1: 1 for the same ones in any order."
+    )
+    is_nearly_the_same: bool
+    is_leak: bool = Field(
+        description="Nearly the same, and of the two one is in the split train, one is not. Never "
+        "true beside a text."
+    )
+
+
+class SimilarPromptsOut(Answer):
+    """The prompts that are worded most like a text, the most so first."""
+
+    compared: int = Field(description="How many prompts were looked at.")
+    is_cut: bool = Field(description="The project has older ones, which were not looked at.")
+    items: list[SimilarPromptOut]
 
 
 class NewPrompt(Body):
@@ -161,6 +198,43 @@ def add_conversations(call: Call, project_id: int, body: NewConversations) -> Ad
 def get_prompt(call: Call, prompt_id: int) -> PromptOut:
     """Show a prompt. Owners and engineers of its project can."""
     return prompt_out(access.get_prompt_for(call.user, prompt_id, *access.READING))
+
+
+@operations.get("prompts/<int:prompt_id>/similar")
+def list_similar_prompts(call: Call, prompt_id: int, query: SimilarTo) -> SimilarPromptsOut:
+    """List the prompts worded most like a prompt. Owners and engineers of its project can.
+
+    By wording alone: what says the same in other words is not found.
+    """
+    prompt = access.get_prompt_for(call.user, prompt_id, *access.READING)
+    return similar_out(selectors.prompts_like(prompt, query.limit))
+
+
+@operations.get("projects/<int:project_id>/prompts/similar")
+def find_similar_prompts(call: Call, project_id: int, query: SimilarToText) -> SimilarPromptsOut:
+    """List the prompts worded most like a text. Owners and engineers of the project can.
+
+    By wording alone: what says the same in other words is not found.
+    """
+    project = access.get_project_for(call.user, project_id, *access.READING)
+    return similar_out(selectors.prompts_like_text(project, query.text, query.limit))
+
+
+def similar_out(similar: selectors.SimilarPrompts) -> SimilarPromptsOut:
+    """Return similar prompts as they are answered."""
+    return SimilarPromptsOut(
+        compared=similar.compared,
+        is_cut=similar.is_cut,
+        items=[
+            SimilarPromptOut(
+                prompt=prompt_out(one.prompt),
+                similarity=round(one.similarity, 4),
+                is_nearly_the_same=one.is_nearly_the_same,
+                is_leak=one.is_leak,
+            )
+            for one in similar.found
+        ],
+    )
 
 
 def messages_out(messages: object) -> list[MessageOut]:

@@ -120,6 +120,12 @@ from annotations.selectors.screening import (
     tests_to_judge,
     written_in,
 )
+from annotations.selectors.similar_prompts import (
+    SimilarPrompt,
+    SimilarPrompts,
+    prompts_like,
+    prompts_like_text,
+)
 from annotations.selectors.standing import (
     Counted,
     QueueCount,
@@ -169,6 +175,8 @@ __all__ = [
     "ReaskResult",
     "Scorer",
     "ServedClause",
+    "SimilarPrompt",
+    "SimilarPrompts",
     "Standing",
     "Statement",
     "Stored",
@@ -241,6 +249,8 @@ __all__ = [
     "previous_of",
     "progress_at_work",
     "progress_for",
+    "prompts_like",
+    "prompts_like_text",
     "prompts_of",
     "prompts_to_converse_about",
     "prospect",

@@ -124,6 +124,7 @@ ASKED = {
     "download_export": "?content=preference&format=jsonl",
     "list_gold": "?kind=comparison",
     "get_prospect": "?since=1",
+    "find_similar_prompts": "?text=x",
 }
 """What has to stand behind an address."""
 
