@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext, gettext_noop
+
 from annotations.models import Kind, User
 
 WRITING = frozenset({Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY})
@@ -32,52 +34,61 @@ class Action:
     label: str
     key: str
     kinds: frozenset[Kind]
+    about: str = ""
+    """What stands in the place that the label leaves open, if it does."""
+
+
+PLACE = gettext_noop("Place %(about)s next, or pick it up")
+POINT = gettext_noop("Answer %(about)s, and on to the next question")
+
+
+def label_of(action: Action) -> str:
+    """Return what a key does, in the language of whoever looks."""
+    label = gettext(action.label)
+    return label % {"about": action.about} if action.about else label
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("send", "Send and go on", "Enter", EVERY),
-    Action("skip", "Skip, with a reason", "s", EVERY),
-    Action("undo", "Undo what was just sent or skipped", "u", EVERY),
-    Action("reason", "Write a reason", "r", JUDGING),
-    Action("report", "Report an answer", "f", REPORTING),
-    Action("write", "Go to the text field", "w", WRITING | REVIEWING | CONVERSING),
-    Action("guidelines", "Open or close the guidelines", "g", EVERY),
-    Action("search", "Search in the guidelines", "/", EVERY),
-    Action("help", "Show all keys", "?", EVERY),
-    Action("diff", "Mark what differs", "d", COMPARING),
-    Action("left-significantly", "A is much better", "1", COMPARING),
-    Action("left-better", "A is better", "2", COMPARING),
-    Action("left-slightly", "A is slightly better", "3", COMPARING),
-    Action("left-negligibly", "A is barely better", "4", COMPARING),
-    Action("tie", "Tie: neither is better", "5", COMPARING),
-    Action("right-negligibly", "B is barely better", "6", COMPARING),
-    Action("right-slightly", "B is slightly better", "7", COMPARING),
-    Action("right-better", "B is better", "8", COMPARING),
-    Action("right-significantly", "B is much better", "9", COMPARING),
-    Action("both_bad", "Both are bad", "0", COMPARING),
+    Action("send", gettext_noop("Send and go on"), "Enter", EVERY),
+    Action("skip", gettext_noop("Skip, with a reason"), "s", EVERY),
+    Action("undo", gettext_noop("Undo what was just sent or skipped"), "u", EVERY),
+    Action("reason", gettext_noop("Write a reason"), "r", JUDGING),
+    Action("report", gettext_noop("Report an answer"), "f", REPORTING),
+    Action("write", gettext_noop("Go to the text field"), "w", WRITING | REVIEWING | CONVERSING),
+    Action("guidelines", gettext_noop("Open or close the guidelines"), "g", EVERY),
+    Action("search", gettext_noop("Search in the guidelines"), "/", EVERY),
+    Action("help", gettext_noop("Show all keys"), "?", EVERY),
+    Action("diff", gettext_noop("Mark what differs"), "d", COMPARING),
+    Action("left-significantly", gettext_noop("A is much better"), "1", COMPARING),
+    Action("left-better", gettext_noop("A is better"), "2", COMPARING),
+    Action("left-slightly", gettext_noop("A is slightly better"), "3", COMPARING),
+    Action("left-negligibly", gettext_noop("A is barely better"), "4", COMPARING),
+    Action("tie", gettext_noop("Tie: neither is better"), "5", COMPARING),
+    Action("right-negligibly", gettext_noop("B is barely better"), "6", COMPARING),
+    Action("right-slightly", gettext_noop("B is slightly better"), "7", COMPARING),
+    Action("right-better", gettext_noop("B is better"), "8", COMPARING),
+    Action("right-significantly", gettext_noop("B is much better"), "9", COMPARING),
+    Action("both_bad", gettext_noop("Both are bad"), "0", COMPARING),
     *(
-        Action(f"pick-{place}", f"Place {letter} next, or pick it up", str(place), RANKING)
+        Action(f"pick-{place}", PLACE, str(place), RANKING, letter)
         for place, letter in enumerate("ABCDEFGHI", start=1)
     ),
-    Action("up", "Move it up", "ArrowUp", RANKING),
-    Action("down", "Move it down", "ArrowDown", RANKING),
-    Action("join", "Tie it with the one above", "t", RANKING),
-    Action("split", "Take it out of a tie", "x", RANKING),
-    Action("remove", "Take it off the board", "Backspace", RANKING),
-    Action("previous", "One step to the left or back", "ArrowLeft", STEPPING),
-    Action("next", "One step to the right or on", "ArrowRight", STEPPING),
-    *(
-        Action(f"point-{point}", f"Answer {point}, and on to the next question", str(point), RATING)
-        for point in range(1, 10)
-    ),
-    Action("part-previous", "To the part before", "ArrowUp", ASSEMBLING),
-    Action("part-next", "To the next part", "ArrowDown", ASSEMBLING),
-    Action("part-take", "Take the part, or put it back", " ", ASSEMBLING),
-    Action("accept", "Accept", "1", REVIEWING),
-    Action("fix", "Fix", "2", REVIEWING),
-    Action("reject", "Reject", "3", REVIEWING),
-    Action("end", "End the conversation here", "End", CONVERSING),
-    Action("again", "Ask again, or pick again", "a", CONVERSING),
+    Action("up", gettext_noop("Move it up"), "ArrowUp", RANKING),
+    Action("down", gettext_noop("Move it down"), "ArrowDown", RANKING),
+    Action("join", gettext_noop("Tie it with the one above"), "t", RANKING),
+    Action("split", gettext_noop("Take it out of a tie"), "x", RANKING),
+    Action("remove", gettext_noop("Take it off the board"), "Backspace", RANKING),
+    Action("previous", gettext_noop("One step to the left or back"), "ArrowLeft", STEPPING),
+    Action("next", gettext_noop("One step to the right or on"), "ArrowRight", STEPPING),
+    *(Action(f"point-{point}", POINT, str(point), RATING, str(point)) for point in range(1, 10)),
+    Action("part-previous", gettext_noop("To the part before"), "ArrowUp", ASSEMBLING),
+    Action("part-next", gettext_noop("To the next part"), "ArrowDown", ASSEMBLING),
+    Action("part-take", gettext_noop("Take the part, or put it back"), " ", ASSEMBLING),
+    Action("accept", gettext_noop("Accept"), "1", REVIEWING),
+    Action("fix", gettext_noop("Fix"), "2", REVIEWING),
+    Action("reject", gettext_noop("Reject"), "3", REVIEWING),
+    Action("end", gettext_noop("End the conversation here"), "End", CONVERSING),
+    Action("again", gettext_noop("Ask again, or pick again"), "a", CONVERSING),
 )
 
 NAMED_KEYS = {
@@ -134,7 +145,10 @@ def check_bindings(bindings: Mapping[str, str]) -> dict[str, str]:
     """
     keys = {action.name: bindings.get(action.name) or action.key for action in ACTIONS}
     errors = {
-        name: f"“{key}” is not a key. Give one character, or choose Enter or an arrow key."
+        name: gettext(
+            "“%(key)s” is not a key. Give one character, or choose Enter or an arrow key."
+        )
+        % {"key": key}
         for name, key in keys.items()
         if not is_key(key)
     }
@@ -143,11 +157,11 @@ def check_bindings(bindings: Mapping[str, str]) -> dict[str, str]:
             if keys[action.name] == keys[other.name] and action.kinds & other.kinds:
                 errors.setdefault(
                     action.name,
-                    f"“{key_name(keys[action.name])}” already does “{other.label}”. "
-                    "Give one of the two another key.",
+                    gettext("“%(key)s” already does “%(action)s”. Give one of the two another key.")
+                    % {"key": key_name(keys[action.name]), "action": label_of(other)},
                 )
     unknown = bindings.keys() - _BY_NAME.keys()
-    return errors | dict.fromkeys(unknown, "There is no such action. Reset your keys.")
+    return errors | dict.fromkeys(unknown, gettext("There is no such action. Reset your keys."))
 
 
 def own_keys(bindings: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
 
 from annotations.views import (
     accounts,
@@ -46,6 +48,7 @@ urlpatterns = [
     path("account/password/", two_factor.password, name="password"),
     path("sign-out/", accounts.sign_out, name="sign_out"),
     path("account/", accounts.account, name="account"),
+    path("account/language/", require_POST(set_language), name="language"),
     path("account/data/", own_data.own_data, name="own_data"),
     path("account/data/my-data.json", own_data.own_data_file, name="own_data_file"),
     path("projects/new/", projects.create_project, name="create_project"),

@@ -213,6 +213,7 @@ WHY_NOT: dict[str, str] = {
     "annotations:sign_out": SIGN_IN,
     "annotations:invitation": "Who follows a link signs up with it, and has no token before that.",
     "annotations:account": KEYBOARD,
+    "annotations:language": KEYBOARD,
     "api:page": SHOWN,
     "api:openapi": SHOWN,
     "training:runs_status": MOVES,

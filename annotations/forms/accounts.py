@@ -6,8 +6,9 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.utils.translation import gettext_lazy
 
-NO_MATCH = (
+NO_MATCH = gettext_lazy(
     "This name and this password do not belong together; capitals count. Try again. If you have "
     "forgotten the password, ask whoever runs this site to set a new one."
 )
@@ -29,7 +30,7 @@ class CodeForm(forms.Form):
 
     code = forms.CharField(
         max_length=40,
-        label="Code",
+        label=gettext_lazy("Code"),
         widget=forms.TextInput(
             attrs={"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}
         ),
@@ -40,7 +41,7 @@ class PasswordForm(forms.Form):
     """One's password, before something changes that a found session must not change."""
 
     password = forms.CharField(
-        label="Your password",
+        label=gettext_lazy("Your password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
+from django.utils.translation import gettext_lazy
 
 from annotations.models import Invitation, User
 from annotations.services.invitations import MOST_DAYS, MOST_USES
@@ -15,14 +16,18 @@ class InvitationForm(forms.Form):
     role = forms.ChoiceField(
         choices=Invitation.InvitedRole, initial=Invitation.InvitedRole.ANNOTATOR
     )
-    uses = forms.IntegerField(min_value=1, max_value=MOST_USES, initial=1, label="For how many")
-    days = forms.IntegerField(min_value=1, max_value=MOST_DAYS, initial=7, label="For days")
+    uses = forms.IntegerField(
+        min_value=1, max_value=MOST_USES, initial=1, label=gettext_lazy("For how many")
+    )
+    days = forms.IntegerField(
+        min_value=1, max_value=MOST_DAYS, initial=7, label=gettext_lazy("For days")
+    )
 
 
 class SignUpForm(UserCreationForm):
     """A name to sign in with, one to be called by, and a password."""
 
-    name = forms.CharField(max_length=150, label="What others call you")
+    name = forms.CharField(max_length=150, label=gettext_lazy("What others call you"))
 
     class Meta:
         model = User

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotations.keys import (
     ACTIONS,
@@ -21,6 +22,7 @@ from annotations.keys import (
     bindings_for,
     check_bindings,
     key_name,
+    label_of,
 )
 from annotations.models import Kind, User
 
@@ -29,14 +31,14 @@ _BY_TYPED = {name.casefold(): key for key, name in NAMED_KEYS.items()} | {
 }
 """How people write the keys that are not one character: as they stand here, or as browsers do."""
 
-EVERYWHERE = "Everywhere"
+EVERYWHERE = gettext_noop("Everywhere")
 GROUPS: dict[frozenset[Kind], str] = {
-    COMPARING: "Comparing, and conversing",
-    RANKING: "Ranking",
-    RATING: "Rating",
-    ASSEMBLING: "Assembling",
-    REVIEWING: "Reviewing",
-    CONVERSING: "Conversing",
+    COMPARING: gettext_noop("Comparing, and conversing"),
+    RANKING: gettext_noop("Ranking"),
+    RATING: gettext_noop("Rating"),
+    ASSEMBLING: gettext_noop("Assembling"),
+    REVIEWING: gettext_noop("Reviewing"),
+    CONVERSING: gettext_noop("Conversing"),
 }
 """Where keys count that do not count everywhere, or in several kinds of work."""
 
@@ -49,7 +51,7 @@ class KeyField(forms.CharField):
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         )
         super().__init__(
-            label=action.label, max_length=20, required=False, strip=False, widget=widget
+            label=label_of(action), max_length=20, required=False, strip=False, widget=widget
         )
 
     def prepare_value(self, value: Any) -> Any:
@@ -66,8 +68,10 @@ class KeysForm(forms.Form):
     key_names = NAMED_KEYS
     sends_on_choice = forms.BooleanField(
         required=False,
-        label="Choosing in a comparison sends it",
-        help_text="One key an item. What was sent by mistake can be undone for a while.",
+        label=gettext_lazy("Choosing in a comparison sends it"),
+        help_text=gettext_lazy(
+            "One key an item. What was sent by mistake can be undone for a while."
+        ),
     )
 
     def __init__(self, data: QueryDict | None, *, user: User) -> None:

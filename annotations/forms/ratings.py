@@ -8,6 +8,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotations.algorithms.text import MAX_REASON_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
@@ -77,8 +79,10 @@ class QuestionsForm(ReasonForm):
         cleaned = super().clean() or self.cleaned_data
         if any(name.startswith("rating-") and name not in self.fields for name in self.data):
             raise ValidationError(
-                "There is an answer to a question that this page does not ask. The questions may "
-                "have changed; open the item again."
+                _(
+                    "There is an answer to a question that this page does not ask. The questions "
+                    "may have changed; open the item again."
+                )
             )
         return cleaned
 
@@ -111,7 +115,8 @@ class QuestionsForm(ReasonForm):
         return AskedQuestion(
             name=field.name,
             text=question["text"],
-            label=f"{question['text']}, {letter_of(position)}",
+            label=_("%(question)s, %(letter)s")
+            % {"question": question["text"], "letter": letter_of(position)},
             is_flag=question["form"] == "flag",
             low=question["low"],
             high=question["high"],
@@ -137,7 +142,7 @@ def _answer_field(question: Question) -> forms.Field:
             coerce=int,
             empty_value="0",
             required=False,
-            error_messages={"invalid_choice": "A flag is either set or not."},
+            error_messages={"invalid_choice": _("A flag is either set or not.")},
         )
     points = question["points"]
     return forms.TypedChoiceField(
@@ -146,8 +151,8 @@ def _answer_field(question: Question) -> forms.Field:
         empty_value=None,
         required=question["required"],
         error_messages={
-            "required": f"Choose a point from 1 to {points}.",
-            "invalid_choice": f"Choose a point from 1 to {points}.",
+            "required": _("Choose a point from 1 to %(points)s.") % {"points": points},
+            "invalid_choice": _("Choose a point from 1 to %(points)s.") % {"points": points},
         },
     )
 
@@ -173,21 +178,23 @@ class QuestionForm(forms.Form):
     FORMS = (("scale", "Scale"), ("flag", "Flag"))
 
     text = forms.CharField(
-        max_length=300, required=False, label="Question", widget=forms.TextInput()
+        max_length=300, required=False, label=gettext_lazy("Question"), widget=forms.TextInput()
     )
     name = forms.CharField(
         max_length=100,
         required=False,
-        label="Name in data",
+        label=gettext_lazy("Name in data"),
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
     )
-    form = forms.ChoiceField(choices=FORMS, label="Answer", initial="scale")
+    form = forms.ChoiceField(choices=FORMS, label=gettext_lazy("Answer"), initial="scale")
     points = forms.IntegerField(
-        required=False, initial=7, error_messages={"invalid": "Type a whole number from 2 to 10."}
+        required=False,
+        initial=7,
+        error_messages={"invalid": gettext_lazy("Type a whole number from 2 to 10.")},
     )
-    low = forms.CharField(max_length=100, required=False, label="Lowest means")
-    high = forms.CharField(max_length=100, required=False, label="Highest means")
-    required = forms.BooleanField(required=False, label="Must be answered")
+    low = forms.CharField(max_length=100, required=False, label=gettext_lazy("Lowest means"))
+    high = forms.CharField(max_length=100, required=False, label=gettext_lazy("Highest means"))
+    required = forms.BooleanField(required=False, label=gettext_lazy("Must be answered"))
 
     def is_blank(self) -> bool:
         """Say whether nobody wrote anything into this row."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_PROMPT_CHARS
 from annotations.forms.fields import VerbatimField
@@ -21,7 +23,9 @@ class DemonstrationForm(forms.Form):
     text = VerbatimField(
         field="The answer",
         max_chars=MAX_COMPLETION_CHARS,
-        error_messages={"required": "The answer is empty. Write one, or skip this prompt."},
+        error_messages={
+            "required": gettext_lazy("The answer is empty. Write one, or skip this prompt.")
+        },
     )
 
 
@@ -38,17 +42,41 @@ class Option:
 
 
 SCALE = (
-    Option("left-significantly", "1", "Much better", "A is much better", "left"),
-    Option("left-better", "2", "Better", "A is better", "left"),
-    Option("left-slightly", "3", "Slightly", "A is slightly better", "left"),
-    Option("left-negligibly", "4", "Barely", "A is barely better", "left"),
-    Option("tie", "5", "Tie", "Tie: neither is better", "tie"),
-    Option("right-negligibly", "6", "Barely", "B is barely better", "right"),
-    Option("right-slightly", "7", "Slightly", "B is slightly better", "right"),
-    Option("right-better", "8", "Better", "B is better", "right"),
-    Option("right-significantly", "9", "Much better", "B is much better", "right"),
+    Option(
+        "left-significantly",
+        "1",
+        gettext_noop("Much better"),
+        gettext_noop("A is much better"),
+        "left",
+    ),
+    Option("left-better", "2", gettext_noop("Better"), gettext_noop("A is better"), "left"),
+    Option(
+        "left-slightly", "3", gettext_noop("Slightly"), gettext_noop("A is slightly better"), "left"
+    ),
+    Option(
+        "left-negligibly", "4", gettext_noop("Barely"), gettext_noop("A is barely better"), "left"
+    ),
+    Option("tie", "5", gettext_noop("Tie"), gettext_noop("Tie: neither is better"), "tie"),
+    Option(
+        "right-negligibly", "6", gettext_noop("Barely"), gettext_noop("B is barely better"), "right"
+    ),
+    Option(
+        "right-slightly",
+        "7",
+        gettext_noop("Slightly"),
+        gettext_noop("B is slightly better"),
+        "right",
+    ),
+    Option("right-better", "8", gettext_noop("Better"), gettext_noop("B is better"), "right"),
+    Option(
+        "right-significantly",
+        "9",
+        gettext_noop("Much better"),
+        gettext_noop("B is much better"),
+        "right",
+    ),
 )
-APART = (Option("both_bad", "0", "Both bad", "Both are bad", "apart"),)
+APART = (Option("both_bad", "0", gettext_noop("Both bad"), gettext_noop("Both are bad"), "apart"),)
 
 
 class ScaleForm(forms.Form):
@@ -57,8 +85,10 @@ class ScaleForm(forms.Form):
     choice = forms.ChoiceField(
         choices=[(option.value, option.label) for option in SCALE + APART],
         error_messages={
-            "required": "Choose which is better, a tie, or both bad.",
-            "invalid_choice": "That is not on the scale. Choose one of the ten answers.",
+            "required": gettext_lazy("Choose which is better, a tie, or both bad."),
+            "invalid_choice": gettext_lazy(
+                "That is not on the scale. Choose one of the ten answers."
+            ),
         },
     )
 
@@ -93,8 +123,9 @@ class ConversationForm(ScaleForm):
         field="Your message",
         max_chars=MAX_PROMPT_CHARS,
         error_messages={
-            "required": "Your message is empty. Write what you want to say, or end the "
-            "conversation."
+            "required": gettext_lazy(
+                "Your message is empty. Write what you want to say, or end the conversation."
+            )
         },
     )
 
@@ -142,8 +173,9 @@ class RankingForm(QuestionsForm):
                 choices=places,
                 coerce=int,
                 error_messages={
-                    "required": "Give this one a place.",
-                    "invalid_choice": f"Choose a place from 1 to {len(shown_order)}.",
+                    "required": _("Give this one a place."),
+                    "invalid_choice": _("Choose a place from 1 to %(most)s.")
+                    % {"most": len(shown_order)},
                 },
             )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotations.algorithms import parts as algorithm
 from annotations.algorithms.parts import Part, parts_of
@@ -25,10 +27,12 @@ class RewriteForm(ReasonForm):
     text = VerbatimField(
         field="Your version",
         max_chars=MAX_COMPLETION_CHARS,
-        error_messages={"required": "Your version is empty. Write it, or skip this one."},
+        error_messages={
+            "required": gettext_lazy("Your version is empty. Write it, or skip this one.")
+        },
     )
 
-    unchanged = (
+    unchanged = gettext_lazy(
         "This is the original, unchanged. Change what makes it better, or skip this one if "
         "nothing does."
     )
@@ -73,8 +77,9 @@ class AssemblyForm(ReasonForm):
         field="Your text",
         max_chars=MAX_COMPLETION_CHARS,
         error_messages={
-            "required": "The text is empty. Number the parts that you want, put them together, "
-            "then polish."
+            "required": gettext_lazy(
+                "The text is empty. Number the parts that you want, put them together, then polish."
+            )
         },
     )
 
@@ -96,9 +101,10 @@ class AssemblyForm(ReasonForm):
                 max_value=len(self.found),
                 required=False,
                 error_messages={
-                    "invalid": "Type a whole number: 1 comes first.",
-                    "min_value": "Count from 1: 1 comes first.",
-                    "max_value": f"There are only {len(self.found)} parts. Type a smaller number.",
+                    "invalid": _("Type a whole number: 1 comes first."),
+                    "min_value": _("Count from 1: 1 comes first."),
+                    "max_value": _("There are only %(parts)s parts. Type a smaller number.")
+                    % {"parts": len(self.found)},
                 },
             )
 
@@ -106,14 +112,17 @@ class AssemblyForm(ReasonForm):
         """Refuse parts that the page did not show, and numbers that leave the order open."""
         cleaned = super().clean() or self.cleaned_data
         if any(name.startswith("part-") and name not in self.fields for name in self.data):
-            raise ValidationError("One of the parts is not on this page. Open the item again.")
+            raise ValidationError(_("One of the parts is not on this page. Open the item again."))
         orders = [cleaned[name] for name in self.found if cleaned.get(name)]
         doubled = next((order for order in orders if orders.count(order) > 1), None)
         if doubled:
-            raise ValidationError(f"Two parts have the number {doubled}. Say which comes first.")
+            raise ValidationError(
+                _("Two parts have the number %(doubled)s. Say which comes first.")
+                % {"doubled": doubled}
+            )
         if not orders and not any(name in self.errors for name in self.found):
             raise ValidationError(
-                "No part is chosen. Number at least one: 1 comes first, then 2, and so on."
+                _("No part is chosen. Number at least one: 1 comes first, then 2, and so on.")
             )
         return cleaned
 
@@ -150,7 +159,8 @@ class AssemblyForm(ReasonForm):
         order = self[name].value()
         return PartChoice(
             name=name,
-            label=f"Place of part {number} of {letter_of(position)}",
+            label=_("Place of part %(number)s of %(letter)s")
+            % {"number": number, "letter": letter_of(position)},
             text=part.text,
             separator=part.separator,
             order="" if order is None else str(order),
@@ -169,8 +179,10 @@ class ReviewForm(ReasonForm):
     decision = forms.ChoiceField(
         choices=Review.Decision,
         error_messages={
-            "required": "Choose whether you accept the text, fix it or reject it.",
-            "invalid_choice": "Choose whether you accept the text, fix it or reject it.",
+            "required": gettext_lazy("Choose whether you accept the text, fix it or reject it."),
+            "invalid_choice": gettext_lazy(
+                "Choose whether you accept the text, fix it or reject it."
+            ),
         },
     )
     text = VerbatimField(
@@ -188,21 +200,21 @@ class ReviewForm(ReasonForm):
         decision, text = cleaned.get("decision"), cleaned.get("text", "")
         changed = text.strip() != self.written.strip()
         if decision == Review.Decision.FIX and not text.strip():
-            self.add_error("text", "The text is empty. Write it as it should be, or reject it.")
+            self.add_error("text", _("The text is empty. Write it as it should be, or reject it."))
         elif decision == Review.Decision.FIX and not changed:
-            self.add_error("text", "You chose to fix the text but did not change it. Change it.")
+            self.add_error("text", _("You chose to fix the text but did not change it. Change it."))
         elif decision and decision != Review.Decision.FIX and text.strip() and changed:
-            self.add_error("text", "You changed the text. Choose “Fix” to hand in your version.")
+            self.add_error("text", _("You changed the text. Choose “Fix” to hand in your version."))
         if decision == Review.Decision.REJECT and not (cleaned.get("reason") or "").strip():
-            self.add_error("reason", "Say why you reject it, so that its author can learn.")
+            self.add_error("reason", _("Say why you reject it, so that its author can learn."))
         return cleaned
 
     def decisions(self) -> list[dict[str, object]]:
         """Return the choices as radio buttons, with the keys that press them."""
         words = {
-            Review.Decision.ACCEPT: "Good as it is",
-            Review.Decision.FIX: "With your text",
-            Review.Decision.REJECT: "Not for training",
+            Review.Decision.ACCEPT: gettext_noop("Good as it is"),
+            Review.Decision.FIX: gettext_noop("With your text"),
+            Review.Decision.REJECT: gettext_noop("Not for training"),
         }
         chosen = self["decision"].value()
         return [
@@ -225,14 +237,16 @@ class OwnPromptForm(forms.Form):
         initial=Prompt.Style.PLAIN,
         widget=forms.RadioSelect,
         error_messages={
-            "required": "Choose what kind of prompt this is.",
-            "invalid_choice": "Choose what kind of prompt this is.",
+            "required": gettext_lazy("Choose what kind of prompt this is."),
+            "invalid_choice": gettext_lazy("Choose what kind of prompt this is."),
         },
     )
     text = VerbatimField(
         field="The prompt",
         max_chars=MAX_PROMPT_CHARS,
-        error_messages={"required": "The prompt is empty. Write what a model should answer."},
+        error_messages={
+            "required": gettext_lazy("The prompt is empty. Write what a model should answer.")
+        },
     )
 
 
@@ -242,5 +256,7 @@ class StartConversationForm(forms.Form):
     text = VerbatimField(
         field="Your message",
         max_chars=MAX_PROMPT_CHARS,
-        error_messages={"required": "Your message is empty. Write what you want to say."},
+        error_messages={
+            "required": gettext_lazy("Your message is empty. Write what you want to say.")
+        },
     )

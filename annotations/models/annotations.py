@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop
 
 from annotations.models.items import Assignment, Item
 from annotations.models.projects import GuidelineVersion, Kind, RatingScheme
@@ -264,9 +265,9 @@ class Review(models.Model):
     """What somebody else says about a demonstration, a rewrite or an assembly."""
 
     class Decision(models.TextChoices):
-        ACCEPT = "accept", "Accept"
-        FIX = "fix", "Fix"
-        REJECT = "reject", "Reject"
+        ACCEPT = "accept", gettext_noop("Accept")
+        FIX = "fix", gettext_noop("Fix")
+        REJECT = "reject", gettext_noop("Reject")
 
     annotation = models.OneToOneField(Annotation, on_delete=models.PROTECT, primary_key=True)
     subject = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="reviews")

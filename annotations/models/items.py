@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop
 
 from annotations.models.projects import EVALUATION, GuidelineVersion, Kind, Project, RatingScheme
 from annotations.models.prompts import Completion, Prompt
@@ -146,11 +147,11 @@ class Assignment(models.Model):
     CLOSED = (State.SUBMITTED, State.SKIPPED)
 
     class SkipReason(models.TextChoices):
-        UNCLEAR = "unclear", "The prompt is unclear"
-        UNSURE = "unsure", "I can't judge this"
-        BROKEN = "broken", "Something is broken or empty"
-        HARMFUL = "harmful", "I'd rather not read this"
-        OTHER = "other", "Something else"
+        UNCLEAR = "unclear", gettext_noop("The prompt is unclear")
+        UNSURE = "unsure", gettext_noop("I can't judge this")
+        BROKEN = "broken", gettext_noop("Something is broken or empty")
+        HARMFUL = "harmful", gettext_noop("I'd rather not read this")
+        OTHER = "other", gettext_noop("Something else")
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
     annotator = models.ForeignKey(

@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 
 class User(AbstractUser):
@@ -30,14 +31,14 @@ class User(AbstractUser):
 class Kind(models.TextChoices):
     """The kinds of labelling work. Each kind has its own payload model below."""
 
-    DEMONSTRATION = "demonstration", "Write"
-    COMPARISON = "comparison", "Compare"
-    RANKING = "ranking", "Rank"
-    RATING = "rating", "Rate"
-    REWRITE = "rewrite", "Rewrite"
-    ASSEMBLY = "assembly", "Assemble"
-    REVIEW = "review", "Review"
-    CONVERSATION = "conversation", "Converse"
+    DEMONSTRATION = "demonstration", gettext_noop("Write")
+    COMPARISON = "comparison", gettext_noop("Compare")
+    RANKING = "ranking", gettext_noop("Rank")
+    RATING = "rating", gettext_noop("Rate")
+    REWRITE = "rewrite", gettext_noop("Rewrite")
+    ASSEMBLY = "assembly", gettext_noop("Assemble")
+    REVIEW = "review", gettext_noop("Review")
+    CONVERSATION = "conversation", gettext_noop("Converse")
 
 
 WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
@@ -45,10 +46,10 @@ WRITTEN_KINDS = (Kind.DEMONSTRATION, Kind.REWRITE, Kind.ASSEMBLY)
 
 
 class Role(models.TextChoices):
-    OWNER = "owner", "Owner"
-    ENGINEER = "engineer", "Engineer"
-    REVIEWER = "reviewer", "Reviewer"
-    ANNOTATOR = "annotator", "Labeller"
+    OWNER = "owner", gettext_noop("Owner")
+    ENGINEER = "engineer", gettext_noop("Engineer")
+    REVIEWER = "reviewer", gettext_noop("Reviewer")
+    ANNOTATOR = "annotator", gettext_noop("Labeller")
 
 
 def default_counters() -> list[str]:
@@ -199,9 +200,9 @@ EVALUATION = "evaluation"
 than in what models learn from (arXiv:2203.02155, section 3.4)."""
 
 GUIDELINE_PARTS = [
-    (GENERAL, "Every kind of work"),
+    (GENERAL, gettext_noop("Every kind of work")),
     *Kind.choices,
-    (EVALUATION, "Final evaluation"),
+    (EVALUATION, gettext_noop("Final evaluation")),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from annotations.models.projects import Project
 
@@ -35,9 +36,9 @@ class Prompt(models.Model):
     class Style(models.TextChoices):
         """What kind of prompt a labeller wrote (InstructGPT, arXiv:2203.02155, appendix A.1)."""
 
-        PLAIN = "plain", "Any task that comes to mind"
-        FEW_SHOT = "few_shot", "An instruction with examples"
-        USER = "user", "What a user would ask"
+        PLAIN = "plain", gettext_noop("Any task that comes to mind")
+        FEW_SHOT = "few_shot", gettext_noop("An instruction with examples")
+        USER = "user", gettext_noop("What a user would ask")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
     messages: models.JSONField[list[Message], list[Message]] = models.JSONField()

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from annotations.models.items import Item
 from annotations.models.projects import Project
@@ -16,13 +17,13 @@ class Ticket(models.Model):
     """An answer that was reported. However many people report it, it is one ticket."""
 
     class Reason(models.TextChoices):
-        REPEATS = "repeats", "It repeats itself"
-        OFF_TOPIC = "off_topic", "It does not do what was asked"
-        FORM = "form", "It has the wrong form or length"
-        FALSE = "false", "It says what is not true"
-        HARMFUL = "harmful", "It is harmful or offensive"
-        BROKEN = "broken", "It is empty or breaks off"
-        OTHER = "other", "Something else"
+        REPEATS = "repeats", gettext_noop("It repeats itself")
+        OFF_TOPIC = "off_topic", gettext_noop("It does not do what was asked")
+        FORM = "form", gettext_noop("It has the wrong form or length")
+        FALSE = "false", gettext_noop("It says what is not true")
+        HARMFUL = "harmful", gettext_noop("It is harmful or offensive")
+        BROKEN = "broken", gettext_noop("It is empty or breaks off")
+        OTHER = "other", gettext_noop("Something else")
 
     class State(models.TextChoices):
         OPEN = "open", "Open"

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from annotations.algorithms.text import letter_of
 from annotations.models import (
@@ -141,8 +142,8 @@ def _note(closed: Assignment) -> str:
         return ""
     surplus = closed.annotations.order_by("-id").values_list("surplus", flat=True).first()
     if surplus:
-        return "Your time for it had run out and others took its place: it is kept as a surplus."
-    return "Your time for it had run out, but its place was free: it counts."
+        return _("Your time for it had run out and others took its place: it is kept as a surplus.")
+    return _("Your time for it had run out, but its place was free: it counts.")
 
 
 def own_history(user: User, project: Project, kind: str = "") -> QuerySet[Assignment]:

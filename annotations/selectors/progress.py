@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from django.db.models import Count
+from django.utils.translation import gettext as _
 
 from annotations.models import (
     AutomaticPause,
@@ -64,7 +65,8 @@ class Progress:
     @property
     def done_shown(self) -> str:
         """Return what was done in all, and whether it is more than was counted."""
-        return f"{self.done:,} or more" if self.done >= DONE_LIMIT else f"{self.done:,}"
+        done = f"{self.done:,}"
+        return _("%(done)s or more") % {"done": done} if self.done >= DONE_LIMIT else done
 
     @property
     def waiting_total(self) -> int:

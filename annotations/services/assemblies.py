@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations.algorithms import parts as algorithm
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
@@ -38,7 +39,7 @@ def submit_assembly(
     _check_parts(assignment.shown_order, parts)
     text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
     if not text.strip():
-        raise ServiceError("Your text is empty. Put the parts together first, then polish them.")
+        raise ServiceError(_("Your text is empty. Put the parts together first, then polish them."))
     annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         assembly = Assembly.objects.create(
@@ -54,14 +55,22 @@ def submit_assembly(
 
 def _check_parts(shown_order: Sequence[int], parts: Sequence[Span]) -> None:
     if not parts:
-        raise ServiceError("No part is chosen. Choose at least one from the texts that are shown.")
+        raise ServiceError(
+            _("No part is chosen. Choose at least one from the texts that are shown.")
+        )
     if len(parts) > MOST_PARTS:
-        raise ServiceError(f"At most {MOST_PARTS} parts make a text. Choose fewer.")
+        raise ServiceError(
+            _("At most %(most)s parts make a text. Choose fewer.") % {"most": MOST_PARTS}
+        )
     texts = dict(Completion.objects.filter(id__in=shown_order).values_list("id", "text"))
     for source, start, end in parts:
         if source not in shown_order:
-            raise ServiceError("A part is from a text that this page did not show. Open it again.")
+            raise ServiceError(
+                _("A part is from a text that this page did not show. Open it again.")
+            )
         if not 0 <= start < end <= len(texts[source]) or not texts[source][start:end].strip():
-            raise ServiceError("A part lies outside its text or is blank. Choose the parts again.")
+            raise ServiceError(
+                _("A part lies outside its text or is blank. Choose the parts again.")
+            )
     if algorithm.overlap(parts):
-        raise ServiceError("Two parts overlap, or one is there twice. Choose each only once.")
+        raise ServiceError(_("Two parts overlap, or one is there twice. Choose each only once."))

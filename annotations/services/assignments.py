@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
@@ -183,8 +184,11 @@ def _check_fields(fields: Fields) -> dict[str, list[str]]:
     size = sum(len(name) + sum(map(len, values)) for name, values in fields.items())
     if size > MAX_DRAFT_CHARS:
         raise ServiceError(
-            f"This has {size:,} characters, and at most {MAX_COMPLETION_CHARS:,} can be sent. "
-            "Shorten it; what was saved last is still there."
+            _(
+                "This has %(size)s characters, and at most %(most)s can be "
+                "sent. Shorten it; what was saved last is still there."
+            )
+            % {"size": f"{size:,}", "most": f"{MAX_COMPLETION_CHARS:,}"}
         )
     return {
         check(name, "The name of a field", 100): [
@@ -219,8 +223,11 @@ def _expect_in_time(current: WithAnnotations[Assignment, Asked]) -> None:
     late = timedelta(seconds=grace)
     if current.closed_at is None or current.asked_at - current.closed_at > late:
         raise ServiceError(
-            f"It was sent more than {grace} seconds ago, which is too late to undo it. "
-            "Open it in your history to change it."
+            _(
+                "It was sent more than %(grace)s seconds ago, which is too late to undo it. "
+                "Open it in your history to change it."
+            )
+            % {"grace": grace}
         )
 
 

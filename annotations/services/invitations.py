@@ -8,6 +8,8 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotations.models import Invitation, Membership, Project, User
 from annotations.models.invitations import digest_of
@@ -17,7 +19,7 @@ from annotations.services.rules import ServiceError
 SECRET_BYTES = 32
 MOST_USES = 1000
 MOST_DAYS = 365
-OVER = "This invitation lets nobody in any more. Ask the one who sent it for another."
+OVER = gettext_lazy("This invitation lets nobody in any more. Ask the one who sent it for another.")
 
 
 def invite(
@@ -25,9 +27,12 @@ def invite(
 ) -> tuple[Invitation, str]:
     """Make a link into a project. Return it with its secret, which nobody can be shown again."""
     if role not in Invitation.InvitedRole.values:
-        raise ServiceError("Choose a role that a link may give: anything but owner.")
+        raise ServiceError(_("Choose a role that a link may give: anything but owner."))
     if not (1 <= uses <= MOST_USES and 1 <= days <= MOST_DAYS):
-        raise ServiceError(f"Choose 1 to {MOST_USES:,} people and 1 to {MOST_DAYS} days.")
+        raise ServiceError(
+            _("Choose 1 to %(most_uses)s people and 1 to %(most_days)s days.")
+            % {"most_uses": f"{MOST_USES:,}", "most_days": MOST_DAYS}
+        )
     secret = secrets.token_urlsafe(SECRET_BYTES)
     invitation = Invitation.objects.create(
         project=project,
@@ -54,7 +59,7 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
         id=invitation.pk, revoked_at=None, expires_at__gt=timezone.now(), used__lt=F("uses")
     )
     if not open_still.update(used=F("used") + 1):
-        raise ServiceError(OVER)
+        raise ServiceError(str(OVER))
     return add_member(invitation.project, user, invitation.role)
 
 
@@ -65,6 +70,6 @@ def sign_up(invitation: Invitation, *, username: str, name: str, password: str) 
         with transaction.atomic():
             user = User.objects.create_user(username, password=password, first_name=name)
     except IntegrityError:
-        raise ServiceError("Somebody has this name already. Choose another.") from None
+        raise ServiceError(_("Somebody has this name already. Choose another.")) from None
     accept_invitation(invitation, user)
     return user

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -86,20 +87,20 @@ def write_own_prompt(project: Project, user: User, style: str, text: str) -> Ass
     it goes to others.
     """
     if not project.own_prompts_allowed:
-        raise ServiceError("This project takes no prompts from labellers. Start the next item.")
+        raise ServiceError(_("This project takes no prompts from labellers. Start the next item."))
     if project.is_paused or limit_reached(user, project):
-        raise ServiceError("There is no more to do here for now, so no prompt was added.")
+        raise ServiceError(_("There is no more to do here for now, so no prompt was added."))
     expect_open(Kind.DEMONSTRATION, user, project)
     if style not in Prompt.Style.values:
-        raise ServiceError("Choose what kind of prompt this is.")
+        raise ServiceError(_("Choose what kind of prompt this is."))
     text = check(unix_newlines(text), "The prompt", MAX_PROMPT_CHARS).strip()
     if not text:
-        raise ServiceError("The prompt is empty. Write what a model should answer.")
+        raise ServiceError(_("The prompt is empty. Write what a model should answer."))
     lock(project)
     item = _own_prompt_item(project, user, style, text)
     assignment = queue.lease_item(user, item)
     if assignment is None:
-        raise ServiceError("You are not active in this project any more. Ask one of its owners.")
+        raise ServiceError(_("You are not active in this project any more. Ask one of its owners."))
     return assignment
 
 
@@ -107,14 +108,14 @@ def _own_prompt_item(project: Project, user: User, style: str, text: str) -> Ite
     messages = user_turn(text)
     if prompts_by_hash(project, [messages]):
         raise ServiceError(
-            "The project has this very prompt already. Change it, or ask for something else."
+            _("The project has this very prompt already. Change it, or ask for something else.")
         )
     unanswered = leases_of(user, project).filter(
         item__prompt__created_by=user, item__prompt__origin=Prompt.Origin.ANNOTATOR
     )
     if unanswered.exists():
         raise ServiceError(
-            "You have not answered the last prompt that you wrote. Answer or skip it first."
+            _("You have not answered the last prompt that you wrote. Answer or skip it first.")
         )
     prompt = new_prompt(project, messages, user, Prompt.Origin.ANNOTATOR)
     prompt.style = style

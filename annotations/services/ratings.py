@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from django.utils.translation import gettext as _
+
 from annotations.algorithms.text import letter_of
 from annotations.models import Annotation, Question, Rating, RatingAnswer, RatingScheme
 from annotations.services.rating_schemes import FLAG
@@ -34,8 +36,11 @@ def check_answers(
     """
     if strange := set(answers) - set(shown_order):
         raise ServiceError(
-            f"There are answers about {len(strange)} texts that this page did not show. "
-            "Open the item again."
+            _(
+                "There are answers about %(count)s texts that this page did not show. Open "
+                "the item again."
+            )
+            % {"count": len(strange)}
         )
     return {
         completion: _check_one(questions, letter_of(position), answers.get(completion, {}))
@@ -56,22 +61,37 @@ def _check_one(
             points = range(1, question["points"] + 1)
             checked[name] = _check_value(question, letter, answers[name], points)
         elif question["required"]:
-            raise ServiceError(f"{letter} has no answer to “{question['text']}”. Choose one.")
+            raise ServiceError(
+                _("%(letter)s has no answer to “%(question)s”. Choose one.")
+                % {"letter": letter, "question": question["text"]}
+            )
     return checked
 
 
 def _refuse_unknown(names: Collection[str], known: set[str], letter: str) -> None:
     if unknown := sorted(set(names) - known):
         raise ServiceError(
-            f"Nobody asked “{unknown[0]}” about {letter}. The questions have changed; open the "
-            "item again."
+            _(
+                "Nobody asked “%(question)s” about %(letter)s. The questions have changed; "
+                "open the item again."
+            )
+            % {"question": unknown[0], "letter": letter}
         )
 
 
 def _check_value(question: Question, letter: str, value: int, allowed: range) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         raise ServiceError(
-            f"{value} is no answer to “{question['text']}” about {letter}. Choose from "
-            f"{allowed[0]} to {allowed[-1]}."
+            _(
+                "%(value)s is no answer to “%(question)s” about %(letter)s. Choose from "
+                "%(least)s to %(most)s."
+            )
+            % {
+                "value": value,
+                "question": question["text"],
+                "letter": letter,
+                "least": allowed[0],
+                "most": allowed[-1],
+            }
         )
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations.models import Annotation, Assignment, Item, Kind, Review, in_force
 from annotations.services.review_items import text_of
@@ -31,11 +32,11 @@ def submit_review(
     expect_kind(assignment, Kind.REVIEW)
     subject = _subject(assignment.item)
     if subject.annotator_id == assignment.annotator_id:
-        raise ServiceError("This is your own work, which somebody else has to review. Skip it.")
+        raise ServiceError(_("This is your own work, which somebody else has to review. Skip it."))
     if decision not in Decision.values:
-        raise ServiceError("Choose whether you accept the text, fix it or reject it.")
+        raise ServiceError(_("Choose whether you accept the text, fix it or reject it."))
     if decision == Decision.REJECT and not reason.strip():
-        raise ServiceError("Say why you reject it, so that its author and the owner can learn.")
+        raise ServiceError(_("Say why you reject it, so that its author and the owner can learn."))
     if decision == Decision.FIX:
         text = _check_fix(text, subject)
     annotation, created = annotate(assignment, reason, correcting=correcting)
@@ -57,8 +58,10 @@ def _subject(item: Item) -> Annotation:
     )
     if subject is None:
         raise ServiceError(
-            "Its author has changed or taken back this text since you opened it, so there is "
-            "nothing left to review here. Skip it and go on."
+            _(
+                "Its author has changed or taken back this text since you opened it, so there "
+                "is nothing left to review here. Skip it and go on."
+            )
         )
     return subject
 
@@ -67,10 +70,10 @@ def _check_fix(text: str, subject: Annotation) -> str:
     written = text_of(subject).text
     if text.strip() == written.strip():
         raise ServiceError(
-            "You chose to fix the text but did not change it. Change it, or accept it."
+            _("You chose to fix the text but did not change it. Change it, or accept it.")
         )
     if subject.kind == Kind.REWRITE and text.strip() == subject.rewrite.original.text.strip():
         raise ServiceError(
-            "This is the text from before the rewrite. If that was better, reject the rewrite."
+            _("This is the text from before the rewrite. If that was better, reject the rewrite.")
         )
     return check_new_text(text, written)

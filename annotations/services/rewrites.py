@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assignment, Completion, Kind, Rewrite
@@ -38,10 +39,12 @@ def check_new_text(text: str, original: str) -> str:
     """Return a text that replaces another as it is stored, or say why it does not."""
     text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
     if not text.strip():
-        raise ServiceError("Your text is empty. Write the better version, or skip this one.")
+        raise ServiceError(_("Your text is empty. Write the better version, or skip this one."))
     if text.strip() == unix_newlines(original).strip():
         raise ServiceError(
-            "Your text is the original, unchanged. Change what makes it better, or skip this one "
-            "if nothing does."
+            _(
+                "Your text is the original, unchanged. Change what makes it better, or skip "
+                "this one if nothing does."
+            )
         )
     return text

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+from django.utils.translation import gettext as _
+
 from annotations.algorithms.text import TextError, check_text
 from annotations.models import Kind, Project, User
 from annotations.selectors.members import has_another_owner
@@ -34,10 +36,18 @@ def expect_open(kind: Kind, user: User, project: Project) -> None:
         if closed.kind != kind:
             continue
         if closed.withdrawn:
-            raise ServiceError(f"“{kind.label}” is not open to you: {closed.withdrawn}")
+            raise ServiceError(
+                _("“%(kind)s” is not open to you: %(reason)s")
+                % {"kind": _(kind.label), "reason": closed.withdrawn}
+            )
         if closed.needs_test:
-            raise ServiceError(f"“{kind.label}” is for those who passed its test. Take it first.")
-        raise ServiceError(f"“{kind.label}” is kept for a group that you are not in.")
+            raise ServiceError(
+                _("“%(kind)s” is for those who passed its test. Take it first.")
+                % {"kind": _(kind.label)}
+            )
+        raise ServiceError(
+            _("“%(kind)s” is kept for a group that you are not in.") % {"kind": _(kind.label)}
+        )
 
 
 def leave_to_another(owner: User, project: Project, about: Collection[User], words: str) -> None:
@@ -46,7 +56,7 @@ def leave_to_another(owner: User, project: Project, about: Collection[User], wor
     The only owner decides: nobody else can, and what is decided says by whom.
     """
     if owner in about and has_another_owner(project, owner):
-        raise ServiceError(f"{words} Leave it to another owner.")
+        raise ServiceError(_("%(words)s Leave it to another owner.") % {"words": words})
 
 
 def check(value: str, field: str, max_chars: int) -> str:

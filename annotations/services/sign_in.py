@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy
 
 from annotations.models.sign_in import SignInAttempt
 from annotations.services.rules import ServiceError
@@ -32,7 +33,7 @@ FAILURES_KEPT = timedelta(days=1)
 SUCCESSES_KEPT = timedelta(days=30)
 
 RETRY_SECONDS = int(WINDOW.total_seconds())
-WAIT = (
+WAIT = gettext_lazy(
     "That was tried too often. Wait a quarter of an hour, then try again; who runs this site can "
     "set a new password."
 )
@@ -56,7 +57,7 @@ def admit(name: str, address: str) -> SignInAttempt:
     if _is_over(attempt):
         attempt.delete()
         logger.warning("Signing in was tried too often from %s", address)
-        raise TooManyAttempts(WAIT)
+        raise TooManyAttempts(str(WAIT))
     return attempt
 
 

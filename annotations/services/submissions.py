@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_REASON_CHARS, unix_newlines
@@ -46,7 +47,7 @@ def submit_demonstration(
     expect_kind(assignment, Kind.DEMONSTRATION)
     text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
     if not text.strip():
-        raise ServiceError("Your text is empty. Write an answer to the prompt, or skip it.")
+        raise ServiceError(_("Your text is empty. Write an answer to the prompt, or skip it."))
     annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         write_demonstration(annotation, text)
@@ -105,7 +106,7 @@ def submit_ranking(
     expect_kind(assignment, Kind.RANKING)
     ranked = [completion for tier in tiers for completion in tier]
     if sorted(ranked) != sorted(assignment.shown_order) or not all(tiers):
-        raise ServiceError("Give every completion a place, each exactly once.")
+        raise ServiceError(_("Give every completion a place, each exactly once."))
     annotation, created = annotate(assignment, reason, correcting=correcting)
     if created:
         ranking = Ranking.objects.create(annotation=annotation)
@@ -126,7 +127,7 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
     Skipping what was submitted changes nothing; skipping twice keeps the first reason.
     """
     if reason not in Assignment.SkipReason.values:
-        raise ServiceError("Choose why you skip this one.")
+        raise ServiceError(_("Choose why you skip this one."))
     note = check(unix_newlines(note), "Your note", MAX_NOTE_CHARS)
     skipped = {
         "state": Assignment.State.SKIPPED,
@@ -161,27 +162,30 @@ def handed_in(assignment: Assignment) -> Annotation | None:
 def expect_kind(assignment: Assignment, kind: Kind) -> None:
     if assignment.item.kind != kind:
         raise ServiceError(
-            f"This assignment asks for a {assignment.item.kind}, not a {kind.value}. Open it again."
+            _("This assignment asks for a %(kind)s, not a %(other)s. Open it again.")
+            % {"kind": assignment.item.kind, "other": kind.value}
         )
 
 
 def expect_edits(assignment: Assignment) -> None:
     if not assignment.item.project.edits_allowed:
         raise ServiceError(
-            "This project does not let answers be changed any more. Ask an owner of the project "
-            "if yours is wrong."
+            _(
+                "This project does not let answers be changed any more. Ask an owner of the "
+                "project if yours is wrong."
+            )
         )
 
 
 def check_judgement(outcome: str, strength: str) -> None:
     """Raise ServiceError if this is no judgement of two completions."""
     if outcome not in Comparison.Outcome.values:
-        raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
+        raise ServiceError(_("Choose which completion is better, a tie, or “both bad”."))
     sided = outcome in (Comparison.Outcome.LEFT, Comparison.Outcome.RIGHT)
     if sided and strength not in Comparison.Strength.values:
-        raise ServiceError("Choose how much better it is: significantly, better, slightly …")
+        raise ServiceError(_("Choose how much better it is: significantly, better, slightly …"))
     if not sided and strength:
-        raise ServiceError("A tie and “both bad” have no strength. Choose one or the other.")
+        raise ServiceError(_("A tie and “both bad” have no strength. Choose one or the other."))
 
 
 def annotate(
@@ -205,8 +209,10 @@ def annotate(
             if existing := annotation_in_force(assignment):
                 return existing, False
             raise ServiceError(
-                "You skipped this one, so it has gone to others. Undo the skip from your history "
-                "if you just did it, or start the next."
+                _(
+                    "You skipped this one, so it has gone to others. Undo the skip from your "
+                    "history if you just did it, or start the next."
+                )
             )
         surplus = not queue.take_place(assignment.item_id)
     queue.record(assignment.pk, Event.SUBMITTED)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from annotations.algorithms import regressions
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -220,14 +221,17 @@ def return_ticket(ticket_id: int, words: str) -> None:
 
 def _check_report(user: User, reason: str) -> None:
     if reason not in Ticket.Reason.values:
-        raise ServiceError("Choose what is wrong with the answer.")
+        raise ServiceError(_("Choose what is wrong with the answer."))
     recent = TicketReport.objects.filter(
         reporter=user, created_at__gt=Now() - timedelta(hours=1)
     ).count()
     if recent >= MOST_REPORTS_AN_HOUR:
         raise ServiceError(
-            f"You have reported {recent} answers within an hour, which is as many as are taken. "
-            "Go on with your work and report again later."
+            _(
+                "You have reported %(recent)s answers within an hour, which is as many as are "
+                "taken. Go on with your work and report again later."
+            )
+            % {"recent": recent}
         )
 
 

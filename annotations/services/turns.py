@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Greatest
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -50,15 +51,17 @@ Outcome = Comparison.Outcome
 def start_conversation(project: Project, user: User, text: str) -> Assignment:
     """Begin a conversation with a message of the labeller's own."""
     if not project.own_conversations_allowed:
-        raise ServiceError("This project takes no conversations of your own. Start the next item.")
+        raise ServiceError(
+            _("This project takes no conversations of your own. Start the next item.")
+        )
     if project.is_paused or limit_reached(user, project):
-        raise ServiceError("There is no more to do here for now, so no conversation was begun.")
+        raise ServiceError(_("There is no more to do here for now, so no conversation was begun."))
     expect_open(Kind.CONVERSATION, user, project)
     messages = user_turn(_message(text))
     lock(project)
     if leases_of(user, project).filter(item__kind=Kind.CONVERSATION).exists():
         raise ServiceError(
-            "You are in a conversation already. End it or skip it first; your message is below."
+            _("You are in a conversation already. End it or skip it first; your message is below.")
         )
     # Without a fingerprint: nobody asked the labeller this, and they may ask it again.
     item = Item.objects.create(
@@ -66,7 +69,7 @@ def start_conversation(project: Project, user: User, text: str) -> Assignment:
     )
     assignment = queue.lease_item(user, item)
     if assignment is None:
-        raise ServiceError("You are not active in this project any more. Ask one of its owners.")
+        raise ServiceError(_("You are not active in this project any more. Ask one of its owners."))
     return assignment
 
 
@@ -74,7 +77,7 @@ def start_conversation(project: Project, user: User, text: str) -> Assignment:
 def add_conversations(project: Project, prompts: Sequence[Prompt], *, overlap: int) -> int:
     """Queue a conversation about each prompt that has none yet. Return how many were added."""
     if not 1 <= overlap <= MAX_OVERLAP:
-        raise ServiceError(f"Choose an overlap from 1 to {MAX_OVERLAP}.")
+        raise ServiceError(_("Choose an overlap from 1 to %(most)s.") % {"most": MAX_OVERLAP})
     lock(project)
     had = set(
         project.items.filter(
@@ -111,10 +114,11 @@ def say(assignment: Assignment, number: int, text: str) -> Turn:
     if number <= last.number:
         return _said_before(turns, number, text)
     if number > last.number + 1 or last.continued_with is None:
-        raise ServiceError("Pick one of the replies first. Your message is still in the box.")
+        raise ServiceError(_("Pick one of the replies first. Your message is still in the box."))
     if number >= MAX_TURNS:
         raise ServiceError(
-            f"A conversation has {MAX_TURNS} turns at most, and this one has them. End it."
+            _("A conversation has %(most)s turns at most, and this one has them. End it.")
+            % {"most": MAX_TURNS}
         )
     messages: Messages = (
         *({"role": one["role"], "content": one["content"]} for one in last.prompt.messages),
@@ -134,17 +138,17 @@ def pick(assignment: Assignment, number: int, outcome: str, strength: str = "") 
     the same message. Picking the same twice changes nothing.
     """
     check_judgement(outcome, strength)
-    _, turns = _going_on(assignment)
+    turns = _going_on(assignment)[1]
     turn = _turn(turns, number)
     if turn.outcome and (turn.outcome, turn.strength) == (outcome, strength):
         return turn
     if turn != turns[-1] or turn.outcome:
-        raise ServiceError("You have picked here before. Nothing was changed; go on from there.")
+        raise ServiceError(_("You have picked here before. Nothing was changed; go on from there."))
     first, second = turn.first, turn.second
     if first is None or second is None:
-        raise ServiceError("The replies are not there yet. Wait for them, then pick one.")
+        raise ServiceError(_("The replies are not there yet. Wait for them, then pick one."))
     if outcome in (Outcome.LEFT, Outcome.RIGHT) and first.text.strip() == second.text.strip():
-        raise ServiceError("Both replies say the same. Choose a tie, or “both bad”.")
+        raise ServiceError(_("Both replies say the same. Choose a tie, or “both bad”."))
     turn.outcome, turn.strength = outcome, strength
     turn.continued_with = _continuation(outcome, first, second)
     turn.save(update_fields=["outcome", "strength", "continued_with"])
@@ -156,10 +160,10 @@ def pick(assignment: Assignment, number: int, outcome: str, strength: str = "") 
 @transaction.atomic
 def pick_again(assignment: Assignment, number: int) -> None:
     """Take back what was picked last, while nothing was said after it."""
-    _, turns = _going_on(assignment)
+    turns = _going_on(assignment)[1]
     turn = _turn(turns, number)
     if turn != turns[-1]:
-        raise ServiceError("The conversation has gone on since, so the pick stays as it is.")
+        raise ServiceError(_("The conversation has gone on since, so the pick stays as it is."))
     turn.outcome, turn.strength, turn.continued_with = "", "", None
     turn.save(update_fields=["outcome", "strength", "continued_with"])
 
@@ -167,7 +171,7 @@ def pick_again(assignment: Assignment, number: int) -> None:
 @transaction.atomic
 def ask_again(assignment: Assignment, number: int) -> None:
     """Let a turn that failed wait for replies again. Asking twice is asking once."""
-    _, turns = _going_on(assignment)
+    turns = _going_on(assignment)[1]
     turn = _turn(turns, number)
     if turn.state == Turn.State.FAILED:
         queue.ask_again(Turn.objects.filter(id=turn.pk))
@@ -184,7 +188,7 @@ def submit_conversation(
     after a pick answers to that pick.
     """
     if correcting is not None:
-        raise ServiceError("A conversation that has ended is not changed any more.")
+        raise ServiceError(_("A conversation that has ended is not changed any more."))
     if existing := annotation_in_force(assignment):
         return existing
     expect_kind(assignment, Kind.CONVERSATION)
@@ -192,7 +196,10 @@ def submit_conversation(
     picked = [turn for turn in turns_of(assignment) if turn.outcome]
     if not picked:
         raise ServiceError(
-            "Nothing was picked yet. Pick a reply at least once before you end, or skip this one."
+            _(
+                "Nothing was picked yet. Pick a reply at least once before you end, or skip "
+                "this one."
+            )
         )
     annotation, created = annotate(assignment)
     if created:
@@ -226,7 +233,7 @@ def _keep_unsent(assignment: Assignment, number: int, unsent: str) -> None:
 def _message(text: str) -> str:
     text = check(unix_newlines(text), "Your message", MAX_PROMPT_CHARS).strip()
     if not text:
-        raise ServiceError("Your message is empty. Write what you want to say.")
+        raise ServiceError(_("Your message is empty. Write what you want to say."))
     return text
 
 
@@ -240,7 +247,7 @@ def _going_on(assignment: Assignment) -> tuple[Assignment, list[Turn]]:
     )
     if current.state in CLOSED:
         raise ServiceError(
-            "This conversation has ended. Undo that if you just ended it, or start the next."
+            _("This conversation has ended. Undo that if you just ended it, or start the next.")
         )
     queue.hold(current)
     measured = Greatest("active_ms", Value(assignment.active_ms))
@@ -252,15 +259,17 @@ def _turn(turns: Sequence[Turn], number: int) -> Turn:
     for turn in turns:
         if turn.number == number:
             return turn
-    raise ServiceError("There is no such turn in this conversation. Reload the page.")
+    raise ServiceError(_("There is no such turn in this conversation. Reload the page."))
 
 
 def _said_before(turns: Sequence[Turn], number: int, text: str) -> Turn:
     said = next((turn for turn in turns if turn.number == number), None)
     if said is None or said.prompt.text != text:
         raise ServiceError(
-            "The conversation has gone on elsewhere since this page was loaded, so your message "
-            "was not sent. It is still in the box."
+            _(
+                "The conversation has gone on elsewhere since this page was loaded, so your "
+                "message was not sent. It is still in the box."
+            )
         )
     return said
 

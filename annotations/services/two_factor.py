@@ -10,6 +10,8 @@ from django.contrib.auth.hashers import check_password
 from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotations import secrecy
 from annotations.models import RecoveryCode, TwoFactor, User
@@ -23,11 +25,13 @@ STEPS_AROUND = 1
 """Clocks differ: the code before and the code after are taken, too."""
 RECOVERY_CODES = 10
 RECOVERY_BYTES = 10
-WRONG = (
+WRONG = gettext_lazy(
     "That is not the code of this moment. Wait for the next one in your app, and check that the "
     "clock of your phone is right."
 )
-NOT_YOUR_PASSWORD = "That is not your password. Nothing was changed; try again."  # noqa: S105  # a sentence
+NOT_YOUR_PASSWORD = gettext_lazy(
+    "That is not your password. Nothing was changed; try again."
+)
 
 
 def asks_for_code(user: User) -> bool:
@@ -39,7 +43,7 @@ def check_it_is(user: User, password: str, address: str) -> None:
     """Raise ServiceError unless the password is the person's: a found session changes nothing."""
     attempt = admit(user.username, address)
     if not check_password(password, user.password):
-        raise ServiceError(NOT_YOUR_PASSWORD)
+        raise ServiceError(str(NOT_YOUR_PASSWORD))
     succeed(attempt)
 
 
@@ -47,7 +51,7 @@ def check_it_is(user: User, password: str, address: str) -> None:
 def begin_two_factor(user: User) -> None:
     """Make a secret for a person's app; it counts once they have shown a code of it."""
     if asks_for_code(user):
-        raise ServiceError("Codes are on already. Turn them off first to use another app.")
+        raise ServiceError(_("Codes are on already. Turn them off first to use another app."))
     encrypted = secrecy.encrypt(pyotp.random_base32(), use=USE)
     TwoFactor.objects.update_or_create(user=user, defaults={"encrypted_secret": encrypted})
 
@@ -68,9 +72,9 @@ def confirm_two_factor(user: User, code: str) -> list[str]:
     """Ask for codes from now on. Return the recovery codes, which nobody can be shown again."""
     begun = TwoFactor.objects.select_for_update().filter(user=user, confirmed_at=None).first()
     if begun is None:
-        raise ServiceError("Nothing was begun here. Begin again.")
+        raise ServiceError(_("Nothing was begun here. Begin again."))
     if not _take(begun, code):
-        raise ServiceError(WRONG)
+        raise ServiceError(str(WRONG))
     TwoFactor.objects.filter(user=user).update(confirmed_at=timezone.now())
     return new_recovery_codes(user)
 
@@ -117,7 +121,7 @@ def check_code(user: User, code: str, address: str) -> None:
     attempt = admit(f"code:{user.pk}", address)
     found = TwoFactor.objects.filter(user=user, confirmed_at__isnull=False).first()
     if found is None or not (_take(found, code) or _take_recovery(user, code)):
-        raise ServiceError(WRONG)
+        raise ServiceError(str(WRONG))
     succeed(attempt)
 
 
@@ -146,8 +150,10 @@ def _secret(two_factor: TwoFactor) -> str:
         return secrecy.decrypt(two_factor.encrypted_secret, use=USE)
     except secrecy.SecretLost:
         raise ServiceError(
-            "The codes of this account can't be checked any more, because SECRET_KEY has changed. "
-            "Ask the operator to run `manage.py reset_two_factor`."
+            _(
+                "The codes of this account can't be checked any more, because SECRET_KEY has "
+                "changed. Ask the operator to run `manage.py reset_two_factor`."
+            )
         ) from None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 
-from annotations.keys import ACTIONS, bindings_for, key_name
+from annotations.keys import ACTIONS, bindings_for, key_name, label_of
 from annotations.models import User
 
 register = template.Library()
@@ -39,7 +39,7 @@ def keys_dialog(user: User) -> dict[str, Any]:
     actions = [
         {
             "name": action.name,
-            "label": action.label,
+            "label": label_of(action),
             "key": bindings[action.name],
             "key_name": key_name(bindings[action.name]),
             "kinds": " ".join(sorted(kind.value for kind in action.kinds)),

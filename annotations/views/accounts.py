@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -30,7 +31,7 @@ from annotations.views.two_factor import wait_for_code
 def sign_in(request: HttpRequest) -> HttpResponse:
     if is_from_script(request):
         # A page whose session ended was sent here; swapping this form into it would lose its text.
-        return HttpResponse("You are signed out. Sign in again.", status=401)
+        return HttpResponse(_("You are signed out. Sign in again."), status=401)
     if request.user.is_authenticated:
         return redirect(_destination(request))
     if request.method == "POST":
@@ -104,14 +105,14 @@ def account(request: AuthenticatedRequest) -> HttpResponse:
     """Show and change the keys of the one who is signed in."""
     if "reset" in request.POST:
         services.reset_keys(request.user)
-        messages.success(request, "Your keys are those of the page again.")
+        messages.success(request, _("Your keys are those of the page again."))
         return SeeOther(reverse("annotations:account"))
     form = KeysForm(request.POST or None, user=request.user)
     if form.is_valid():
         services.change_keys(
             request.user, form.bindings(), sends_on_choice=form.cleaned_data["sends_on_choice"]
         )
-        messages.success(request, "Your keys are saved. They hold from the next page on.")
+        messages.success(request, _("Your keys are saved. They hold from the next page on."))
         return SeeOther(reverse("annotations:account"))
     status = 422 if form.is_bound else 200
     return render(request, "annotations/account.html", {"form": form}, status=status)

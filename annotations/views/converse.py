@@ -6,6 +6,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -24,7 +26,12 @@ from annotations.views.labelling import (
 )
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 
-SAID = {"wait": "Sent.", "pick": "The replies are here.", "say": "Picked.", "full": "Picked."}
+SAID = {
+    "wait": gettext_noop("Sent."),
+    "pick": gettext_noop("The replies are here."),
+    "say": gettext_noop("Picked."),
+    "full": gettext_noop("Picked."),
+}
 """What is announced when a step has been taken, before the heading of the next."""
 
 
@@ -78,13 +85,13 @@ def submit_conversation(request: AuthenticatedRequest, assignment: Assignment) -
         shown = form if "text" in form.data else form_for(assignment)
         return show_work(request, assignment, shown, problem=str(error), status=409)
     if ends:
-        return go_on(request, assignment, announcement="The conversation is saved.")
+        return go_on(request, assignment, announcement=_("The conversation is saved."))
     return _show_step(request, assignment)
 
 
 def _take(assignment: Assignment, form: ConversationForm, number: int | None) -> None:
     if number is None:
-        raise services.ServiceError("This page does not say where it was. Reload it.")
+        raise services.ServiceError(_("This page does not say where it was. Reload it."))
     if "again" in form.data:
         services.ask_again(assignment, number)
     elif "pick_again" in form.data:
@@ -92,7 +99,7 @@ def _take(assignment: Assignment, form: ConversationForm, number: int | None) ->
     elif "text" in form.data:
         services.say(assignment, number, form.data["text"])
     elif not form.is_valid():
-        raise services.ServiceError("You have picked here before. Go on from here.")
+        raise services.ServiceError(_("You have picked here before. Go on from here."))
     else:
         services.pick(assignment, number, *form.judgement())
 
@@ -101,7 +108,9 @@ def _show_step(request: AuthenticatedRequest, assignment: Assignment) -> HttpRes
     if not is_from_script(request):
         return SeeOther(assignment_url(assignment))
     step = selectors.standing_of(assignment).step
-    return show_next(request, assignment, announcement=SAID.get(step, ""), guideline_changed=False)
+    return show_next(
+        request, assignment, announcement=_(SAID.get(step, "")), guideline_changed=False
+    )
 
 
 @login_required

@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -97,7 +98,11 @@ def make_gold(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     except services.ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"Item {gold.pk} asks the same question and knows this answer.")
+        messages.success(
+            request,
+            _("Item %(number)s asks the same question and knows this answer.")
+            % {"number": gold.pk},
+        )
     return SeeOther(reverse("annotations:item", args=[item.pk]))
 
 

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -45,7 +46,7 @@ def invitations(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
 def revoke(request: AuthenticatedRequest, project_id: int, invitation_id: int) -> HttpResponse:
     invitation = access.get_invitation_for(request.user, project_id, invitation_id)
     services.revoke_invitation(invitation)
-    messages.success(request, "The link lets nobody in any more.")
+    messages.success(request, _("The link lets nobody in any more."))
     return SeeOther(reverse("annotations:invitations", args=[project_id]))
 
 
@@ -77,13 +78,19 @@ def rest(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     try:
         if "back" in request.POST:
             services.come_back(membership)
-            messages.success(request, f"Welcome back to {membership.project}.")
+            messages.success(
+                request,
+                _("Welcome back to %(project)s.") % {"project": membership.project},
+            )
         else:
             services.rest(membership)
             messages.success(
                 request,
-                f"You are pausing {membership.project}. What you had begun is kept, and the items "
-                "you held went to others.",
+                _(
+                    "You are pausing %(project)s. What you had begun is kept, and the "
+                    "items you held went to others."
+                )
+                % {"project": membership.project},
             )
     except services.ServiceError as error:
         messages.error(request, str(error))
@@ -103,7 +110,10 @@ def leave(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         except services.ServiceError as error:
             problem = str(error)
         else:
-            messages.success(request, f"You have left {membership.project}.")
+            messages.success(
+                request,
+                _("You have left %(project)s.") % {"project": membership.project},
+            )
             return SeeOther(reverse("annotations:home"))
     context = {
         "project": membership.project,
@@ -124,7 +134,10 @@ def _accept(request: HttpRequest, invitation: Invitation, user: User, secret: st
 
 
 def _go_in(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    messages.success(request, f"You are a member of {invitation.project}.")
+    messages.success(
+        request,
+        _("You are a member of %(project)s.") % {"project": invitation.project},
+    )
     return SeeOther(reverse("annotations:home"))
 
 

@@ -11,6 +11,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import access, queue, selectors
 from annotations.algorithms.counting import Counts, counts
@@ -24,21 +26,21 @@ from annotations.services import annotation_in_force
 from annotations.views.request import AuthenticatedRequest, SeeOther, is_from_script
 
 HEADINGS = {
-    Kind.DEMONSTRATION: "Write an answer to this prompt",
-    Kind.COMPARISON: "Which answer to this prompt is better?",
-    Kind.RANKING: "Rank the answers to this prompt",
-    Kind.RATING: "Rate each answer to this prompt",
-    Kind.REWRITE: "Make the answer to this prompt better",
-    Kind.ASSEMBLY: "Put together the best answer to this prompt",
-    Kind.REVIEW: "Review this answer to the prompt",
-    Kind.CONVERSATION: "Converse with the model",
+    Kind.DEMONSTRATION: gettext_noop("Write an answer to this prompt"),
+    Kind.COMPARISON: gettext_noop("Which answer to this prompt is better?"),
+    Kind.RANKING: gettext_noop("Rank the answers to this prompt"),
+    Kind.RATING: gettext_noop("Rate each answer to this prompt"),
+    Kind.REWRITE: gettext_noop("Make the answer to this prompt better"),
+    Kind.ASSEMBLY: gettext_noop("Put together the best answer to this prompt"),
+    Kind.REVIEW: gettext_noop("Review this answer to the prompt"),
+    Kind.CONVERSATION: gettext_noop("Converse with the model"),
 }
 STEPS = {
-    "wait": "Two replies are on their way",
-    "pick": "Which reply is better?",
-    "say": "What do you say next?",
-    "failed": "No replies came",
-    "full": "This conversation is complete",
+    "wait": gettext_noop("Two replies are on their way"),
+    "pick": gettext_noop("Which reply is better?"),
+    "say": gettext_noop("What do you say next?"),
+    "failed": gettext_noop("No replies came"),
+    "full": gettext_noop("This conversation is complete"),
 }
 """The headings of a conversation, by what its labeller does next."""
 
@@ -119,7 +121,9 @@ def go_on(request: AuthenticatedRequest, done: Assignment, *, announcement: str)
     """
     project = done.item.project
     if correcting_of(request) is not None:
-        messages.success(request, "Your correction is saved. The earlier answer stays on record.")
+        messages.success(
+            request, _("Your correction is saved. The earlier answer stays on record.")
+        )
         return send_to(request, reverse("annotations:history", args=[project.pk]))
     assignment = queue.lease_next(request.user, project, done.item.kind) or queue.lease_next(
         request.user, project
@@ -245,7 +249,7 @@ def _context(
     context: dict[str, Any] = {
         "assignment": assignment,
         "project": project,
-        "heading": HEADINGS[kind],
+        "heading": _(HEADINGS[kind]),
         "work_template": f"annotations/_{kind.value}.html",
         "form": form,
         "earlier_turns": turns[:-1],
@@ -287,7 +291,7 @@ def _conversation_context(assignment: Assignment, form: WorkForm) -> dict[str, A
     return {
         "form": form_for(assignment) if is_draft_of_another else form,
         "standing": standing,
-        "heading": STEPS[standing.step],
+        "heading": _(STEPS[standing.step]),
         "earlier_turns": earlier,
         "prompt_text": message["content"],
         "completions": [
@@ -296,5 +300,5 @@ def _conversation_context(assignment: Assignment, form: WorkForm) -> dict[str, A
             if reply is not None
         ],
         "are_equal": len({reply.text.strip() for reply in replies if reply}) == 1,
-        "max_turns": MAX_TURNS,
+        "most": MAX_TURNS,
     }

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -54,8 +55,8 @@ def start(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     if kind and assignment.item.kind != kind:
         messages.info(
             request,
-            "You still hold this one. Send or skip it first, then there is "
-            f"“{Kind(kind).label}” for you.",
+            _("You still hold this one. Send or skip it first, then there is “%(kind)s” for you.")
+            % {"kind": _(Kind(kind).label)},
         )
     return SeeOther(reverse("annotations:assignment", args=[assignment.id]))
 
@@ -97,7 +98,7 @@ def submit(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     state = State(request.POST)
     correcting = state.number("correcting")
     if correcting is None and assignment.state == Assignment.State.SUBMITTED:
-        told = "This had been handed in before; nothing was changed."
+        told = _("This had been handed in before; nothing was changed.")
         return go_on(request, assignment, announcement=told)
     is_conversation = assignment.item.kind == Kind.CONVERSATION
     if is_conversation and correcting is not None:
@@ -149,7 +150,7 @@ def save_draft(request: AuthenticatedRequest, assignment_id: int) -> JsonRespons
     state = State(request.POST)
     revision = state.number("draft_revision")
     if revision is None:
-        problem = "This page does not say which draft it knows. Reload it; nothing is lost."
+        problem = _("This page does not say which draft it knows. Reload it; nothing is lost.")
         return JsonResponse({"error": problem}, status=422)
     try:
         saved = _save(assignment, state, entered_in(request.POST), revision)
@@ -185,14 +186,14 @@ def skip(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
             request,
             assignment,
             form_for(assignment),
-            problem="Choose one of the reasons to skip this item.",
+            problem=_("Choose one of the reasons to skip this item."),
             status=422,
         )
     try:
         services.skip(assignment, form.cleaned_data["reason"], form.cleaned_data["note"])
     except services.ServiceError as error:
         return show_work(request, assignment, form_for(assignment), problem=str(error), status=409)
-    return go_on(request, assignment, announcement="Skipped.")
+    return go_on(request, assignment, announcement=_("Skipped."))
 
 
 @login_required
@@ -209,7 +210,7 @@ def undo(request: AuthenticatedRequest, assignment_id: int) -> HttpResponse:
     return show_next(
         request,
         assignment,
-        announcement="Taken back. Change it and send it again.",
+        announcement=_("Taken back. Change it and send it again."),
         guideline_changed=True,
     )
 

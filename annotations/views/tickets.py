@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -156,7 +157,7 @@ def _report(
     if not is_from_script(request):
         messages.success(request, "Reported. Thank you; it is looked into.")
         return SeeOther(back)
-    return _panel(request, panel | {"told": "Reported"})
+    return _panel(request, panel | {"told": _("Reported")})
 
 
 def _refused(

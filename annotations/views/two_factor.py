@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -48,7 +49,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
     user = _who_waits(request)
     if user is None:
         if request.method == "POST":
-            messages.info(request, "That took too long. Begin again with your password.")
+            messages.info(request, _("That took too long. Begin again with your password."))
         return redirect("annotations:sign_in")
     form = CodeForm(request.POST or None)
     if form.is_valid():
@@ -105,7 +106,7 @@ def _change(request: AuthenticatedRequest) -> list[str]:
         return services.new_recovery_codes(request.user)
     if "off" in request.POST:
         services.end_two_factor(request.user)
-        messages.success(request, "Your password alone lets you in again.")
+        messages.success(request, _("Your password alone lets you in again."))
     if "begin" in request.POST:
         services.begin_two_factor(request.user)
     return []
@@ -130,7 +131,7 @@ def password(request: AuthenticatedRequest) -> HttpResponse:
         if form.is_valid():
             form.save()
             update_session_auth_hash(request, request.user)
-            messages.success(request, "Your password is changed. You are signed out elsewhere.")
+            messages.success(request, _("Your password is changed. You are signed out elsewhere."))
             return SeeOther(reverse("annotations:account"))
     status = 422 if form.is_bound else 200
     return render(request, "annotations/password.html", {"form": form}, status=status)

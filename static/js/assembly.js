@@ -2,6 +2,7 @@
 // somebody polishes it by hand.
 
 import { announce, answer, work } from "./page.js";
+import { gettext, say } from "./words.js";
 
 const parts = () => [...(work()?.querySelectorAll("[data-part]") ?? [])];
 const order = (part) => part.querySelector("[type=number]");
@@ -18,7 +19,7 @@ export function stepPart(by) {
   current = all[Math.min(all.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by))];
   for (const part of all) part.toggleAttribute("data-current", part === current);
   current.scrollIntoView({ block: "nearest" });
-  announce(`${place(current) ? `Taken as number ${place(current)}: ` : ""}${textOf(current)}`);
+  announce(`${place(current) ? `${say("Taken as number {number}:", { number: place(current) })} ` : ""}${textOf(current)}`);
 }
 
 function joined() {
@@ -42,7 +43,7 @@ function take(part) {
   taken().forEach((other, at) => { order(other).value = String(at + 1); });
   show();
   putTogether(before);
-  announce(place(part) ? `Number ${place(part)}: ${textOf(part)}` : `Put back: ${textOf(part)}`);
+  announce(`${place(part) ? say("Number {number}:", { number: place(part) }) : gettext("Put back:")} ${textOf(part)}`);
 }
 
 /** Take the part in hand, or put it back. */

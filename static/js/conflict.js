@@ -1,8 +1,9 @@
 // Two versions of one answer: the person says which one goes on. Nothing is overwritten before.
 
 import { inWords } from "./fields.js";
+import { gettext } from "./words.js";
 
-function version(name, form, fields, value) {
+function version(name, way, form, fields, value) {
   const section = document.createElement("section");
   const heading = document.createElement("h3");
   heading.textContent = name;
@@ -15,8 +16,8 @@ function version(name, form, fields, value) {
   const button = document.createElement("button");
   button.className = "button";
   button.value = value;
-  button.textContent = `Go on with this one`;
-  button.setAttribute("aria-label", `Go on with ${name.toLowerCase()}`);
+  button.textContent = gettext("Go on with this one");
+  button.setAttribute("aria-label", way);
   section.append(heading, text, button);
   return section;
 }
@@ -32,14 +33,14 @@ export function chooseVersion(form, mine, theirs, decided) {
   inner.method = "dialog";
   const heading = document.createElement("h2");
   heading.id = "versions-name";
-  heading.textContent = "Another tab has saved something newer";
+  heading.textContent = gettext("Another tab has saved something newer");
   const lead = document.createElement("p");
-  lead.textContent = "Nothing is lost: both are here. Choose the one to go on with.";
+  lead.textContent = gettext("Nothing is lost: both are here. Choose the one to go on with.");
   const versions = document.createElement("div");
   versions.className = "versions";
   versions.append(
-    version("What this tab has", form, mine, "mine"),
-    version("What is stored", form, theirs, "theirs"),
+    version(gettext("What this tab has"), gettext("Go on with what this tab has"), form, mine, "mine"),
+    version(gettext("What is stored"), gettext("Go on with what is stored"), form, theirs, "theirs"),
   );
   inner.append(heading, lead, versions);
   dialog.append(inner);

@@ -1,10 +1,12 @@
 // What the project counts while one writes. Syllables come from the server, with the page and with
 // each saved draft.
 
+import { gettext, say } from "./words.js";
+
 const NAMES = {
-  characters: ["character", "characters"],
-  words: ["word", "words"],
-  lines: ["line", "lines"],
+  characters: [gettext("{count} character"), gettext("{count} characters")],
+  words: [gettext("{count} word"), gettext("{count} words")],
+  lines: [gettext("{count} line"), gettext("{count} lines")],
 };
 const COUNT = {
   characters: (text) => [...text].length,
@@ -19,7 +21,7 @@ function figures(text, names) {
     .filter((name) => name in COUNT)
     .map((name) => {
       const count = COUNT[name](text);
-      return `${count} ${NAMES[name][count === 1 ? 0 : 1]}`;
+      return say(NAMES[name][count === 1 ? 0 : 1], { count });
     })
     .join(", ");
 }
@@ -32,9 +34,10 @@ function syllableText(text, wanted) {
   if (!syllables) return "";
   const { perLine, fits } = syllables;
   const counts = perLine.join("-");
-  if (!wanted.length) return counts ? `${counts} syllables` : "";
-  if (fits && syllables.text === text) return `${wanted.join("-")} syllables ✓`;
-  return counts ? `${counts} of ${wanted.join("-")} syllables` : `${wanted.join("-")} syllables wanted`;
+  if (!wanted.length) return counts ? say("{counts} syllables", { counts }) : "";
+  if (fits && syllables.text === text) return say("{counts} syllables ✓", { counts: wanted.join("-") });
+  const values = { counts, wanted: wanted.join("-") };
+  return say(counts ? gettext("{counts} of {wanted} syllables") : gettext("{wanted} syllables wanted"), values);
 }
 
 /** Write the counts of a text field under it. */

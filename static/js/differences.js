@@ -3,6 +3,7 @@
 
 import { wordDiff } from "./diff.js";
 import { announce, work } from "./page.js";
+import { gettext, say } from "./words.js";
 
 const ELEMENTS = { same: "span", old: "del", new: "ins", mark: "mark" };
 
@@ -15,7 +16,7 @@ function marked(segments, opOf) {
 }
 
 const counted = (segments, op) => segments.filter((s) => s.op === op && s.text.trim()).length;
-const places = (count) => `${count} ${count === 1 ? "place" : "places"}`;
+const places = (count) => (count === 1 ? gettext("1 place") : say("{count} places", { count }));
 
 let hidden = null; // the two texts as they were, while their differences are shown
 
@@ -31,8 +32,8 @@ function show([left, right]) {
   const [inLeft, inRight] = [counted(segments, "old"), counted(segments, "new")];
   announce(
     inLeft + inRight
-      ? `Differences are marked: ${places(inLeft)} in A, ${places(inRight)} in B.`
-      : "The two texts have the same words.",
+      ? say("Differences are marked: {left} in A, {right} in B.", { left: places(inLeft), right: places(inRight) })
+      : gettext("The two texts have the same words."),
   );
 }
 
@@ -44,7 +45,7 @@ export function toggleDifferences() {
   if (hidden) {
     for (const [element, nodes] of hidden) element.replaceChildren(...nodes);
     hidden = null;
-    announce("Differences are not marked any more.");
+    announce(gettext("Differences are not marked any more."));
   } else {
     show(texts);
   }
@@ -64,7 +65,7 @@ export function showRewriteDifferences() {
     if (!field || !original) continue;
     const segments = wordDiff(original.textContent, field.value);
     const isChanged = field.value && segments.some(({ op }) => op !== "same");
-    output.dataset.name = "What changes";
+    output.dataset.name = gettext("What changes");
     output.replaceChildren(...(isChanged ? marked(segments, (op) => op) : []));
   }
 }

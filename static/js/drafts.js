@@ -7,6 +7,7 @@ import { chooseVersion } from "./conflict.js";
 import { fieldsOf, fill, hidden, isSame, pairsOf, servedFieldsOf, setHidden } from "./fields.js";
 import { announce, answer } from "./page.js";
 import { hideTrouble, renewTokens, showTrouble } from "./requests.js";
+import { gettext, say } from "./words.js";
 
 const QUIET_MS = 800; // after the last key
 const LONGEST_MS = 5000; // of typing without a pause
@@ -16,18 +17,18 @@ const LONGEST_PASTE = 200_000; // ten times what can be sent
 const RETRY_MS = [2000, 4000, 8000, 15_000, 30_000];
 
 const WORDS = {
-  offline: "Not saved: no connection. Kept in this browser.",
-  broken: "Not saved: the server has a problem. Kept in this browser.",
-  signedOut: "Not saved: you are signed out. Kept in this browser; sign in again in another tab.",
-  stale: "Not saved: another tab has saved something newer.",
-  closed: "Not saved: this item was handed in or skipped elsewhere. Kept in this browser.",
-  overtaken: "Not saved: this answer was corrected or taken back elsewhere. Kept in this browser.",
-  refused: "Not saved: the server cannot keep this.",
-  local: "Kept in this browser",
-  saved: "Draft saved",
-  back: "The connection is back. Draft saved.",
-  changed: "Not sent: you changed it after sending. Send it again when it is ready.",
-  expired: "Draft saved. The time for this item is over; send it all the same, it is kept.",
+  offline: gettext("Not saved: no connection. Kept in this browser."),
+  broken: gettext("Not saved: the server has a problem. Kept in this browser."),
+  signedOut: gettext("Not saved: you are signed out. Kept in this browser; sign in again in another tab."),
+  stale: gettext("Not saved: another tab has saved something newer."),
+  closed: gettext("Not saved: this item was handed in or skipped elsewhere. Kept in this browser."),
+  overtaken: gettext("Not saved: this answer was corrected or taken back elsewhere. Kept in this browser."),
+  refused: gettext("Not saved: the server cannot keep this."),
+  local: gettext("Kept in this browser"),
+  saved: gettext("Draft saved"),
+  back: gettext("The connection is back. Draft saved."),
+  changed: gettext("Not sent: you changed it after sending. Send it again when it is ready."),
+  expired: gettext("Draft saved. The time for this item is over; send it all the same, it is kept."),
 };
 
 /** The item on the page: its form, what the server has of it and what is still to be sent. */
@@ -47,7 +48,7 @@ function choiceButton() {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button button--small";
-  button.textContent = "Compare them";
+  button.textContent = gettext("Compare them");
   button.addEventListener("click", () => {
     if (item?.undecided) ask(item.undecided.revision, item.undecided.theirs);
   });
@@ -148,7 +149,7 @@ function took({ status, answer: said }, sent) {
 function refused(said) {
   item.failures = 0;
   show("refused");
-  const words = `${said?.error ?? WORDS.refused} Kept in this browser.`;
+  const words = `${said?.error ?? WORDS.refused} ${gettext("Kept in this browser.")}`;
   document.getElementById("saving").textContent = words;
   stopWaiting(words);
 }
@@ -356,7 +357,7 @@ function restore(entry) {
   }
   fill(item.form, entry.fields);
   entered();
-  if (entry.waiting) announce("This was not sent yet. What you entered is back; send it again.");
+  if (entry.waiting) announce(gettext("This was not sent yet. What you entered is back; send it again."));
 }
 
 // A browser lays out what is pasted before anybody can refuse it, and may stand still for minutes.
@@ -364,8 +365,8 @@ document.addEventListener("paste", (event) => {
   const length = event.clipboardData?.getData("text/plain").length ?? 0;
   if (!item || length <= LONGEST_PASTE || !event.target.matches?.("textarea")) return;
   event.preventDefault();
-  const characters = `${length.toLocaleString("en")} characters`;
-  showTrouble(`Not pasted: that has ${characters}. Paste only the part that answers the prompt.`);
+  const characters = length.toLocaleString(document.documentElement.lang);
+  showTrouble(say("Not pasted: that has {characters} characters. Paste only the part that answers the prompt.", { characters }));
 });
 
 document.addEventListener("visibilitychange", () => {

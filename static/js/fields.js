@@ -1,5 +1,7 @@
 // The fields of an answer as [name, value] pairs, and back into the form.
 
+import { gettext } from "./words.js";
+
 const NOT_ENTERED = ["csrfmiddlewaretoken", "draft_revision", "active_ms", "correcting"];
 
 export function fieldsOf(form) {
@@ -72,11 +74,11 @@ export function inWords(form, fields) {
     const control = options.find((one) => one.type !== "radio" || one.value === value);
     const about = control?.closest("[role=radiogroup]")?.getAttribute("aria-label");
     const label = control?.getAttribute("aria-label");
-    if (name === "reason") return `Reason: ${value}`;
+    if (name === "reason") return `${gettext("Reason:")} ${value}`;
     if (name.startsWith("rating-") && about) return `${about} ${label}`;
     if (control?.type === "checkbox") return control.labels[0].textContent.trim();
     if (control?.type === "number") return `${label}: ${value}`;
     return control?.type === "radio" ? label : value;
   });
-  return lines.join("\n") || "Nothing entered";
+  return lines.join("\n") || gettext("Nothing entered");
 }

@@ -1,6 +1,7 @@
 // The guidelines beside the work: found by a word, opened where one stopped reading.
 
 import { kind } from "./page.js";
+import { gettext, say } from "./words.js";
 
 const panel = () => document.querySelector("[data-guidelines]");
 const text = () => document.querySelector("[data-guidelines-text]");
@@ -91,14 +92,14 @@ function go(by) {
   const count = document.querySelector("[data-guidelines-count]");
   matches[at]?.removeAttribute("data-current");
   if (!matches.length) {
-    count.textContent = field().value.trim() ? "not found" : "";
+    count.textContent = field().value.trim() ? gettext("not found") : "";
     return;
   }
   at = (at + by + matches.length) % matches.length;
   matches[at].setAttribute("data-current", "");
   matches[at].closest("details.case")?.setAttribute("open", "");
   matches[at].scrollIntoView({ block: "nearest" });
-  count.textContent = `${at + 1} of ${matches.length}`;
+  count.textContent = say("{number} of {count}", { number: at + 1, count: matches.length });
 }
 
 document.addEventListener("input", (event) => {

@@ -3,6 +3,7 @@
 
 import { announce, answer, work } from "./page.js";
 import { append, down, join, putBefore, putInto, remove, split, tierOf, up } from "./tiers.js";
+import { gettext, say } from "./words.js";
 
 const MOVES = { up, down, join, split, remove };
 const ORDINALS = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"];
@@ -46,7 +47,7 @@ function chip(item, tiers) {
   button.dataset.pick = item;
   button.setAttribute("aria-pressed", String(item === current));
   const tied = tiers[tierOf(tiers, item)].filter((other) => other !== item);
-  button.setAttribute("aria-label", `${letter(item)}, ${ORDINALS[tierOf(tiers, item)]}${tied.length ? `, tied with ${letters(tied)}` : ""}`);
+  button.setAttribute("aria-label", `${letter(item)}, ${ORDINALS[tierOf(tiers, item)]}${tiedWith(tied)}`);
   const name = document.createElement("strong");
   name.textContent = letter(item);
   const text = document.createElement("span");
@@ -69,7 +70,7 @@ function orderText(tiers) {
   const order = tiers.map((tier) => tier.map(letter).join(" = ")).join("  >  ");
   const left = unplaced(tiers);
   if (!order) return "";
-  return left.length ? `${order}  ·  to place: ${letters(left)}` : order;
+  return left.length ? `${order}  ·  ${say("to place: {letters}", { letters: letters(left) })}` : order;
 }
 
 /** Draw the board and the cards as the radios have it. */
@@ -86,8 +87,8 @@ export function showBoard() {
     card.toggleAttribute("data-placed", at >= 0);
     card.toggleAttribute("data-missing", false);
     const button = card.querySelector("[data-pick]");
-    button.firstElementChild.textContent = at < 0 ? "Place" : ORDINALS[at];
-    button.setAttribute("aria-label", at < 0 ? `Place ${letter(index + 1)} next` : `Pick up ${letter(index + 1)}, ${ORDINALS[at]}`);
+    button.firstElementChild.textContent = at < 0 ? gettext("Place") : ORDINALS[at];
+    button.setAttribute("aria-label", at < 0 ? say("Place {letter} next", { letter: letter(index + 1) }) : say("Pick up {letter}, {place}", { letter: letter(index + 1), place: ORDINALS[at] }));
   });
   for (const tool of board().querySelectorAll("[data-move]")) {
     tool.setAttribute("aria-disabled", String(current === null));
@@ -99,16 +100,16 @@ export function showBoard() {
 
 function whereIs(item, tiers) {
   const at = tierOf(tiers, item);
-  if (at < 0) return `${letter(item)} is off the board.`;
+  if (at < 0) return say("{letter} is off the board.", { letter: letter(item) });
   const tied = tiers[at].filter((other) => other !== item);
-  return `${letter(item)} is ${ORDINALS[at]}${tied.length ? `, tied with ${letters(tied)}` : ""}.`;
+  return `${say("{letter} is {place}", { letter: letter(item), place: ORDINALS[at] })}${tiedWith(tied)}.`;
 }
 
 function change(tiers) {
   writeTiers(tiers);
   showBoard();
   const left = unplaced(tiers);
-  announce(`${whereIs(current, tiers)} ${left.length ? `To place: ${letters(left)}.` : "All are placed."}`);
+  announce(`${whereIs(current, tiers)} ${left.length ? say("To place: {letters}.", { letters: letters(left) }) : gettext("All are placed.")}`);
 }
 
 // Acts
@@ -122,7 +123,7 @@ export function pick(item) {
     change(append(tiers, item));
   } else {
     showBoard();
-    announce(`${whereIs(item, tiers)} Picked up.`);
+    announce(`${whereIs(item, tiers)} ${gettext("Picked up.")}`);
   }
 }
 
@@ -149,7 +150,7 @@ export function step(by) {
   const at = order.indexOf(current);
   current = order[Math.min(order.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
   showBoard();
-  announce(`${whereIs(current, readTiers())} Picked up.`);
+  announce(`${whereIs(current, readTiers())} ${gettext("Picked up.")}`);
 }
 
 /** Put a completion where it was dropped: before a tier, into one, or off the board. */
@@ -166,7 +167,7 @@ export function isIncomplete() {
   const left = unplaced(readTiers());
   if (!left.length) return false;
   const output = work().querySelector("[data-order]");
-  output.textContent = `Not sent. Still to place: ${letters(left)}.`;
+  output.textContent = say("Not sent. Still to place: {letters}.", { letters: letters(left) });
   output.classList.add("error");
   announce(output.textContent);
   for (const item of left) cards()[item - 1].toggleAttribute("data-missing", true);

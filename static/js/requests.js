@@ -1,20 +1,22 @@
 // What happens when a request made in the page fails: say so, and lose nothing.
 
+import { gettext, say } from "./words.js";
+
 const trouble = document.getElementById("trouble");
 
 const MESSAGES = {
-  400: "The server could not read this. It may be too large: shorten it and send again.",
-  401: "You are signed out. Sign in again in another tab, then send once more.",
-  403: "This page has been open for too long, or you may not do this any more. What you entered is still here; sign in again in another tab, then send once more.",
-  404: "This is not here any more, or not yours. Copy what you wrote before you leave this page.",
-  413: "This is too large to send. Shorten it and send again.",
-  429: "Too many requests at once. Wait a moment, then send again.",
+  400: gettext("The server could not read this. It may be too large: shorten it and send again."),
+  401: gettext("You are signed out. Sign in again in another tab, then send once more."),
+  403: gettext("This page has been open for too long, or you may not do this any more. What you entered is still here; sign in again in another tab, then send once more."),
+  404: gettext("This is not here any more, or not yours. Copy what you wrote before you leave this page."),
+  413: gettext("This is too large to send. Shorten it and send again."),
+  429: gettext("Too many requests at once. Wait a moment, then send again."),
 };
 
 function messageFor(status) {
   if (MESSAGES[status]) return MESSAGES[status];
-  if (status >= 500) return `The server had a problem (${status}). What you entered is still here; wait a moment, then send again.`;
-  return `The server refused this (${status}). What you entered is still here; try again.`;
+  if (status >= 500) return say("The server had a problem ({status}). What you entered is still here; wait a moment, then send again.", { status });
+  return say("The server refused this ({status}). What you entered is still here; try again.", { status });
 }
 
 /** Say what went wrong, until it is closed or a request succeeds. */
@@ -28,13 +30,13 @@ export function showTrouble(message, signIn = false) {
     const link = document.createElement("a");
     link.href = "/sign-in/";
     link.target = "_blank";
-    link.textContent = "Sign in";
+    link.textContent = gettext("Sign in");
     text.append(" ", link);
   }
   const close = document.createElement("button");
   close.type = "button";
   close.className = "button button--quiet button--small";
-  close.textContent = "Close";
+  close.textContent = gettext("Close");
   close.addEventListener("click", hideTrouble);
   notice.append(close);
   trouble.replaceChildren(notice);
@@ -50,17 +52,17 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 // An answer is kept in the browser and goes out by itself (drafts.js); the rest has to be sent again.
 const isAnswer = (event) => event.detail.elt?.matches?.("[data-answer]") ?? false;
-const LATER = "What you entered is kept in this browser and is sent by itself when the connection is back.";
+const LATER = gettext("What you entered is kept in this browser and is sent by itself when the connection is back.");
 
 const isPoll = (event) => event.detail.elt?.matches?.("[data-polls]") ?? false;
 
 document.addEventListener("htmx:sendError", (event) => {
   if (isPoll(event)) return showWaiting();
-  showTrouble(`The server cannot be reached. ${isAnswer(event) ? LATER : "What you entered is still here; check the connection, then send again."}`);
+  showTrouble(`${gettext("The server cannot be reached.")} ${isAnswer(event) ? LATER : gettext("What you entered is still here; check the connection, then send again.")}`);
 });
 document.addEventListener("htmx:timeout", (event) => {
   if (isPoll(event)) return showWaiting();
-  showTrouble(`The server took too long. ${isAnswer(event) ? LATER : "What you entered is still here; send again."} Nothing is counted twice.`);
+  showTrouble(`${gettext("The server took too long.")} ${isAnswer(event) ? LATER : gettext("What you entered is still here; send again.")} ${gettext("Nothing is counted twice.")}`);
 });
 document.addEventListener("htmx:afterOnLoad", (event) => {
   if (event.detail.successful) hideTrouble();
@@ -68,7 +70,7 @@ document.addEventListener("htmx:afterOnLoad", (event) => {
 
 /** Say once that a page that looks for news has no connection; it goes on looking. */
 function showWaiting() {
-  if (!trouble.hasChildNodes()) showTrouble("The server cannot be reached. This page goes on trying by itself.");
+  if (!trouble.hasChildNodes()) showTrouble(gettext("The server cannot be reached. This page goes on trying by itself."));
 }
 
 // Signing in again in another tab changes the form token; this page goes on with the new one.

@@ -3,6 +3,7 @@
 // until the form is sent or they sign out. Answers to items have drafts of their own (drafts.js).
 
 import { fieldsOf, fill, isSame, servedFieldsOf } from "./fields.js";
+import { gettext } from "./words.js";
 
 const STORE = "unsent";
 const TYPED = "textarea, input:not([type=hidden], [type=checkbox], [type=radio], [type=file])";
@@ -42,11 +43,11 @@ function keep(entries) {
 function tell(form) {
   const note = document.createElement("p");
   note.className = "small unsent";
-  note.textContent = "You began this earlier, and it is not sent yet. ";
+  note.textContent = `${gettext("You began this earlier, and it is not sent yet.")} `;
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button button--quiet button--small";
-  button.textContent = "Discard it";
+  button.textContent = gettext("Discard it");
   button.addEventListener("click", () => {
     form.reset();
     note.remove();

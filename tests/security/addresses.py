@@ -30,6 +30,7 @@ LETS_IN: dict[str, str] = {
     "annotations:sign_in_as_demo_person": "",
     "annotations:sign_out": EVERYBODY,
     "annotations:account": SIGNED_IN,
+    "annotations:language": EVERYBODY,
     "annotations:own_data": SIGNED_IN,
     "annotations:own_data_file": SIGNED_IN,
     "annotations:create_project": OWNER,

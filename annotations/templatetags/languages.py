@@ -1,0 +1,36 @@
+"""Words in the language of whoever looks. Every template knows these, and Django's `i18n`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django import template
+from django.conf import settings
+from django.utils.translation import get_language, gettext
+from django.utils.translation.trans_real import DjangoTranslation
+
+register = template.Library()
+
+
+@register.filter
+def translated(words: str) -> str:
+    """Return words that a template is given, such as the name of a kind of work, translated."""
+    return gettext(words)
+
+
+@register.simple_tag
+def words_of_scripts() -> dict[str, str]:
+    """Return what scripts say, by the English in which they say it; nothing for English."""
+    return _words_of_scripts(get_language() or settings.LANGUAGE_CODE)
+
+
+@cache
+def _words_of_scripts(language: str) -> dict[str, str]:
+    if language == settings.LANGUAGE_CODE:
+        return {}
+    catalogue = DjangoTranslation(language, domain="djangojs", localedirs=settings.LOCALE_PATHS)
+    return {
+        english: said
+        for english, said in catalogue._catalog.items()  # as Django's own view does
+        if isinstance(english, str) and english
+    }
