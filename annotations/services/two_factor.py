@@ -29,9 +29,7 @@ WRONG = gettext_lazy(
     "That is not the code of this moment. Wait for the next one in your app, and check that the "
     "clock of your phone is right."
 )
-NOT_YOUR_PASSWORD = gettext_lazy(
-    "That is not your password. Nothing was changed; try again."
-)
+NOT_YOUR_PASSWORD = gettext_lazy("That is not your password. Nothing was changed; try again.")
 
 
 def asks_for_code(user: User) -> bool:

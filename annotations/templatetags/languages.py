@@ -6,10 +6,25 @@ from functools import cache
 
 from django import template
 from django.conf import settings
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, gettext_noop
 from django.utils.translation.trans_real import DjangoTranslation
 
 register = template.Library()
+
+PASSED_ON = (
+    # Who says a turn of a conversation; roles within a sentence; fields as `in_words` names them.
+    gettext_noop("user"),
+    gettext_noop("assistant"),
+    gettext_noop("system"),
+    gettext_noop("engineer"),
+    gettext_noop("reviewer"),
+    gettext_noop("labeller"),
+    gettext_noop("Choice"),
+    gettext_noop("Reason"),
+    gettext_noop("Text"),
+    gettext_noop("Decision"),
+)
+"""Words that templates pass to `translated` and that no form or model names so."""
 
 
 @register.filter

@@ -6,7 +6,7 @@ import { append, down, join, putBefore, putInto, remove, split, tierOf, up } fro
 import { gettext, say } from "./words.js";
 
 const MOVES = { up, down, join, split, remove };
-const ORDINALS = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"];
+const ORDINALS = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"].map(gettext);
 
 let current = null; // the number of the completion that is picked up
 
@@ -15,6 +15,7 @@ const cards = () => [...(work()?.querySelectorAll("[data-place]") ?? [])];
 const radios = (item) => [...answer().querySelectorAll(`[name="tier-${item}"]`)];
 const letter = (item) => String.fromCharCode(64 + item);
 const letters = (items) => items.map(letter).join(", ");
+const tiedWith = (items) => (items.length ? say(", tied with {letters}", { letters: letters(items) }) : "");
 
 export const isRanking = () => Boolean(board());
 
