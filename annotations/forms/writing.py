@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
@@ -32,7 +33,7 @@ class RewriteForm(ReasonForm):
         },
     )
 
-    unchanged = gettext_lazy(
+    unchanged: str | Promise = gettext_lazy(
         "This is the original, unchanged. Change what makes it better, or skip this one if "
         "nothing does."
     )

@@ -81,7 +81,9 @@ def _read(
     project: Project, similar: SimilarPrompts, leave_out: int | None
 ) -> Iterator[tuple[int, str]]:
     """Yield the newest prompts of a project, and count them."""
-    prompts = project.prompts.exclude(pk=leave_out).order_by("-id")
+    prompts = project.prompts.order_by("-id")
+    if leave_out is not None:
+        prompts = prompts.exclude(pk=leave_out)
     rows = prompts.values_list("id", "messages")[: MOST_COMPARED + 1]
     chars = 0
     for key, messages in rows.iterator():

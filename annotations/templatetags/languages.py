@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from django import template
 from django.conf import settings
@@ -43,7 +44,8 @@ def words_of_scripts() -> dict[str, str]:
 def _words_of_scripts(language: str) -> dict[str, str]:
     if language == settings.LANGUAGE_CODE:
         return {}
-    catalogue = DjangoTranslation(language, domain="djangojs", localedirs=settings.LOCALE_PATHS)
+    folders = [str(folder) for folder in settings.LOCALE_PATHS]
+    catalogue: Any = DjangoTranslation(language, domain="djangojs", localedirs=folders)
     return {
         english: said
         for english, said in catalogue._catalog.items()  # as Django's own view does
