@@ -46,7 +46,7 @@ class RewriteForm(ReasonForm):
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
         if text.strip() == self.original.strip():
-            raise ValidationError(self.unchanged)
+            raise ValidationError(str(self.unchanged))
         return text
 
 
