@@ -135,7 +135,12 @@ def train_until_alarm(
     guards = Guards(config.max_kl, config.max_length_ratio)
     reporter.phase("training")
     reporter.progress(progress.step, config.steps)
+    looks = steps_to_look_at(config.steps)
     while alarm is None and progress.step < config.steps:
+        if progress.step in looks and progress.step not in answers.answers:
+            answers.answer(models.model, progress.step)
+            reporter.phase("training")
+            reporter.progress(progress.step, config.steps)
         set_learning_rate(optimizer, config, progress.step)
         weights = models.weights.kept()
         metrics, seen = ppo_step(
@@ -155,12 +160,10 @@ def train_until_alarm(
             alarm = radar.told(progress)
         if alarm is not None:
             break  # without a resume point: a slid policy is not to be gone on with
-        if progress.step in steps_to_look_at(config.steps):
-            answers.answer(models.model, progress.step)
-            reporter.phase("training")
-            reporter.progress(progress.step, config.steps)
         stopping = reporter.should_stop() and progress.step < config.steps
-        if stopping or progress.step % config.checkpoint_every == 0:
+        # Whoever stops the run while it answers loses no step.
+        is_due = progress.step % config.checkpoint_every == 0 or progress.step in looks
+        if stopping or is_due:
             save_resume_point(job, models, optimizer, progress)
         if stopping:
             raise RunStopped
