@@ -1,14 +1,13 @@
 """What pages read."""
 
 from annotations.selectors.agreement import (
-    AgreementOverview,
-    Line,
     agreement_begun,
     agreement_overview,
     is_batch,
     names_of,
     people_of,
 )
+from annotations.selectors.agreement_report import AgreementOverview, Line
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
 from annotations.selectors.arena import awaits_vote_of
 from annotations.selectors.dashboard import SPANS, Dashboard, Outlook, Sums, dashboard
