@@ -44,7 +44,7 @@ def tell_where(event: Any, _hint: Any) -> Any:
     """Return an event with where an error happened, by which ids the log has the rest, no more.
 
     Addresses hold secrets of invitations and what was searched for, messages of errors the values
-    that a database refused, and lines of logs either.
+    that a database refused, and so do lines of logs.
     """
     event.setdefault("tags", {}).update(tracing.ids())
     if "request" in event:

@@ -10,8 +10,8 @@ from annotations.models import Message, Project, Prompt, Split
 
 MOST_COMPARED = 20_000
 """Prompts that a text is held against: the newest."""
-MOST_COMPARED_CHARS = 10_000_000
-"""Of these no more than are read in some seconds."""
+MOST_COMPARED_CHARS = 3_000_000
+"""Of these no more than are read in two seconds."""
 
 
 @dataclass(frozen=True)
