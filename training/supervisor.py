@@ -42,6 +42,8 @@ GRACE_S: dict[StopReason, float] = {"cancel": 30, "shutdown": 20, "limit": 30, "
 CANCEL_SILENCE_S = 8
 """A cancelled child that reports nothing for so long is killed before its grace is over."""
 LONGEST_LINE = 8 * 2**20
+NICENESS_OF_RUNS = 10
+"""On a machine that serves pages, too, whoever waits for one goes before a run."""
 KEPT_FROM_CHILD = (
     *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"),
     *("METRICS_TOKEN", "SENTRY_DSN", "PUSH_HUB_TOKEN"),
@@ -134,7 +136,14 @@ def run_child(
     job_file.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
     # Without a buffer: what a full disk refused would be refused again when the file is closed.
     with (work_dir / LOG).open("ab", buffering=0) as log, termination_as_shutdown():
-        child = Child([*command, str(job_file)], work_dir, log, on_event, secrets=secrets)
+        child = Child(
+            [*command, str(job_file)],
+            work_dir,
+            log,
+            on_event,
+            secrets=secrets,
+            niceness=NICENESS_OF_RUNS,
+        )
         child.grace_s["shutdown"] = shutdown_s
         try:
             return child.watch(should_stop, limit_s)
@@ -154,6 +163,7 @@ class Child:
         *,
         takes_input: bool = False,
         secrets: Mapping[str, str] | None = None,
+        niceness: int = 0,
     ) -> None:
         self.log = log
         self.on_event = on_event
@@ -176,7 +186,7 @@ class Child:
             cwd=Path(__file__).resolve().parent.parent,
             env={**_environment(), **(secrets or {})},
             start_new_session=True,
-            preexec_fn=_ending_with(os.getpid()),
+            preexec_fn=_before_exec(os.getpid(), niceness),
         )
         if self.process.stdin is not None:
             os.set_blocking(self.process.stdin.fileno(), False)
@@ -362,13 +372,22 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _ending_with(parent: int) -> Callable[[], None]:
-    """Return what the child does between fork and exec: ask to be killed when `parent` dies."""
+def _before_exec(parent: int, niceness: int) -> Callable[[], None]:
+    """Return what the child does between fork and exec.
+
+    It asks to be killed when `parent` dies, and lets others go first on the processor. The child
+    leads a session, and Linux may share the processor between sessions before it looks at
+    processes; so its session is told, too.
+    """
     ask_to_end = orphans.ending_with(parent)
 
     def prepare() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ask_to_end()
+        if niceness:
+            os.nice(niceness)
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
 
     return prepare
 

@@ -236,6 +236,17 @@ def test_a_child_that_does_not_listen_holds_up_nobody(job: dict[str, Any]) -> No
     assert not is_alive(child.process.pid)
 
 
+def test_a_run_lets_pages_go_first_on_the_processor(job: dict[str, Any]) -> None:
+    program = "import json, os; print(json.dumps({'event': 'done', 'output': str(os.nice(0))}))"
+    outcome = supervisor.run_child(
+        job,
+        on_event=lambda event: True,
+        should_stop=lambda: None,
+        command=[sys.executable, "-c", program],
+    )
+    assert outcome.output == str(min(os.nice(0) + supervisor.NICENESS_OF_RUNS, 19))
+
+
 def test_a_log_that_cannot_be_written_is_no_reason_to_fail(job: dict[str, Any]) -> None:
     """/dev/full is a disk without any space."""
     log = Path(job["work_dir"]) / supervisor.LOG
