@@ -49,6 +49,7 @@ from training.pipeline.config import (
     WeighConfig,
     rows_at_once,
 )
+from training.pipeline.launch import processes_of, sharding_of
 from training.pipeline.shapes import Shape
 
 TRAINED_BYTES = 16
@@ -160,7 +161,7 @@ def estimate(
         kept = per_token + shape.hidden * _adapted_layers(config, shape)
     cached = load.cached_tokens * 2 * shape.key_values * shape.layers * size
     copies = 2 if getattr(config, "rollouts", "") else 1
-    shares = config.processes if isinstance(config, SFTConfig) and config.sharding else 1
+    shares = processes_of(config) if sharding_of(config) else 1
     return Estimate(
         weights=shape.parameters * (TRAINED_BYTES if full else size) * copies // shares,
         adapters=0
@@ -287,12 +288,13 @@ def _load_of(
         case PPOConfig() | GroupConfig():
             length = prompt_tokens + config.max_new_tokens
             grouped = isinstance(config, GroupConfig)
-            rows = _micro_batch(config) or config.minibatch_size
+            processes = processes_of(config)
+            rows = _micro_batch(config) or config.minibatch_size // processes
             return _Load(
                 tokens=rows * length,
                 loss_positions=rows * config.max_new_tokens,
                 length=length,
-                cached_tokens=config.batch_size * length,
+                cached_tokens=config.batch_size // processes * length,
                 frozen_adapters=2,
                 checkpointing=_computes_again(config),
                 tiled=grouped,

@@ -61,7 +61,8 @@ def _fewer_rows(has: dict[str, Any]) -> dict[str, Any]:
     whole = has.get("batch_size", 1) // has.get("processes", 1)
     change: dict[str, Any] = {}
     if "micro_batch_size" in has:
-        whole = has.get("minibatch_size", whole)
+        if "minibatch_size" in has:
+            whole = has["minibatch_size"] // has.get("processes", 1)
         if smaller := _half(has["micro_batch_size"] or whole, whole):
             change["micro_batch_size"] = smaller
     elif "minibatch_size" in has:

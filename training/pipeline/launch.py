@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.pipeline import orphans
-from training.pipeline.config import SFTConfig
+from training.pipeline.config import SharedConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report
 from training.pipeline.jobs import Job
@@ -46,8 +46,7 @@ ACCELERATE: dict[str, dict[str, Any]] = {
 
 def check_installed(config: object) -> None:
     """Raise PipelineError where the weights are to be spread by what is not installed here."""
-    asked = config.sharding if isinstance(config, SFTConfig) else ""
-    if asked == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+    if sharding_of(config) == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         raise PipelineError(
             "sharding asks for deepspeed, which is not installed where the run is carried out. "
             "Install it there (pip install deepspeed), or choose fsdp, which comes with torch.",
@@ -60,12 +59,12 @@ def check_gpus(config: object) -> None:
 
     Without any GPU the processes share the processor; only then each has all of the weights.
     """
-    if not isinstance(config, SFTConfig) or config.processes < 2:
+    if not isinstance(config, SharedConfig) or config.processes < 2:
         return
-    gpus = gpu_count()
-    if gpus == 0 and config.sharding:
+    gpus, sharding = gpu_count(), sharding_of(config)
+    if gpus == 0 and sharding:
         raise PipelineError(
-            f"sharding is {config.sharding}, which spreads the weights over GPUs, and the machine "
+            f"sharding is {sharding}, which spreads the weights over GPUs, and the machine "
             "that carries out this run has none. Leave sharding empty: the processes then share "
             "the processor and each has all of the weights.",
             change={"sharding": ""},
@@ -110,13 +109,18 @@ def accelerate_settings(config: Any) -> dict[str, Any]:
         "mixed_precision": "no",
         "use_cpu": False,
         "debug": False,
-        **ACCELERATE[config.sharding],
+        **ACCELERATE[sharding_of(config)],
     }
 
 
 def processes_of(config: object) -> int:
     """Return how many processes the run has."""
-    return config.processes if isinstance(config, SFTConfig) else 1
+    return config.processes if isinstance(config, SharedConfig) else 1
+
+
+def sharding_of(config: object) -> str:
+    """Return how the processes share the weights: "fsdp", "deepspeed", or not at all."""
+    return str(getattr(config, "sharding", ""))
 
 
 def is_first() -> bool:

@@ -7,8 +7,8 @@ model an adapter of its own with a score head, and the value function a linear h
 trunk, so that policy and value share every pass.
 
 A run stops itself when the policy runs away (`training.pipeline.guards`) and publishes the newest
-one from before. It is told to stop when people part from the reward (`ppo_radar`). Left out:
-several GPUs in one run.
+one from before. It is told to stop when people part from the reward (`ppo_radar`). Several
+processes share the episodes of each step (`training.pipeline.processes`); each has the whole base.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from training.pipeline import data, losses
+from training.pipeline import data, losses, processes
 from training.pipeline.config import PPOConfig
 from training.pipeline.data import Demonstrated, PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.guards import Guards, Seen
 from training.pipeline.jobs import Job
+from training.pipeline.launch import is_first
 from training.pipeline.ppo_radar import SPLIT, Radar, prompts_for
 from training.pipeline.ppo_state import (
     Models,
@@ -64,6 +65,11 @@ class Measured:
 
 def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     """Train a policy against a reward model and publish it. Return what changed."""
+    with processes.together():
+        return _train(job, config, reporter)
+
+
+def _train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     reporter.phase("loading the models")
     rows = data.read_rows(job.data_path)
     models = load_models(job, config)
@@ -87,7 +93,7 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
             answers.answer(models.model, 0)
     reporter.phase("measuring the reference")
     reference = measure(models, models.reference, held_out, config, reporter)
-    models.baseline = reference.score
+    models.baseline = processes.of_first(reference.score)
     progress = resume(job, models, optimizer, config)
     alarm = train_until_alarm(
         job, models, optimizer, prompts, demonstrations, config, progress, reporter, radar, answers
@@ -99,8 +105,9 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
         calm = progress.watch.calm_policy(alarm, *steps)
         models.weights.restore(calm.weights)
         results |= stopped_early(calm, alarm, *steps)
-        kept = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
-        reporter.samples(with_slid(answers.rows(), kept))
+        if is_first():
+            kept = write_samples(models.model, models.tokenizer, held_out, config.seed, reporter)
+            reporter.samples(with_slid(answers.rows(), kept))
     reporter.phase("measuring the policy")
     policy = measure(models, "policy", held_out, config, reporter)
     results |= {
@@ -113,7 +120,9 @@ def train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     }
     reporter.phase("publishing the checkpoint")
     models.weights.lay_down()
-    publish_adapter(job, models.model, models.tokenizer, "policy", results)
+    if is_first():
+        publish_adapter(job, models.model, models.tokenizer, "policy", results)
+    processes.any_process(False)
     return results
 
 
@@ -160,11 +169,13 @@ def train_until_alarm(
             alarm = radar.told(progress)
         if alarm is not None:
             break  # without a resume point: a slid policy is not to be gone on with
-        stopping = reporter.should_stop() and progress.step < config.steps
+        stopping = processes.any_process(reporter.should_stop()) and progress.step < config.steps
         # Whoever stops the run while it answers loses no step.
         is_due = progress.step % config.checkpoint_every == 0 or progress.step in looks
         if stopping or is_due:
-            save_resume_point(job, models, optimizer, progress)
+            if is_first():
+                save_resume_point(job, models, optimizer, progress)
+            processes.any_process(False)  # the others wait until it is whole
         if stopping:
             raise RunStopped
     return alarm

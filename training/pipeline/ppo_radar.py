@@ -20,13 +20,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.pipeline import data
+from training.pipeline import data, processes
 from training.pipeline.checkpoints import is_whole, publish, read_manifest
 from training.pipeline.config import PPOConfig
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError
 from training.pipeline.guards import Seen
 from training.pipeline.jobs import Job
+from training.pipeline.launch import is_first
 from training.pipeline.ppo_state import Models, Progress
 from training.pipeline.radar import FOLDER, Answered, LookTaken, stop_order
 from training.pipeline.reporting import Reporter, check_finite
@@ -74,8 +75,11 @@ class Radar:
     def watch(self, policy: Kept) -> None:
         """Look at the policy if its rollout is the first to reach a distance.
 
-        Of several distances that one step has crossed the farthest is meant.
+        Of several distances that one step has crossed the farthest is meant. Of a run's processes
+        the first one looks.
         """
+        if not is_first():
+            return
         reached = [n for n in self._numbers() if policy.seen.kl >= self.config.radar_distances[n]]
         if not reached or (self.looks and reached[-1] <= self.looks[-1]):
             return
@@ -114,7 +118,9 @@ class Radar:
 
     def told(self, progress: Progress) -> str | None:
         """Return why people want the run to end, if they do; keep the policy they like best."""
-        order = stop_order(self.folder.parent) if self.config.radar_stop else None
+        if not self.config.radar_stop:
+            return None
+        order = processes.of_first(stop_order(self.folder.parent))
         if order is None:
             return None
         progress.watch.kept = None if order.since is None else self._kept(order.since)

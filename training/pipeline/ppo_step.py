@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from training.pipeline import losses
+from training.pipeline import losses, processes
 from training.pipeline.config import PPOConfig
 from training.pipeline.data import Demonstrated, PromptRow
 from training.pipeline.guards import Seen
@@ -116,13 +116,17 @@ def shuffled(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
 def make_rollout(
     models: Models, prompts: list[PromptRow], config: PPOConfig, step: int, kl_coef: float
 ) -> Rollout:
-    """Sample completions, read them under the reference, score them, compute advantages."""
+    """Sample completions, read them under the reference, score them, compute advantages.
+
+    Each process of the run does so for its share of the prompts; all of them have all of it then.
+    """
     started = time.monotonic()
-    ids = [prompt.ids for prompt in prompts]
+    everyone = [prompt.ids for prompt in prompts]
+    ids = everyone[processes.own(len(everyone))]
     sampled = draw(models, ids, config, step)
     scoring = time.monotonic()
-    tokens, mask = sampled.tokens, sampled.mask
-    entered = enter(models.split, ids, tokens, mask, pad=models.tokenizer.pad_token_id)
+    pad = models.tokenizer.pad_token_id
+    entered = enter(models.split, ids, sampled.tokens, sampled.mask, pad=pad)
     old_log_probs, old_values = sampled.log_probs, sampled.values
     if models.engine is not None or models.model.dtype != torch.float32:
         # vLLM and, in half precision, the cached pass round otherwise than the one that learns
@@ -134,28 +138,35 @@ def make_rollout(
         )
     with using(models.model, "reward"):
         scores = score_completions(models.split, models.score_head, entered)
-    centred = scores - models.baseline - config.missing_eos_penalty * (~sampled.ended).float()
+    tokens = processes.put_together(sampled.tokens, fill=pad)
+    mask, old_log_probs, old_values, ref_log_probs, scores, ended = map(
+        processes.put_together,
+        (sampled.mask, old_log_probs, old_values, reference.log_probs, scores, sampled.ended),
+    )
+    if processes.count() > 1:
+        entered = enter(models.split, everyone, tokens, mask, pad=pad)
+    centred = scores - models.baseline - config.missing_eos_penalty * (~ended).float()
     rewards = losses.shaped_rewards(
-        centred, old_log_probs, reference.log_probs, mask, kl_coef, config.kl_estimator
+        centred, old_log_probs, ref_log_probs, mask, kl_coef, config.kl_estimator
     )
     if config.whiten_rewards:
         rewards = losses.masked_whiten(rewards, mask, shift_mean=False)
     advantages, returns = losses.gae(rewards, old_values, mask, config.gamma, config.lam)
     return Rollout(
         entered=entered,
-        sampled=Sampled(tokens, mask, old_log_probs, old_values, sampled.ended),
+        sampled=Sampled(tokens, mask, old_log_probs, old_values, ended),
         old_log_probs=old_log_probs,
-        ref_log_probs=reference.log_probs,
+        ref_log_probs=ref_log_probs,
         scores=scores,
         advantages=losses.masked_whiten(advantages, mask),
         returns=returns,
-        seen=seen_of(old_log_probs, reference.log_probs, mask),
+        seen=seen_of(old_log_probs, ref_log_probs, mask),
         seconds={"rollout": scoring - started, "scoring": time.monotonic() - scoring},
     )
 
 
 def draw(models: Models, ids: list[list[int]], config: PPOConfig, step: int) -> Sampled:
-    """Return a completion of each prompt by the policy."""
+    """Return a completion by the policy of each prompt of this process's share."""
     generator = torch.Generator().manual_seed(config.seed * 7_368_787 + step)
     if models.engine is not None:
         return models.engine.draw(models.model, ids, models.tokenizer, config, step, generator)
@@ -167,6 +178,7 @@ def draw(models: Models, ids: list[list[int]], config: PPOConfig, step: int) -> 
         temperature=config.temperature,
         generator=generator,
         value_head=models.value_head,
+        among=(processes.own(config.batch_size).start, config.batch_size),
     )
 
 
@@ -229,12 +241,13 @@ def update(
     """Take one optimiser step on the rows of a minibatch.
 
     Each micro-batch counts by its share of the minibatch's tokens: the gradient and the metrics
-    are those of the minibatch at once.
+    are those of the minibatch at once, summed over the run's processes, which have a share each.
     """
     models.weights.forget_gradients()
     metrics: dict[str, float] = {}
     tokens = rollout.entered.mask[rows].sum()
-    for part in in_parts(rollout.entered, rows, config.micro_batch_size):
+    own = rows[processes.own(len(rows))]
+    for part in in_parts(rollout.entered, own, config.micro_batch_size):
         share = (rollout.entered.mask[part].sum() / tokens).item()
         loss, seen = surrogate(models, rollout, part, config, with_entropy=with_entropy)
         check_finite("The PPO loss", loss.item(), step + 1, config.learning_rate)
@@ -244,8 +257,10 @@ def update(
     if demonstrations:
         metrics["loss/ptx_avg"] = imitate(models, demonstrations, config)
         check_finite("The ptx loss", metrics["loss/ptx_avg"], step + 1, config.learning_rate)
+    metrics = processes.added_up(metrics)
     models.weights.collect_gradients()
     masters = list(models.weights.masters.values())
+    processes.add_up(master.grad for master in masters)
     norm = nn.utils.clip_grad_norm_(masters, MAX_GRAD_NORM).item()
     check_finite("The gradient", norm, step + 1, config.learning_rate)
     optimizer.step()
@@ -298,14 +313,15 @@ def surrogate(
 def imitate(models: Models, shown: Sequence[Demonstrated], config: PPOConfig) -> float:
     """Add the gradient of the supervised loss on demonstrations; return that loss.
 
-    At temperature 1, whatever the policy samples at: it is the language model's own loss.
+    Of several processes each adds its share. At temperature 1, whatever the policy samples at: it
+    is the language model's own loss.
     """
     pad, device = models.tokenizer.pad_token_id, models.value_head.weight.device
     tokens, mask = pad_right([d.completion for d in shown], pad, device)
     entered = enter(models.split, [d.prompt for d in shown], tokens, mask, pad=pad)
-    everything = torch.arange(len(shown), device=device)
+    own = torch.arange(len(shown), device=device)[processes.own(len(shown))]
     total = 0.0
-    for part in in_parts(entered, everything, config.micro_batch_size):
+    for part in in_parts(entered, own, config.micro_batch_size):
         some = entered.rows(part)
         read = read_completions(
             models.model, models.split, some, recompute=config.gradient_checkpointing

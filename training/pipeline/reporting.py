@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.pipeline.checkpoints import seal
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.events import Report
+from training.pipeline.processes import any_process
 
 ShouldStop = Callable[[], bool]
 
@@ -56,16 +56,6 @@ def check_finite(name: str, value: float, step: int, learning_rate: float) -> No
             f"lower learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g}).",
             change={"learning_rate": float(f"{learning_rate / 5:.1g}")},
         )
-
-
-def any_process(flag: bool) -> bool:
-    """Return whether the flag is up in any of the run's processes; all of them wait here."""
-    if not torch.distributed.is_initialized():
-        return flag
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    raised = torch.tensor(float(flag), device=device)
-    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
-    return bool(raised.item())
 
 
 class TrainerReporter(TrainerCallback):

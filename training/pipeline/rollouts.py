@@ -359,20 +359,28 @@ def sample(
     top_p: float = 1.0,
     value_head: nn.Module | None = None,
     after_token: Callable[[int], None] | None = None,
+    among: tuple[int, int] | None = None,
 ) -> Sampled:
     """Sample `repeat` completions of each prompt; rows that ended leave the batch.
 
     The log-probs are those of the distribution at `temperature`, before `top_p` cuts its tail.
     Every step draws the same count of uniform numbers for each row from `generator`, so a row's
-    text does not depend on when others end. `after_token` is told how many tokens each row has by
+    text does not depend on when others end, nor on who samples them: `among` (first, all) says
+    which rows of a larger batch these are. `after_token` is told how many tokens each row has by
     now, at most.
     """
+    first, everyone = among or (0, len(prompts) * repeat)
+
+    def uniforms(rows: int) -> Tensor:
+        numbers = torch.rand(everyone, draws_for(top_p), generator=generator)
+        return numbers[first : first + rows]
+
     for drawing in draw(
         model,
         prompts,
         tokenizer,
         max_new_tokens=max_new_tokens,
-        uniforms=lambda rows: torch.rand(rows, draws_for(top_p), generator=generator),
+        uniforms=uniforms,
         repeat=repeat,
         temperature=temperature,
         top_p=top_p,

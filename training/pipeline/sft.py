@@ -40,8 +40,9 @@ from training.pipeline.loading import (
     pick_device,
     pick_dtype,
 )
+from training.pipeline.processes import any_process
 from training.pipeline.publishing import publish_adapter, publish_model
-from training.pipeline.reporting import Reporter, TrainerReporter, any_process
+from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.samples import FixedPrompts, steps_to_look_at
 
 suit_the_processor()

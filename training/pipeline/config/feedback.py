@@ -9,6 +9,7 @@ from typing import Literal
 from training.pipeline.config.outputs import SIDE_BY_SIDE, SampleConfig
 from training.pipeline.config.stage import (
     MOST_FULL_RATE,
+    SharedConfig,
     TrainConfig,
     between,
 )
@@ -16,7 +17,7 @@ from training.pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True, kw_only=True)
-class SFTConfig(TrainConfig):
+class SFTConfig(SharedConfig):
     """Supervised fine-tuning on demonstrations; loss on the completion only."""
 
     stage: Literal["sft"] = field(default="sft", init=False)
@@ -28,9 +29,6 @@ class SFTConfig(TrainConfig):
     micro_batch_size: int = 0
     """Demonstrations in memory at a time, a divisor of the batch; the gradients of the others are
     added up. 0 means the whole batch. Fewer need less memory and learn the same."""
-    processes: int = 1
-    """Processes that share each batch, one a GPU (without GPUs, of the processor), started by
-    `accelerate launch`. They learn what one would."""
     sharding: Literal["", "fsdp", "deepspeed"] = ""
     """How the processes share the weights: each has all of them (nothing chosen), or a part (FSDP:
     Zhao et al. 2023, arXiv:2304.11277; DeepSpeed ZeRO-3: Rajbhandari et al. 2020,
@@ -60,12 +58,6 @@ class SFTConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        between(self, "processes", 1, 64)
-        if self.batch_size % self.processes:
-            raise PipelineError(
-                f"batch_size {self.batch_size} is not a multiple of processes {self.processes}; "
-                "make it one, so that each has as many rows."
-            )
         if self.sharding not in ("", "fsdp", "deepspeed"):
             raise PipelineError(
                 f"sharding is {self.sharding!r}; choose fsdp, deepspeed or nothing."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from training.pipeline.config.stage import TrainConfig, between
+from training.pipeline.config.stage import SharedConfig, TrainConfig, between, shared_by
 from training.pipeline.errors import PipelineError
 
 MOST_LOOKS = 8
@@ -14,7 +14,7 @@ MOST_LOOKS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(TrainConfig):
+class PPOConfig(SharedConfig):
     """PPO with LoRA on one copy of the weights."""
 
     stage: Literal["ppo"] = field(default="ppo", init=False)
@@ -103,6 +103,7 @@ class PPOConfig(TrainConfig):
                 f"batch_size {self.batch_size} is not a multiple of minibatch_size "
                 f"{self.minibatch_size}; make it one."
             )
+        shared_by(self, "minibatch_size")
         between(self, "steps", 1, 1_000_000)
         between(self, "ppo_epochs", 1, 64)
         between(self, "max_new_tokens", 1, 8192)
@@ -122,9 +123,14 @@ class PPOConfig(TrainConfig):
         between(self, "lam", 0, 1)
         between(self, "missing_eos_penalty", 0, 1000)
         between(self, "ptx_coef", 0, 1000)
-        between(self, "micro_batch_size", 0, self.minibatch_size)
+        between(self, "micro_batch_size", 0, self.minibatch_size // self.processes)
         if self.rollouts not in ("", "vllm"):
             raise PipelineError(f"rollouts is {self.rollouts!r}; choose vllm or nothing.")
+        if self.rollouts and self.processes > 1:
+            raise PipelineError(
+                "vLLM draws for one process; leave rollouts empty, so that each of the processes "
+                "draws its own share, or set processes to 1."
+            )
         _check_radar(self)
 
     @property

@@ -129,3 +129,27 @@ class TrainConfig(StageConfig):
             )
         between(self, "lora_layers", 0, 10_000)
         between(self, "checkpoint_every", 1, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedConfig(TrainConfig):
+    """What the stages have that several processes can carry out."""
+
+    processes: int = 1
+    """Processes that share each batch, one a GPU (without GPUs, of the processor), started by
+    `accelerate launch`. They learn what one would."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between(self, "processes", 1, 64)
+        shared_by(self, "batch_size")
+
+
+def shared_by(config: SharedConfig, name: str) -> None:
+    """Refuse a number of rows that the processes can't share equally."""
+    rows = getattr(config, name)
+    if rows % config.processes:
+        raise PipelineError(
+            f"{name} {rows} is not a multiple of processes {config.processes}; make it one, so "
+            "that each has as many rows."
+        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from training.pipeline import launch, preflight
-from training.pipeline.config import SFTConfig, parse_config
+from training.pipeline.config import PPOConfig, SFTConfig, parse_config
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.rows import demonstration_rows, prompt_rows, write_rows
 
 MakeJob = Callable[..., Job]
 TWO = {"batch_size": 4, "epochs": 0.4, "learning_rate": 1e-3}
@@ -68,6 +71,56 @@ def test_two_processes_learn_what_one_does(make_job: MakeJob, tmp_path: Path) ->
     (done,) = [event for event in together if event["event"] == "done"]
     # Each process averages over batches of its own: the weights are equal, the means nearly so.
     assert done["results"]["eval_loss"] == pytest.approx(results["eval_loss"], abs=1e-2)
+    ours = load_file(Path(done["output"]) / "adapter_model.safetensors")
+    for name, value in load_file(Path(one) / "adapter_model.safetensors").items():
+        assert torch.allclose(ours[name], value, atol=1e-5), name
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_two_processes_draw_and_learn_by_ppo_what_one_does(
+    make_job: MakeJob, brief_model: Path, reward_adapter: str, tmp_path: Path
+) -> None:
+    """With all that a step may hold, completions of unequal length, stopped and gone on with."""
+    config = PPOConfig(
+        steps=4, batch_size=8, minibatch_size=4, max_new_tokens=12, learning_rate=1e-3,
+        ptx_coef=0.5, whiten_rewards=True, target_kl=0.1, kl_horizon=20, checkpoint_every=2,
+    )  # fmt: skip
+    rows = write_rows(tmp_path / "rows.jsonl", [*prompt_rows(), *demonstration_rows()])
+    known = {"base_path": str(brief_model), "data_path": rows}
+
+    def job_in(folder: str, processes: int) -> Job:
+        (tmp_path / folder).mkdir()
+        config_of = replace(config, processes=processes)
+        made = make_job(tmp_path / folder, config_of, "prompts", reward_path=reward_adapter)
+        return replace(made, **known)
+
+    one, results, events = run_job(job_in("one", 1))
+    job = job_in("two", 2)
+    stopped = started(job, tmp_path)
+    assert stopped.stdout is not None
+    for line in stopped.stdout:  # a stop that one hears stops both, behind a resume point
+        if '"metrics"' in line:
+            first = json.loads(line)
+            os.killpg(stopped.pid, signal.SIGTERM)
+            break
+    rest = said(stopped)
+    stopped.wait()
+    assert rest[-1]["event"] == "stopped", (tmp_path / "log.txt").read_text()[-3000:]
+    process = started(job, tmp_path)
+    again = said(process)
+    assert process.wait() == 0, (tmp_path / "log.txt").read_text()[-3000:]
+
+    told = [e["values"] for e in [first, *rest, *again] if e["event"] == "metrics"]
+    wanted = [e["values"] for e in events if e["event"] == "metrics"]
+    assert len(told) == len(wanted) == 4
+    for ours, theirs in zip(told, wanted, strict=True):
+        for name in set(theirs) - {"eps"}:
+            if not name.startswith("seconds/"):
+                assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-5), name
+    (done,) = [event for event in again if event["event"] == "done"]
+    for name in results:
+        assert done["results"][name] == pytest.approx(results[name], rel=1e-4), name
     ours = load_file(Path(done["output"]) / "adapter_model.safetensors")
     for name, value in load_file(Path(one) / "adapter_model.safetensors").items():
         assert torch.allclose(ours[name], value, atol=1e-5), name
@@ -195,14 +248,19 @@ def test_only_the_first_process_speaks_and_any_may_fail(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("stage", "values", "words"),
     [
-        ({"processes": 3}, "not a multiple of processes 3"),
-        ({"sharding": "fsdp"}, "sharding needs several processes"),
-        ({"processes": 2, "sharding": "x"}, "choose fsdp, deepspeed or nothing"),
-        ({"processes": 2, "micro_batch_size": 3}, "no divisor of the 4 rows"),
+        ("sft", {"processes": 3}, "batch_size 8 is not a multiple of processes 3"),
+        ("sft", {"sharding": "fsdp"}, "sharding needs several processes"),
+        ("sft", {"processes": 2, "sharding": "x"}, "choose fsdp, deepspeed or nothing"),
+        ("sft", {"processes": 2, "micro_batch_size": 3}, "no divisor of the 4 rows"),
+        ("ppo", {"processes": 4, "minibatch_size": 2}, "minibatch_size 2 is not a multiple"),
+        ("ppo", {"processes": 2, "minibatch_size": 8, "rollouts": "vllm"}, "vLLM draws for one"),
+        ("ppo", {"processes": 2, "minibatch_size": 8, "micro_batch_size": 8}, "from 0 to 4"),
     ],
 )
-def test_it_refuses_processes_that_cannot_share(values: dict[str, Any], words: str) -> None:
+def test_it_refuses_processes_that_cannot_share(
+    stage: str, values: dict[str, Any], words: str
+) -> None:
     with pytest.raises(PipelineError, match=words):
-        parse_config("sft", {"batch_size": 8, **values})
+        parse_config(stage, {"batch_size": 8, **values})
