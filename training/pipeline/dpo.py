@@ -24,8 +24,10 @@ from training.pipeline.divergence import log_ratios, own_divergence
 from training.pipeline.errors import PipelineError
 from training.pipeline.evaluate import accuracy_with_interval
 from training.pipeline.jobs import Job
+from training.pipeline.launch import is_first
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
+from training.pipeline.processes import any_process
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.samples import before_and_after, write_samples
@@ -69,7 +71,9 @@ def train(job: Job, config: DPOConfig, reporter: Reporter) -> dict[str, Any]:
     after = write_samples(model, tokenizer, shown, config.seed, reporter)
     reporter.samples(before_and_after(shown, before, after))
     reporter.phase("publishing the checkpoint")
-    publish_adapter(job, model, tokenizer, POLICY, results)
+    if is_first():
+        publish_adapter(job, model, tokenizer, POLICY, results)
+    any_process(False)
     return results
 
 
@@ -134,7 +138,7 @@ def _trainer(
         model=model,
         args=TRLConfig(
             **settings(job, config),
-            **batch_settings(config.batch_size, longest),
+            **batch_settings(config.batch_size // config.processes, longest),
             num_train_epochs=config.epochs,
             beta=config.beta,
             loss_type=["sigmoid", "sft"] if with_sft else ["sigmoid"],

@@ -264,7 +264,7 @@ def _load_of(
         case SFTConfig():
             if config.packing:
                 length = longest
-            rows = _micro_batch(config) or config.batch_size // config.processes
+            rows = _micro_batch(config) or _share(config)
             tokens = rows * length
             learned = length if row_tokens is None else max(0, length - prompt_tokens)
             return _Load(
@@ -279,22 +279,21 @@ def _load_of(
             each = length if row_tokens is None else max(1, length - prompt_tokens)
             together = each * min(answers or MOST_OF_GROUP, MOST_OF_GROUP)
             group = min(prompt_tokens, length) + min(together, max(2 * each, GROUP_TOKENS))
-            tokens = min(max(TOKENS_AT_ONCE, group), config.batch_size * group)
+            tokens = min(max(TOKENS_AT_ONCE, group), _share(config) * group)
             return _Load(tokens, 0, length)
         case DPOConfig() | KTOConfig():  # at least a pair, or two rows; a stranger's keeps nothing
             each = 2 if isinstance(config, DPOConfig) else 1
-            tokens = max(2 * length, min(TOKENS_AT_ONCE, config.batch_size * each * length))
+            tokens = max(2 * length, min(TOKENS_AT_ONCE, _share(config) * each * length))
             return _Load(tokens, tokens, length, frozen_adapters=1, tiled=True)
         case PPOConfig() | GroupConfig():
             length = prompt_tokens + config.max_new_tokens
             grouped = isinstance(config, GroupConfig)
-            processes = processes_of(config)
-            rows = _micro_batch(config) or config.minibatch_size // processes
+            rows = _micro_batch(config) or config.minibatch_size // processes_of(config)
             return _Load(
                 tokens=rows * length,
                 loss_positions=rows * config.max_new_tokens,
                 length=length,
-                cached_tokens=config.batch_size // processes * length,
+                cached_tokens=_share(config) * length,
                 frozen_adapters=2,
                 checkpointing=_computes_again(config),
                 tiled=grouped,
@@ -306,6 +305,11 @@ def _load_of(
         case ReplayConfig() | WeighConfig():
             return _Load(0, 0, cached_tokens=2 * (prompt_tokens + ANSWER_TOKENS))
     return None
+
+
+def _share(config: TrainConfig) -> int:
+    """Return how many rows of a batch a process has."""
+    return config.batch_size // processes_of(config)
 
 
 def _micro_batch(config: object) -> int:

@@ -71,7 +71,7 @@ def _fewer_rows(has: dict[str, Any]) -> dict[str, Any]:
     elif (smaller := _half(whole, whole)) and not (
         has["stage"] == "kto" and smaller < LEAST_OF_KTO
     ):
-        change["batch_size"] = smaller
+        change["batch_size"] = smaller * has.get("processes", 1)
     if smaller := has.get("sampling_batch_size", 0) // 2:
         change["sampling_batch_size"] = smaller
     return change

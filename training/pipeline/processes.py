@@ -7,15 +7,16 @@ go on with the same numbers and the run learns what one process would.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.nn.parallel import DistributedDataParallel
 
 from training.pipeline.loading import pick_device
 
@@ -95,6 +96,23 @@ def add_up(tensors: Iterable[Tensor | None]) -> None:
     dist.all_reduce(whole)
     for tensor, total in zip(found, whole.split([t.numel() for t in found]), strict=True):
         tensor.copy_(total.view_as(tensor))
+
+
+def through(model: nn.Module, read: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Return read(model, *arguments) as a pass whose gradient the processes average.
+
+    torch averages gradients of what went through the `forward` of its wrapper alone; so `read`,
+    which calls parts of the model, stands in for the model's own `forward` here.
+    """
+    if not isinstance(model, DistributedDataParallel):
+        return read(model, *arguments)
+    inner = model.module
+    inner.forward = lambda: read(inner, *arguments)
+    try:
+        found: Tensor = model()
+    finally:
+        del inner.forward
+    return found
 
 
 def added_up(numbers: dict[str, float]) -> dict[str, float]:

@@ -26,13 +26,14 @@ from transformers import PreTrainedTokenizerBase
 from trl import RewardConfig as TRLConfig
 from trl import RewardTrainer
 
-from training.pipeline import data
+from training.pipeline import data, processes
 from training.pipeline.checkpoints import newest_whole
 from training.pipeline.config import RewardConfig
 from training.pipeline.data import PreferenceGroup
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.evaluate import Judged, correlation, human_agreement, measure
 from training.pipeline.jobs import Job
+from training.pipeline.launch import is_first
 from training.pipeline.loading import (
     CENTRE,
     add_reward_adapter,
@@ -103,8 +104,10 @@ def train(job: Job, config: RewardConfig, reporter: Reporter) -> dict[str, Any]:
         **describe_scores(held_out, scores, centre),
     }
     reporter.phase("publishing the checkpoint")
-    files = {CENTRE: json.dumps(asdict(centre))}
-    publish_adapter(job, model, tokenizer, "default", results, files=files)
+    if is_first():
+        files = {CENTRE: json.dumps(asdict(centre))}
+        publish_adapter(job, model, tokenizer, "default", results, files=files)
+    processes.any_process(False)
     return results
 
 
@@ -200,7 +203,7 @@ class GroupedRewardTrainer(RewardTrainer):
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
         groups = inputs["groups"]
-        scores = score_groups(model, groups, self.pad_token_id)
+        scores = processes.through(model, score_groups, groups, self.pad_token_id)
         chosen, rejected, owner, targets, margins, weights = [], [], [], [], [], []
         offset = 0
         for number, group in enumerate(groups):
@@ -220,11 +223,20 @@ class GroupedRewardTrainer(RewardTrainer):
         with torch.no_grad():
             gap = scores[index[0]] - scores[index[1]]
             decided = target != 0.5
+            seen = processes.added_up(
+                {
+                    "decided": decided.sum().item(),
+                    "right": (gap > 0)[decided].sum().item(),
+                    "gap": gap[decided].sum().item(),
+                    "score": scores.sum().item(),
+                    "scores": len(scores),
+                }
+            )
             metrics = self._metrics["train" if self.model.training else "eval"]
-            if decided.any():
-                metrics["accuracy"].append((gap > 0)[decided].float().mean().item())
-                metrics["margin"].append(gap[decided].mean().item())
-            metrics["mean_reward"].append(scores.mean().item())
+            if seen["decided"]:
+                metrics["accuracy"].append(seen["right"] / seen["decided"])
+                metrics["margin"].append(seen["gap"] / seen["decided"])
+            metrics["mean_reward"].append(seen["score"] / seen["scores"])
         return (loss, {"scores": scores}) if return_outputs else loss
 
 
@@ -262,14 +274,15 @@ def _trainer(
     held_out: list[PreferenceGroup],
     reporting: TrainerReporter,
 ) -> GroupedRewardTrainer:
-    at_once = groups_at_once(training, config.batch_size)
+    share = config.batch_size // config.processes
+    at_once = groups_at_once(training, share)
     trainer = GroupedRewardTrainer(
         model=model,
         args=TRLConfig(
             output_dir=str(Path(job.work_dir) / "trainer"),
             learning_rate=config.learning_rate,
             per_device_train_batch_size=at_once,
-            gradient_accumulation_steps=config.batch_size // at_once,
+            gradient_accumulation_steps=share // at_once,
             num_train_epochs=config.epochs,
             lr_scheduler_type="cosine",
             warmup_steps=0.05,

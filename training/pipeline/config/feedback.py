@@ -90,7 +90,7 @@ class SFTConfig(SharedConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainConfig):
+class RewardConfig(SharedConfig):
     """A reward model from preference pairs, Bradley-Terry loss."""
 
     stage: Literal["reward"] = field(default="reward", init=False)
@@ -123,7 +123,7 @@ class RewardConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPOConfig(TrainConfig):
+class DPOConfig(SharedConfig):
     """Direct preference optimisation: a policy from preference pairs, without a reward model."""
 
     stage: Literal["dpo"] = field(default="dpo", init=False)

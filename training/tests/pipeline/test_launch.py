@@ -17,7 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 from training.pipeline import launch, preflight
-from training.pipeline.config import PPOConfig, SFTConfig, parse_config
+from training.pipeline.config import (
+    AnyConfig,
+    DPOConfig,
+    PPOConfig,
+    RewardConfig,
+    SFTConfig,
+    parse_config,
+)
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.tests.pipeline.conftest import run_job
@@ -59,18 +66,31 @@ def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(make_job: MakeJob, tmp_path: Path) -> None:
-    one, results, events = run_job(make_job(tmp_path / "one", SFTConfig(**TWO), "demonstrations"))
+@pytest.mark.parametrize(
+    ("config", "rows", "steps"),
+    [
+        (SFTConfig(**TWO), "demonstrations", 4),
+        (RewardConfig(**TWO), "preferences", 4),
+        (DPOConfig(**TWO), "preferences", 6),
+    ],
+    ids=lambda value: getattr(value, "stage", None),
+)
+def test_two_processes_learn_what_one_does(
+    make_job: MakeJob, tmp_path: Path, config: AnyConfig, rows: str, steps: int
+) -> None:
+    one, results, events = run_job(make_job(tmp_path / "one", config, rows))
     (tmp_path / "two").mkdir()
-    job = make_job(tmp_path / "two", SFTConfig(**TWO, processes=2), "demonstrations")
-    process = started(job, tmp_path)
+    of_two = replace(config, processes=2)  # type: ignore[call-arg]  # each of these has it
+    process = started(make_job(tmp_path / "two", of_two, rows), tmp_path)
     together = said(process)
     assert process.wait() == 0, (tmp_path / "log.txt").read_text()[-3000:]
     assert losses(together) == pytest.approx(losses(events), abs=1e-4)
-    assert len(losses(together)) == len(losses(events)) == 4
+    assert len(losses(together)) == len(losses(events)) == steps
     (done,) = [event for event in together if event["event"] == "done"]
-    # Each process averages over batches of its own: the weights are equal, the means nearly so.
-    assert done["results"]["eval_loss"] == pytest.approx(results["eval_loss"], abs=1e-2)
+    for name, value in results.items():
+        # Where each process averages over batches of its own, means are only nearly equal.
+        if isinstance(value, float):
+            assert done["results"][name] == pytest.approx(value, abs=1e-2), name
     ours = load_file(Path(done["output"]) / "adapter_model.safetensors")
     for name, value in load_file(Path(one) / "adapter_model.safetensors").items():
         assert torch.allclose(ours[name], value, atol=1e-5), name
