@@ -88,8 +88,9 @@ def test_two_processes_learn_what_one_does(
     assert len(losses(together)) == len(losses(events)) == steps
     (done,) = [event for event in together if event["event"] == "done"]
     for name, value in results.items():
-        # Where each process averages over batches of its own, means are only nearly equal.
-        if isinstance(value, float):
+        # Where each process averages over batches of its own, means are only nearly equal. The KL
+        # of dpo is that of answers, which are shorter in this process (`short_samples`).
+        if isinstance(value, float) and name != "kl":
             assert done["results"][name] == pytest.approx(value, abs=1e-2), name
     ours = load_file(Path(done["output"]) / "adapter_model.safetensors")
     for name, value in load_file(Path(one) / "adapter_model.safetensors").items():
