@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.http import HttpResponse
-from django.test import Client
-from django.urls import reverse
+from django.test import Client, RequestFactory
+from django.urls import resolve, reverse
 
 from annotations import services
 from annotations.api.operations import Operation
@@ -161,7 +161,7 @@ def filled(value: Any, world: World) -> Any:
 
 
 def ask(secret: str, operation: Operation, world: World) -> Any:
-    """Return what an operation answers; what it did is rolled back."""
+    """Return what its view answers for an operation; what it did is rolled back."""
     names = [name for _, name in operation.path_parameters]
     path = operation.template.format(**world.arguments(f"api:{operation.name}", names))
     path += ASKED.get(operation.name, "")
@@ -170,13 +170,15 @@ def ask(secret: str, operation: Operation, world: World) -> Any:
     if operation.file is not None:
         path, sent, kind = f"{path}?name=x", '{"prompt": "New"}', "application/octet-stream"
     with transaction.atomic():
-        response = Client(raise_request_exception=False).generic(
+        request = RequestFactory().generic(
             operation.method,
             f"/api/v1{path}",
             sent,
             content_type=kind,
             headers={"Authorization": f"Bearer {secret}"},
         )
+        view, _, arguments = resolve(request.path_info)
+        response = view(request, **arguments)
         if response.streaming:
             response = HttpResponse(b"".join(response.streaming_content), status=200)
         transaction.set_rollback(True)
