@@ -46,24 +46,22 @@ def test_it_has_people_prompts_haikus_and_a_first_sampler(demo: Project) -> None
     assert len(demo.rating_schemes.exclude(published_at=None).get().questions) == 12
 
 
-def test_it_adds_nothing_the_second_time(demo: Project) -> None:
+def test_the_second_time_it_adds_nothing_and_its_model_follows_when_everything_is_moved(
+    demo: Project, settings: Any, tiny_model: Path, tmp_path: Path
+) -> None:
     models = (Annotation, Checkpoint, Item, Membership, Project, Promotion, Prompt, User)
     before = {model: model.objects.count() for model in models}
     said = StringIO()
     call_command("seed_demo", stdout=said)
     assert {model: model.objects.count() for model in models} == before
     assert "haiku-demo" in said.getvalue()
-
-
-def test_its_model_follows_when_everything_is_moved(
-    demo: Project, settings: Any, tiny_model: Path, tmp_path: Path
-) -> None:
     settings.BASE_MODEL_PATH = shutil.copytree(tiny_model, tmp_path / "model")
     call_command("seed_demo", stdout=StringIO())
     assert Checkpoint.objects.get().path == str(tiny_model.resolve())  # a copy: it is there still
     Checkpoint.objects.update(path="/nowhere/model")
     call_command("seed_demo", stdout=StringIO())
     assert Checkpoint.objects.get().path == str(settings.BASE_MODEL_PATH)
+    assert {model: model.objects.count() for model in models} == before
 
 
 def test_it_gives_a_labeller_two_haikus_to_compare_at_once(demo: Project, client: Client) -> None:
