@@ -6,11 +6,12 @@ import gc
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.doctest import DoctestModule
 from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck
@@ -35,6 +36,17 @@ hypothesis_settings.load_profile("unhurried")
 pytest_plugins = ["training.tests.forked"]
 
 PASSWORD = "haiku-demo"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path,
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for examples where there are some: most files have none, and each would be imported."""
+    found = yield
+    if file_path.suffix != ".py" or b">>> " in file_path.read_bytes():
+        return found
+    return [one for one in found if not isinstance(one, DoctestModule)]
 
 
 @pytest.hookimpl(trylast=True)
