@@ -185,10 +185,11 @@ def project(
         bea: Role.ANNOTATOR,
         ben: Role.ANNOTATOR,
     }
-    for user, role in roles.items():
-        Membership.objects.create(project=project, user=user, role=role)
-    for kind in Kind.values:
-        GuidelineVersion.objects.create(
+    Membership.objects.bulk_create(
+        Membership(project=project, user=user, role=role) for user, role in roles.items()
+    )
+    GuidelineVersion.objects.bulk_create(
+        GuidelineVersion(
             project=project,
             kind=kind,
             version=1,
@@ -197,4 +198,6 @@ def project(
             created_by=alice,
             published_at=timezone.now(),
         )
+        for kind in Kind.values
+    )
     return project
