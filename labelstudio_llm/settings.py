@@ -397,6 +397,9 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": VAR_DIR / "cache",
         "TIMEOUT": 7 * 24 * 3600,
+        # Django keeps 300 and throws out any of them; a project alone has a dozen, and one for
+        # each group, batch and tag that somebody looks at.
+        "OPTIONS": {"MAX_ENTRIES": 5_000},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

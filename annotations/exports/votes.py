@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from operator import itemgetter
@@ -130,11 +130,11 @@ def _of_comparisons(project_id: int, after: int) -> Iterator[VoteRow]:
         Comparison.objects.filter(current(path, project_id), _between_checkpoints())
         .filter(votes_only(path), annotation_id__gt=after)
         .order_by("annotation_id")
-        .values(*_source(path), *SIDES)
+        .values_list(*_source(path), *SIDES)
     )
     marks = _marks(project_id, after)
     for row in rows.iterator(chunk_size=CHUNK):
-        vote = _vote(row, path, row["annotation__item__prompt_id"], row)
+        vote = _vote(row)
         vote["marks"] = marks.get(vote["annotation_id"], [])
         yield vote
 
@@ -151,10 +151,10 @@ def _of_conversations(project_id: int, after: int) -> Iterator[VoteRow]:
         ConversationChoice.objects.filter(current(path, project_id), _between_checkpoints())
         .filter(conversation_id__gt=after)
         .order_by("conversation_id", "position")
-        .values(*_source(path), "prompt_id", *SIDES)
+        .values_list(*_source(path), *SIDES, "prompt_id")
     )
-    for row in rows.iterator(chunk_size=CHUNK):
-        yield _vote(row, path, row["prompt_id"], row)
+    for *row, prompt_id in rows.iterator(chunk_size=CHUNK):
+        yield {**_vote(row), "prompt_id": prompt_id}
 
 
 def _of_rankings(project_id: int, after: int) -> Iterator[VoteRow]:
@@ -163,39 +163,34 @@ def _of_rankings(project_id: int, after: int) -> Iterator[VoteRow]:
         RankedCompletion.objects.filter(current(path, project_id), votes_only(path))
         .filter(ranking_id__gt=after, completion__checkpoint__isnull=False)
         .order_by("ranking_id", "tier", "id")
-        .values(*_source(path), "tier", "completion__checkpoint_id", "completion__text")
+        .values_list(*_source(path), "tier", "completion__checkpoint_id", "completion__text")
     )
     entries = rows.iterator(chunk_size=CHUNK)
-    for _, ranking in groupby(entries, key=itemgetter(f"{path}id")):
-        for better, worse in combinations(ranking, 2):
-            if better["completion__checkpoint_id"] != worse["completion__checkpoint_id"]:
-                yield _vote(better, path, better[f"{path}item__prompt_id"], _ranked(better, worse))
+    for _, ranking in groupby(entries, key=itemgetter(0)):
+        for (*source, tier, left, text), (*_same, next_tier, right, next_text) in combinations(
+            ranking, 2
+        ):
+            if left != right:
+                outcome = "tie" if tier == next_tier else "left"
+                yield _vote((*source, left, right, text, next_text, outcome, ""))
 
 
-def _ranked(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
+def _vote(row: Sequence[Any]) -> VoteRow:
+    """Return the values of `_source` and SIDES as a vote that nothing is known to speak against."""
+    annotation_id, item_id, prompt_id, annotator_id, kind, purpose = row[:6]
+    left_id, right_id, left_text, right_text, outcome, strength = row[6:]
     return {
-        "left__checkpoint_id": better["completion__checkpoint_id"],
-        "right__checkpoint_id": worse["completion__checkpoint_id"],
-        "left__text": better["completion__text"],
-        "right__text": worse["completion__text"],
-        "outcome": "tie" if better["tier"] == worse["tier"] else "left",
-        "strength": "",
-    }
-
-
-def _vote(row: dict[str, Any], path: str, prompt_id: int, sides: dict[str, Any]) -> VoteRow:
-    return {
-        "annotation_id": row[f"{path}id"],
-        "item_id": row[f"{path}item_id"],
+        "annotation_id": annotation_id,
+        "item_id": item_id,
         "prompt_id": prompt_id,
-        "annotator": pseudonym(row[f"{path}annotator_id"]),
-        "kind": row[f"{path}kind"],
-        "purpose": row[f"{path}item__purpose"],
-        "left_checkpoint_id": sides["left__checkpoint_id"],
-        "right_checkpoint_id": sides["right__checkpoint_id"],
-        "left_text": sides["left__text"],
-        "right_text": sides["right__text"],
-        "outcome": sides["outcome"],
-        "strength": sides["strength"],
+        "annotator": pseudonym(annotator_id),
+        "kind": kind,
+        "purpose": purpose,
+        "left_checkpoint_id": left_id,
+        "right_checkpoint_id": right_id,
+        "left_text": left_text,
+        "right_text": right_text,
+        "outcome": outcome,
+        "strength": strength,
         "marks": [],
     }

@@ -169,17 +169,17 @@ def leaderboard(project: Project, wish: Wish) -> Board:
     kept: _Kept | None = recall(project, name)
     if kept is not None and kept.ground == ground:
         return kept.board
-    log = vote_log(project)
+    log = vote_log(project, ground.counts)
     anchored = replace(wish, anchor=_anchor(log, wish.anchor, ground.anchors))
     board = _reckoned(log, anchored, ground)
-    keep(project, name, _Kept(board, ground))
+    if ground.prompts or not wish.tag:  # of a tag that is none there may be any number
+        keep(project, name, _Kept(board, ground))
     return board
 
 
 def is_at_hand(project: Project) -> bool:
     """Return whether boards take no time: there are few votes, or they were read before."""
-    counts = exports.vote_counts(project.pk)
-    return counts.annotations < SLOW_FROM or is_kept(project, VOTES)
+    return is_kept(project, VOTES) or exports.vote_counts(project.pk).annotations < SLOW_FROM
 
 
 def _name(wish: Wish) -> str:

@@ -7,7 +7,7 @@ lost at any time: then everything is read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ KEPT_BACK = 500
 
 AT_ONCE = 2_000
 """Votes whose texts are in memory at a time."""
+BEGINNING = 4
+"""Characters of a name that are looked for first."""
 
 ROW = np.dtype(
     [
@@ -75,10 +77,13 @@ class VoteLog:
 NOTHING = VoteLog(np.empty(0, dtype=ROW), (), exports.VoteCounts(0, 0, 0, 0))
 
 
-def vote_log(project: Project) -> VoteLog:
-    """Return the votes between the project's checkpoints that are in force."""
+def vote_log(project: Project, counts: exports.VoteCounts | None = None) -> VoteLog:
+    """Return the votes between the project's checkpoints that are in force.
+
+    Whoever has just counted them says so.
+    """
     known: VoteLog | None = recall(project, VOTES)
-    counts = exports.vote_counts(project.pk)
+    counts = counts or exports.vote_counts(project.pk)
     if known is not None and known.counts == counts:
         return known
     current = _continued(project, known, counts) if known is not None else None
@@ -135,23 +140,41 @@ def _rows(
     left, right = ([vote[side] for vote in votes] for side in ("left_text", "right_text"))
     rows["style"] = styles_of(left) - styles_of(right)
     said = "\n".join([*left, *right]).casefold()
-    # Whoever is named nowhere need not be looked for in each; white space within a name may differ.
-    vendors = [vendor for vendor in VENDORS if vendor.split()[0] in said]
-    rows["named"] = [is_named(vote, _names_of_both(vote, names), vendors) for vote in votes]
+    vendors = _may_be_said(VENDORS, said)
+    own_said = _may_be_said(names.values(), said)
+    own = {number: name for number, name in names.items() if name in own_said}
+    rows["named"] = [is_named(vote, _names_of_both(vote, own), vendors) for vote in votes]
     return rows
 
 
+def _may_be_said(names: Iterable[str], said: str) -> set[str]:
+    """Return the names to look for in each of many texts: those whose beginning is in one of them.
+
+    Checkpoints of one kind begin alike, so that a few beginnings are looked for, and not each name.
+    """
+    beginnings: dict[str, list[str]] = {}
+    for name in names:
+        word = name.casefold().split()[0] if name.strip() else ""  # white space within may differ
+        beginnings.setdefault(word[:BEGINNING], []).append(name)
+    return {name for start, alike in beginnings.items() if start in said for name in alike}
+
+
 def _names_of_both(vote: exports.VoteRow, names: Mapping[int, str]) -> list[str]:
-    return [names.get(vote["left_checkpoint_id"], ""), names.get(vote["right_checkpoint_id"], "")]
+    both = (vote["left_checkpoint_id"], vote["right_checkpoint_id"])
+    return [names[one] for one in both if one in names]
 
 
-def is_named(vote: exports.VoteRow, names: Sequence[str], vendors: Sequence[str] = VENDORS) -> bool:
+def is_named(
+    vote: exports.VoteRow, names: Sequence[str], vendors: Collection[str] = VENDORS
+) -> bool:
     """Return whether a text says who wrote it: the names of the two, or one of the vendors'.
 
     The arena looked already, and knows what was asked.
     """
     if vote["purpose"] == "arena":
         return not NOT_BLIND.isdisjoint(vote["marks"])
+    if not names and not vendors:
+        return False
     texts = vote["left_text"], vote["right_text"]
     plain = " ".join(" ".join(texts).casefold().split())
     # Most texts hold none of the names, and to look for that is a hundred times quicker.

@@ -226,6 +226,30 @@ def test_it_marks_outliers_gold_and_answers_that_say_who_wrote_them(
     assert (with_them.counted, lines(with_them)[b].wins, with_them.marked) == (68, 8, 8)
 
 
+def test_it_marks_names_however_they_are_spaced_and_in_the_midst_of_others(
+    project: Project, players: list[Checkpoint], bob: User
+) -> None:
+    a, b, _ = players
+    Checkpoint.objects.filter(pk=a.pk).update(name="Granite Large 2")
+    for text in (
+        "a frog",
+        "GRANITE\nlarge  2 greets you",
+        "granite is a stone",
+        "mistral  ai made it",
+    ):
+        cast_votes(project, [(a.pk, b.pk, "left", bob)], texts=(text, "a pond"))
+    assert vote_log(project).rows["named"].tolist() == [False, True, False, True]
+
+
+def test_it_keeps_no_board_of_a_tag_that_no_prompt_has(
+    project: Project, twelve: list[Checkpoint]
+) -> None:
+    wishes = Wish(), Wish(tag="whatever somebody types")
+    found = [selectors.leaderboard(project, wish).votes for wish in wishes]
+    assert found == [12, 0]
+    assert [kept.is_kept(project, board_module._name(wish)) for wish in wishes] == [True, False]
+
+
 def test_it_counts_votes_of_the_arena_unless_something_speaks_against_them(
     project: Project, players: list[Checkpoint], bob: User
 ) -> None:
