@@ -29,6 +29,11 @@ def publish_adapter(
     whole model where the model itself has only a part of them.
     """
 
+    settings = model.peft_config[adapter]
+    for name, value in vars(settings).items():
+        if isinstance(value, set):  # written in another order, and so with another hash, each time
+            setattr(settings, name, sorted(value))
+
     def write(folder: Path) -> None:
         model.save_pretrained(
             folder, selected_adapters=[adapter], safe_serialization=True, state_dict=weights
