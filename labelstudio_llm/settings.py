@@ -531,6 +531,9 @@ RUN_SHUTDOWN_SECONDS = number("RUN_SHUTDOWN_SECONDS", 20)
 """How long a run may take to save when its worker is to end; then it is killed and resumed."""
 # How long a stopping worker lets its task come to an end by itself.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = RUN_SHUTDOWN_SECONDS + 5
+# On a busy machine a new process of a worker is ready later than after Celery's four seconds; it
+# would be killed and begun anew, again and again.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Runs have a limit of their own; everything else is done in minutes.
 CELERY_TASK_SOFT_TIME_LIMIT = 240
