@@ -115,7 +115,7 @@ $(BIN)/python:
 # Compiled afterwards, by all cores: pip takes one, and half of the time. Some packages hold files
 # that are no Python, and two fifths are never imported; Python compiles what is after all.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-NEVER_IMPORTED := tests?|transformers/models|torch/_inductor|torch/testing|openai/resources|openai/types|$\
+NEVER_IMPORTED := tests?|transformers/models|torch/_inductor|torch/testing|openai/resources|$\
 	mypyc?|networkx|pip|pygments/lexers|sympy/physics
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/($(NEVER_IMPORTED))/' $(VENV)/lib || true
 # Its dependencies run the model in another way; only the file of weights inside is used.
