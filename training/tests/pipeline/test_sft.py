@@ -51,7 +51,7 @@ def test_it_looks_at_nothing_in_between_where_that_is_not_wanted(
     config = SFTConfig(batch_size=10, epochs=1, looks=0)
     output, _, events = run_job(make_job(tmp_path, config, "demonstrations"))
     assert [e["step"] for e in events if "eval_loss" in e.get("values", {})] == [3]
-    # PEFT keeps them in a set, whose order differs from process to process; its file's hash must not
+    # PEFT keeps them in a set, whose order differs between processes; its file's hash must not
     targets = json.loads((Path(output) / "adapter_config.json").read_text())["target_modules"]
     assert targets == sorted(config.lora_targets.split())
 
