@@ -94,8 +94,9 @@ def render(text: str) -> str:
     size = len(text.encode("utf-8"))
     if size > MAX_GUIDELINE_BYTES:
         raise TextError(
-            f"The guidelines take {size:,} bytes, and at most {MAX_GUIDELINE_BYTES:,} fit. "
-            "Shorten them, or split off what only some kinds of work need."
+            "The guidelines take %(size)s bytes, and at most %(most)s fit. Shorten them, or split "
+            "off what only some kinds of work need.",
+            {"size": size, "most": MAX_GUIDELINE_BYTES},
         )
     return nh3.clean(
         _MARKDOWN.render(text),

@@ -23,7 +23,7 @@ ROOT = settings.BASE_DIR
 CATALOGUES = ROOT / "locale" / "de" / "LC_MESSAGES"
 BLOCK = re.compile(r"{%\s*blocktranslate.*?{%\s*endblocktranslate\s*%}", re.S)
 TAG = re.compile(r"{#.*?#}|{%.*?%}|{{.*?}}", re.S)
-CODE = re.compile(r"<(script|style|kbd|code)\b.*?</\1>", re.S)
+CODE = re.compile(r"<(script|style|kbd|code|pre)\b.*?</\1>", re.S)
 MARKUP = re.compile(r"<[^>]*>|&\w+;")
 NAMES = re.compile(r"labelstudio-llm|page--\w+|labelling|\bAPI\b|\b[A-Z]\b")
 
@@ -65,6 +65,16 @@ def test_no_text_of_a_translated_template_is_left_in_english() -> None:
     assert not left
 
 
+def test_dates_are_written_as_each_language_writes_them() -> None:
+    bare = re.compile(r'\|date:"(?!c"|H:i)[^"]*"')
+    left = {
+        path.name: found
+        for path in translated_templates()
+        if (found := bare.findall(path.read_text()))
+    }
+    assert not left, 'Write |date:_("j M Y"): the catalogue has its German.'
+
+
 def said_by(nodes: NodeList) -> Iterator[str]:
     for node in nodes.get_nodes_by_type(Node):
         if isinstance(node, TranslateNode) and node.filter_expression.var.literal:
@@ -78,14 +88,17 @@ def test_everything_that_templates_and_code_say_is_in_german() -> None:
     for path in translated_templates():
         template: Template = engines["django"].from_string(path.read_text()).template  # type: ignore[attr-defined]
         said |= set(said_by(template.nodelist))
-    for path in (ROOT / "annotations").rglob("*.py"):
+        said |= set(re.findall(r'_\("([^"]+)"\)', path.read_text()))
+    sources = [*(ROOT / "annotations").rglob("*.py"), *(ROOT / "training").rglob("*.py")]
+    for path in sources:
         text = path.read_text()
         if "gettext" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 name, first = node.func.id, node.args[0]
-                if (name == "_" or name.startswith("gettext")) and isinstance(first, ast.Constant):
+                marks = name == "_" or name.startswith(("gettext", "ngettext"))
+                if marks and isinstance(first, ast.Constant):
                     said.add(first.value)
     assert not {english for english in said if not all(german.get(english, [""]))}
 
@@ -95,6 +108,27 @@ def test_everything_that_scripts_say_is_in_german() -> None:
     for path in (ROOT / "static" / "js").glob("*.js"):
         said |= set(re.findall(r'\b(?:gettext|say)\("([^"]+)"', path.read_text()))
     assert not {english for english in said if not all(german.get(english, [""]))}
+
+
+def test_scripts_of_translated_pages_say_nothing_but_through_the_catalogue() -> None:
+    loaded, found = set(), set()
+    for path in translated_templates():
+        found |= set(re.findall(r"js/(\w+\.js)", path.read_text()))
+    while found:
+        loaded |= found
+        texts = "".join((ROOT / "static" / "js" / name).read_text() for name in found)
+        found = set(re.findall(r'"\./(\w+\.js)"', texts)) - loaded
+    assert {"arena.js", "label.js", "words.js"} <= loaded
+    sentence = re.compile(r'(?<![\w.])(\w+)?\(?\s*(["`])([A-Z][\w\']*[,:.]? [^"`]*[a-z][^"`]*)\2')
+    bare = {}
+    for name in loaded:
+        code = re.sub(r"//.*|/\*.*?\*/", "", (ROOT / "static" / "js" / name).read_text())
+        said = [
+            words for call, _, words in sentence.findall(code) if call not in ("gettext", "say")
+        ]
+        if said:
+            bare[name] = said
+    assert not bare
 
 
 @pytest.mark.parametrize("domain", ["django", "djangojs"])

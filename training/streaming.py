@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop, ngettext
+
 from annotations.exports.rows import Message
 from training import lifecycle, streams, tasks
 from training.streams import DIED, MOST_AT_ONCE
@@ -37,12 +39,12 @@ HINT_EVERY_S = 10.0
 NO_SERVICE_S = 60.0
 """How long a request waits for a service to start."""
 
-AWAY = "The broker does not answer, so no model can be asked. Try again in a minute."
-NO_SERVICE = (
+AWAY = gettext_noop("The broker does not answer, so no model can be asked. Try again in a minute.")
+NO_SERVICE = gettext_noop(
     "No worker took this in. Ask whoever runs this installation to start a worker on the queue "
     "“sampling”, then try again."
 )
-UNKNOWN = "This answer is not there any more. Ask again."
+UNKNOWN = gettext_noop("This answer is not there any more. Ask again.")
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,16 @@ class Busy(Exception):
     """Too much waits already; `seconds` says when to try again."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(
-            "Too many people ask the models at this moment. Try again in "
-            f"{seconds} {'second' if seconds == 1 else 'seconds'}."
-        )
+        super().__init__(seconds)
         self.seconds = seconds
+
+    def __str__(self) -> str:
+        words = ngettext(
+            "Too many people ask the models at this moment. Try again in %(seconds)s second.",
+            "Too many people ask the models at this moment. Try again in %(seconds)s seconds.",
+            self.seconds,
+        )
+        return words % {"seconds": self.seconds}
 
 
 class Unavailable(Exception):
@@ -135,7 +142,7 @@ def begin(generation: Generation) -> str:
     """Let a completion wait for its turn and return its id. Raise Busy or Unavailable."""
     request = lifecycle.clean(asdict(generation))
     if sum(len(message["content"]) for message in request["messages"]) > LONGEST_REQUEST:
-        raise Unavailable("The messages are too long for any model. Shorten them.")
+        raise Unavailable(gettext_noop("The messages are too long for any model. Shorten them."))
     if request["seed"] is None:
         request["seed"] = random.randrange(2**31)
     name = secrets.token_hex(12)

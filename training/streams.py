@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.utils.translation import gettext_noop
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -38,7 +39,7 @@ PACE_UNKNOWN_S = 10.0
 """How long a completion takes, until one was measured."""
 PACE_EXPIRES_S = 24 * 3600
 
-DIED = "The process that wrote this answer has ended. Ask again."
+DIED = gettext_noop("The process that wrote this answer has ended. Ask again.")
 
 Message = dict[str, Any]
 

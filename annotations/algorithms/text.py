@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 MAX_PROMPT_CHARS = 20_000
 MAX_COMPLETION_CHARS = 20_000
@@ -12,8 +13,36 @@ MAX_GUIDELINE_BYTES = 64 * 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def gettext_noop(words: str) -> str:
+    """Mark words for the catalogue, as Django's does, of which nothing is known here."""
+    return words
+
+
+TOO_LONG = gettext_noop(
+    "%(field)s is %(size)s characters long, and at most %(most)s fit. Shorten it."
+)
+HAS_NUL = gettext_noop(
+    "%(field)s contains a NUL character in line %(line)s. Remove it and send the text again."
+)
+HAS_HALF = gettext_noop(
+    "%(field)s contains half a character (lone surrogate U+%(code)s) in line %(line)s. Remove it "
+    "and send the text again."
+)
+
+
 class TextError(ValueError):
-    """A text that cannot be kept. Its message is a sentence for the person who sent it."""
+    """A text that cannot be kept. Its message is a sentence for the person who sent it.
+
+    The sentence is there in its parts, too, for who says it in another language.
+    """
+
+    def __init__(self, words: str, values: Mapping[str, int | str]) -> None:
+        told = {
+            name: f"{value:,}" if isinstance(value, int) else value
+            for name, value in values.items()
+        }
+        super().__init__(words % told)
+        self.words, self.values = words, values
 
 
 def check_text(value: str, *, field: str, max_chars: int) -> str:
@@ -26,20 +55,14 @@ def check_text(value: str, *, field: str, max_chars: int) -> str:
     '<b>frog</b>'
     """
     if len(value) > max_chars:
-        raise TextError(
-            f"{field} is {len(value):,} characters long, and at most {max_chars:,} fit. Shorten it."
-        )
+        raise TextError(TOO_LONG, {"field": field, "size": len(value), "most": max_chars})
     if "\x00" in value:
         line = _line_of(value, value.index("\x00"))
-        raise TextError(
-            f"{field} contains a NUL character in line {line}. Remove it and send the text again."
-        )
+        raise TextError(HAS_NUL, {"field": field, "line": line})
     if found := _SURROGATE.search(value):
         line = _line_of(value, found.start())
-        raise TextError(
-            f"{field} contains half a character (lone surrogate U+{ord(found[0]):04X}) in line "
-            f"{line}. Remove it and send the text again."
-        )
+        code = f"{ord(found[0]):04X}"
+        raise TextError(HAS_HALF, {"field": field, "line": line, "code": code})
     return value
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from annotations.algorithms.text import check_text, unix_newlines
+from annotations.algorithms.text import TextError, check_text, unix_newlines
+from annotations.services.rules import refusal_of
 
 
 class VerbatimField(forms.CharField):
@@ -27,5 +28,5 @@ class VerbatimField(forms.CharField):
             raise ValidationError(self.error_messages["required"], code="required")
         try:
             check_text(value, field=self.field_name, max_chars=self.max_chars)
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
+        except TextError as error:
+            raise ValidationError(refusal_of(error)) from error

@@ -9,6 +9,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotations.models import Kind
 
@@ -17,12 +19,14 @@ class CurrencyField(forms.CharField):
     """Three letters, in either case."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=3, help_text="Three letters, such as USD or EUR.", **kwargs)
+        kwargs.setdefault("label", gettext_lazy("Currency"))
+        help_text = gettext_lazy("Three letters, such as USD or EUR.")
+        super().__init__(max_length=3, help_text=help_text, **kwargs)
 
     def clean(self, value: Any) -> str:
         currency = str(super().clean(value)).upper()
         if not re.fullmatch(r"[A-Z]{3}", currency):
-            raise ValidationError("Write the three letters of a currency, such as USD or EUR.")
+            raise ValidationError(_("Write the three letters of a currency, such as USD or EUR."))
         return currency
 
 
@@ -68,9 +72,16 @@ class AdjustmentForm(forms.Form):
         min_value=-1_000_000,
         max_value=1_000_000,
         decimal_places=2,
-        help_text="Below zero takes something away.",
+        label=gettext_lazy("Amount"),
+        help_text=gettext_lazy("Below zero takes something away."),
     )
     currency = CurrencyField()
-    reason = forms.CharField(max_length=300, help_text="The person reads it on their statement.")
-    below_zero = forms.BooleanField(required=False, label="Even if the month is below zero then")
+    reason = forms.CharField(
+        max_length=300,
+        label=gettext_lazy("Reason"),
+        help_text=gettext_lazy("The person reads it on their statement."),
+    )
+    below_zero = forms.BooleanField(
+        required=False, label=gettext_lazy("Even if the month is below zero then")
+    )
     key = forms.UUIDField(widget=forms.HiddenInput)

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotations.forms.fields import VerbatimField
 from annotations.forms.ratings import RatingForm
@@ -17,8 +19,8 @@ from annotations.selectors import Question
 from annotations.services.qualification import MAX_WHY_CHARS, MOST_ATTEMPTS, MOST_QUESTIONS
 
 LARGEST = 2**63 - 1
-NO_KIND = "Choose a kind of work from the list."
-NO_DECISION = "Choose what holds: qualified, not qualified, or as the rules say."
+NO_KIND = gettext_lazy("Choose a kind of work from the list.")
+NO_DECISION = gettext_lazy("Choose what holds: qualified, not qualified, or as the rules say.")
 
 
 class GroupForm(forms.Form):
@@ -71,8 +73,13 @@ class OutcomeForm(forms.Form):
     """Which of two completions is better; how much is not asked."""
 
     outcome = forms.ChoiceField(
-        choices=Comparison.Outcome,
-        error_messages={"required": "Choose which is better, a tie, or both bad."},
+        choices=[
+            (Comparison.Outcome.LEFT, gettext_lazy("A is better")),
+            (Comparison.Outcome.RIGHT, gettext_lazy("B is better")),
+            (Comparison.Outcome.TIE, gettext_lazy("Tie")),
+            (Comparison.Outcome.BOTH_BAD, gettext_lazy("Both bad")),
+        ],
+        error_messages={"required": gettext_lazy("Choose which is better, a tie, or both bad.")},
         widget=forms.RadioSelect,
     )
 
@@ -82,12 +89,14 @@ class ReviewedForm(forms.Form):
 
     decision = forms.ChoiceField(
         choices=[
-            (Review.Decision.ACCEPT, "Accept: it is good as it is"),
-            (Review.Decision.FIX, "Fix: it can be learned from once it is mended"),
-            (Review.Decision.REJECT, "Reject: it is not to be learned from"),
+            (Review.Decision.ACCEPT, gettext_lazy("Accept: it is good as it is")),
+            (Review.Decision.FIX, gettext_lazy("Fix: it can be learned from once it is mended")),
+            (Review.Decision.REJECT, gettext_lazy("Reject: it is not to be learned from")),
         ],
         error_messages={
-            "required": "Choose whether you would accept the text, fix it or reject it."
+            "required": gettext_lazy(
+                "Choose whether you would accept the text, fix it or reject it."
+            )
         },
         widget=forms.RadioSelect,
     )
@@ -112,11 +121,11 @@ def answer_form(question: Question, data: QueryDict | None = None) -> AnswerForm
             return RatingForm(data, **shown, questions=scheme.questions if scheme else [])
         case Kind.REWRITE:
             form = RewriteForm(data, original=question.texts[0])
-            form.unchanged = "This is the original, unchanged. Change what makes it better."
+            form.unchanged = _("This is the original, unchanged. Change what makes it better.")
         case _:
             form = DemonstrationForm(data)
     # Practice and tests have no skip.
-    form.fields["text"].error_messages["required"] = "Your text is empty. Write it."
+    form.fields["text"].error_messages["required"] = _("Your text is empty. Write it.")
     return form
 
 
@@ -172,24 +181,26 @@ class DecisionForm(forms.Form):
     """What an owner decides by hand about one person."""
 
     kind = forms.ChoiceField(
-        choices=Kind,
-        label="Kind of work",
+        choices=[(kind, gettext_lazy(kind.label)) for kind in Kind],
+        label=gettext_lazy("Kind of work"),
         error_messages={"required": NO_KIND, "invalid_choice": NO_KIND},
     )
     decision = forms.ChoiceField(
         choices=[
-            ("granted", "Qualified: may do it, whatever the rules say"),
-            ("withdrawn", "Not qualified: is handed none of it"),
-            ("lifted", "As the rules say: by test, group or for everybody"),
+            ("granted", gettext_lazy("Qualified: may do it, whatever the rules say")),
+            ("withdrawn", gettext_lazy("Not qualified: is handed none of it")),
+            ("lifted", gettext_lazy("As the rules say: by test, group or for everybody")),
         ],
-        label="What holds",
+        label=gettext_lazy("What holds"),
         error_messages={"required": NO_DECISION, "invalid_choice": NO_DECISION},
     )
     reason = VerbatimField(
-        field="The reason",
+        field=gettext_noop("The reason"),
         max_chars=MAX_WHY_CHARS,
         widget=forms.Textarea(attrs={"rows": 2}),
-        label="Why",
-        help_text="The person reads it, and it stays in the audit log.",
-        error_messages={"required": "Say why: the person reads it, and it stays in the audit log."},
+        label=gettext_lazy("Why"),
+        help_text=gettext_lazy("The person reads it, and it stays in the audit log."),
+        error_messages={
+            "required": gettext_lazy("Say why: the person reads it, and it stays in the audit log.")
+        },
     )

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotations.algorithms.text import MAX_REASON_CHARS, letter_of
 from annotations.forms.fields import VerbatimField
@@ -19,7 +19,9 @@ from annotations.models import Question
 class ReasonForm(forms.Form):
     """The optional reason that goes with every judgement."""
 
-    reason = VerbatimField(field="The reason", max_chars=MAX_REASON_CHARS, required=False)
+    reason = VerbatimField(
+        field=gettext_noop("The reason"), max_chars=MAX_REASON_CHARS, required=False
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from annotations.selectors.turns import MAX_TURNS
 
 class DemonstrationForm(forms.Form):
     text = VerbatimField(
-        field="The answer",
+        field=gettext_noop("The answer"),
         max_chars=MAX_COMPLETION_CHARS,
         error_messages={
             "required": gettext_lazy("The answer is empty. Write one, or skip this prompt.")
@@ -120,7 +120,7 @@ class ConversationForm(ScaleForm):
 
     turn = forms.IntegerField(min_value=0, max_value=MAX_TURNS, required=False)
     text = VerbatimField(
-        field="Your message",
+        field=gettext_noop("Your message"),
         max_chars=MAX_PROMPT_CHARS,
         error_messages={
             "required": gettext_lazy(

@@ -26,7 +26,7 @@ class RewriteForm(ReasonForm):
     """A better version of a text; the field begins with the original."""
 
     text = VerbatimField(
-        field="Your version",
+        field=gettext_noop("Your version"),
         max_chars=MAX_COMPLETION_CHARS,
         error_messages={
             "required": gettext_lazy("Your version is empty. Write it, or skip this one.")
@@ -75,7 +75,7 @@ class AssemblyForm(ReasonForm):
     """Numbers that put parts of the shown completions in order, and the text they become."""
 
     text = VerbatimField(
-        field="Your text",
+        field=gettext_noop("Your text"),
         max_chars=MAX_COMPLETION_CHARS,
         error_messages={
             "required": gettext_lazy(
@@ -187,7 +187,9 @@ class ReviewForm(ReasonForm):
         },
     )
     text = VerbatimField(
-        field="The text as it should be", max_chars=MAX_COMPLETION_CHARS, required=False
+        field=gettext_noop("The text as it should be"),
+        max_chars=MAX_COMPLETION_CHARS,
+        required=False,
     )
 
     def __init__(self, *args: Any, written: str, **kwargs: Any) -> None:
@@ -243,7 +245,7 @@ class OwnPromptForm(forms.Form):
         },
     )
     text = VerbatimField(
-        field="The prompt",
+        field=gettext_noop("The prompt"),
         max_chars=MAX_PROMPT_CHARS,
         error_messages={
             "required": gettext_lazy("The prompt is empty. Write what a model should answer.")
@@ -255,7 +257,7 @@ class StartConversationForm(forms.Form):
     """The first message of a conversation of one's own."""
 
     text = VerbatimField(
-        field="Your message",
+        field=gettext_noop("Your message"),
         max_chars=MAX_PROMPT_CHARS,
         error_messages={
             "required": gettext_lazy("Your message is empty. Write what you want to say.")

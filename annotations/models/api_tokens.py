@@ -7,28 +7,35 @@ from datetime import datetime
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 
 class Scope(models.TextChoices):
     """What a token is good for; never more than its owner's role allows."""
 
-    READ = "read", "Read what its owner sees"
+    READ = "read", gettext_noop("Read what its owner sees")
     LABEL = (
         "label",
-        "Take work, save it and hand it in, take tests and decide disagreements, as its owner",
+        gettext_noop(
+            "Take work, save it and hand it in, take tests and decide disagreements, as its owner"
+        ),
     )
     WRITE = (
         "write",
-        "Add prompts, completions and scores, import files, invite, change projects, members, "
-        "guidelines and questions, decide about flags, tests and tickets",
+        gettext_noop(
+            "Add prompts, completions and scores, import files, invite, change projects, members, "
+            "guidelines and questions, decide about flags, tests and tickets"
+        ),
     )
-    PAY = "pay", "Set rates, and adjust what people have earned"
+    PAY = "pay", gettext_noop("Set rates, and adjust what people have earned")
     TRAIN = (
         "train",
-        "Freeze snapshots, start and stop runs, promote, push and delete checkpoints, recall "
-        "annotations, set gate, arena, rounds and endpoints, have webhooks told",
+        gettext_noop(
+            "Freeze snapshots, start and stop runs, promote, push and delete checkpoints, recall "
+            "annotations, set gate, arena, rounds and endpoints, have webhooks told"
+        ),
     )
-    MODELS = "models", "Have chats and battles, and talk with the models (/v1)"
+    MODELS = "models", gettext_noop("Have chats and battles, and talk with the models (/v1)")
 
 
 def default_scopes() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop
 
 from annotations.models.items import Assignment
 from annotations.models.projects import Project
@@ -28,14 +29,17 @@ class Battle(models.Model):
     class Mark(models.TextChoices):
         """Why a leaderboard may leave a battle out. Nothing is lost by a mark."""
 
-        ASKS_WHO = "asks_who", "the question asks who answers"
-        NAMES_MODEL = "names_model", "an answer says who wrote it"
-        EMPTY_ANSWER = "empty_answer", "an answer is empty"
-        ERROR_TEXT = "error_text", "an answer is an error message"
-        EQUAL_ANSWERS = "equal_answers", "both answers say the same"
-        DUPLICATE = "duplicate", "the same question was asked and voted on before"
-        AFTER_REVEAL = "after_reveal", "the vote was given again after the names were shown"
-        FAILED = "failed", "an answer did not come"
+        ASKS_WHO = "asks_who", gettext_noop("the question asks who answers")
+        NAMES_MODEL = "names_model", gettext_noop("an answer says who wrote it")
+        EMPTY_ANSWER = "empty_answer", gettext_noop("an answer is empty")
+        ERROR_TEXT = "error_text", gettext_noop("an answer is an error message")
+        EQUAL_ANSWERS = "equal_answers", gettext_noop("both answers say the same")
+        DUPLICATE = "duplicate", gettext_noop("the same question was asked and voted on before")
+        AFTER_REVEAL = (
+            "after_reveal",
+            gettext_noop("the vote was given again after the names were shown"),
+        )
+        FAILED = "failed", gettext_noop("an answer did not come")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="battles")
     voter = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="battles")

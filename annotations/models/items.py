@@ -135,13 +135,13 @@ class Assignment(models.Model):
     """An item handed to one annotator under a lease."""
 
     class State(models.TextChoices):
-        LEASED = "leased"
+        LEASED = "leased", gettext_noop("Leased")
         """Handed out; the annotator holds one of the item's slots until `lease_until`."""
-        SUBMITTED = "submitted"
+        SUBMITTED = "submitted", gettext_noop("Submitted")
         """Answered. Final."""
-        SKIPPED = "skipped"
+        SKIPPED = "skipped", gettext_noop("Skipped")
         """Given back with a reason; the item goes to others."""
-        EXPIRED = "expired"
+        EXPIRED = "expired", gettext_noop("Expired")
         """The lease ran out and the slot went back; a late submit is still kept."""
 
     CLOSED = (State.SUBMITTED, State.SKIPPED)
@@ -206,13 +206,13 @@ class AssignmentEvent(models.Model):
     """One thing that happened to an assignment. Never updated, never deleted."""
 
     class Name(models.TextChoices):
-        LEASED = "leased", "Handed out"
-        DRAFTED = "drafted", "Draft begun"
-        SUBMITTED = "submitted", "Handed in"
-        UNDONE = "undone", "Taken back"
-        CORRECTED = "corrected", "Corrected"
-        SKIPPED = "skipped", "Skipped"
-        EXPIRED = "expired", "Lease ran out"
+        LEASED = "leased", gettext_noop("Handed out")
+        DRAFTED = "drafted", gettext_noop("Draft begun")
+        SUBMITTED = "submitted", gettext_noop("Handed in")
+        UNDONE = "undone", gettext_noop("Taken back")
+        CORRECTED = "corrected", gettext_noop("Corrected")
+        SKIPPED = "skipped", gettext_noop("Skipped")
+        EXPIRED = "expired", gettext_noop("Lease ran out")
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="events")
     name = models.CharField(max_length=12, choices=Name)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from annotations.algorithms.parts import parts_of
 from annotations.algorithms.text import letter_of
 from annotations.keys import ACTIONS
@@ -17,7 +19,7 @@ ABOUT = "turn"
 ABOUT_ONE = re.compile(r"(?P<what>tier|rating|part)-(?P<position>[1-9])(?P<rest>-.+)?")
 """A field about one of the completions that are shown."""
 CHOSEN = {action.name: action.label for action in ACTIONS}
-"""An answer on a scale in words; it has the name of the key that chooses it."""
+"""An answer on a scale in words, not yet translated; it has the name of the key that chooses it."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Yield what was entered into a form, each with its name, for people to read."""
     for name, values in sorted(fields.items()):
         if name != ABOUT and any(value.strip() for value in values):
-            said = [CHOSEN.get(value, value) for value in values] if name in SCALES else values
+            said = [_chosen(value) for value in values] if name in SCALES else values
             yield _name_in_words(name), "\n".join(said)
+
+
+def _chosen(value: str) -> str:
+    return _(CHOSEN[value]) if value in CHOSEN else value
 
 
 def _name_in_words(name: str) -> str:
@@ -92,22 +98,21 @@ def _name_in_words(name: str) -> str:
     letter = letter_of(int(found["position"]))
     words = (found["rest"] or "").replace("-", " ").strip()
     if found["what"] == "tier":
-        return f"Place of {letter}"
-    return (
-        f"Part {words} of {letter}"
-        if found["what"] == "part"
-        else f"{words.capitalize()}, {letter}"
-    )
+        return _("Place of %(letter)s") % {"letter": letter}
+    if found["what"] == "part":
+        return _("Part %(number)s of %(letter)s") % {"number": words, "letter": letter}
+    return f"{words.capitalize()}, {letter}"
 
 
 def _conversation_in_words(annotation: Annotation) -> Iterator[tuple[str, str]]:
     choices = annotation.conversation.choices.select_related("prompt", "left", "right")
     for number, choice in enumerate(choices, start=1):
         judgement = "-".join(filter(None, [choice.outcome, choice.strength]))
-        yield f"Message {number}", choice.prompt.text
-        yield f"Reply A to message {number}", choice.left.text or "(empty)"
-        yield f"Reply B to message {number}", choice.right.text or "(empty)"
-        yield f"Choice {number}", CHOSEN[judgement]
+        place = {"number": number}
+        yield _("Message %(number)s") % place, choice.prompt.text
+        yield _("Reply A to message %(number)s") % place, choice.left.text or _("(empty)")
+        yield _("Reply B to message %(number)s") % place, choice.right.text or _("(empty)")
+        yield _("Choice %(number)s") % place, _chosen(judgement)
 
 
 def _comparison_fields(annotation: Annotation) -> dict[str, list[str]]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 
 from annotations.algorithms import adversaries
 from annotations.algorithms.adversaries import Signal
@@ -16,16 +19,16 @@ from annotations.selectors.signs import signs
 
 RAISED = "flags-raised"
 TITLES = {
-    "one_sided": "Always one side",
-    "random": "Random answers",
-    "too_fast": "Too fast to read",
-    "untyped": "Too fast to write",
-    "clockwork": "Regular as a clock",
-    "length": "Chooses by length",
-    "idle": "Long idle time",
-    "picky": "Skips until it is easy",
-    "copier": "Two who answer alike",
-    "copier_on_gold": "Two with the same wrong answers to gold items",
+    "one_sided": gettext_noop("Always one side"),
+    "random": gettext_noop("Random answers"),
+    "too_fast": gettext_noop("Too fast to read"),
+    "untyped": gettext_noop("Too fast to write"),
+    "clockwork": gettext_noop("Regular as a clock"),
+    "length": gettext_noop("Chooses by length"),
+    "idle": gettext_noop("Long idle time"),
+    "picky": gettext_noop("Skips until it is easy"),
+    "copier": gettext_noop("Two who answer alike"),
+    "copier_on_gold": gettext_noop("Two with the same wrong answers to gold items"),
 }
 
 
@@ -102,10 +105,15 @@ def open_pauses(project: Project) -> QuerySet[AutomaticPause]:
 
 
 def told_why(pause: AutomaticPause) -> str:
-    """Return the reason of a pause as the person reads it, who must not learn about gold items."""
+    """Return the reason of a pause as the person reads it, who must not learn about gold items.
+
+    What it was seen by is kept in English: who reads another language is told the sign alone.
+    """
     if pause.detector == "random":
-        return "Your answers agree with those of others no more than chance would."
-    return f"{TITLES.get(pause.detector, pause.detector)}. {pause.evidence}"
+        return _("Your answers agree with those of others no more than chance would.")
+    title = _(TITLES.get(pause.detector, pause.detector))
+    is_english = get_language() in (None, settings.LANGUAGE_CODE)
+    return f"{title}. {pause.evidence}" if is_english else f"{title}."
 
 
 def flag_decisions(project: Project) -> list[tuple[str, FlagDecision]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.text import letter_of
 from annotations.models import (
@@ -279,15 +280,16 @@ def records_of(
 
 def _shown(annotation: Annotation, texts: Mapping[int, Completion]) -> Iterator[tuple[str, str]]:
     for position, completion_id in enumerate(annotation.shown_order, start=1):
-        yield f"Shown as {letter_of(position)}", texts[completion_id].text or "(empty)"
+        shown = _("Shown as %(letter)s") % {"letter": letter_of(position)}
+        yield shown, texts[completion_id].text or _("(empty)")
 
 
 def _state(annotation: WithAnnotations[Annotation, Since]) -> str:
     if annotation.taken_back:
-        return "taken back"
+        return gettext_noop("taken back")
     if annotation.corrected:
-        return "corrected since"
-    return "in force"
+        return gettext_noop("corrected since")
+    return gettext_noop("in force")
 
 
 def annotations_of(

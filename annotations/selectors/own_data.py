@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
+from django.utils.translation import gettext_noop
 
 from annotations.models import (
     WRITTEN_KINDS,
@@ -109,27 +110,45 @@ def account_of(user: User) -> dict[str, Any]:
 def stored_about(user: User) -> list[Stored]:
     """Return what is stored about a person, part by part, each in the order that it came."""
     return [
-        Stored("memberships", "Projects, roles and groups", _memberships(user)),
-        Stored("acknowledgements", "Guidelines that you have seen", _acknowledgements(user)),
-        Stored("guideline_drafts", "Guidelines that you are writing", _guideline_drafts(user)),
-        Stored("assignments", "Items that you were handed, and your drafts", _assignments(user)),
-        Stored("events", "What happened to them", _events(user)),
-        Stored("annotations", "What you have annotated", _annotations(user)),
-        Stored("rankings", "Your rankings, completion by completion", _rankings(user)),
-        Stored("ratings", "Your ratings, question by question", _ratings(user)),
-        Stored("battles", "What you asked in the arena", _battles(user)),
-        Stored("reports", "Answers that you have reported", _reports(user)),
-        Stored("pay", "Your ledger of pay", _pay(user)),
-        Stored("notes", "What owners have told you", _notes(user)),
-        Stored("practice", "Your answers in practice", _practice(user)),
-        Stored("tests", "Tests that you have taken", _tests(user)),
-        Stored("test_texts", "What you have written in tests", _test_texts(user)),
-        Stored("verdicts", "What was said of it", _verdicts(user)),
-        Stored("kind_decisions", "What was decided about the work you may do", _kinds(user)),
-        Stored("held_out", "When no model learned from you", _held_out(user)),
-        Stored("flags", "What was decided about signs in your work", _flags(user)),
-        Stored("pauses", "When a sign in your work paused you", _pauses(user)),
-        Stored("recalls", "When your work was not counted", _recalls(user)),
+        Stored("memberships", gettext_noop("Projects, roles and groups"), _memberships(user)),
+        Stored(
+            "acknowledgements",
+            gettext_noop("Guidelines that you have seen"),
+            _acknowledgements(user),
+        ),
+        Stored(
+            "guideline_drafts",
+            gettext_noop("Guidelines that you are writing"),
+            _guideline_drafts(user),
+        ),
+        Stored(
+            "assignments",
+            gettext_noop("Items that you were handed, and your drafts"),
+            _assignments(user),
+        ),
+        Stored("events", gettext_noop("What happened to them"), _events(user)),
+        Stored("annotations", gettext_noop("What you have annotated"), _annotations(user)),
+        Stored(
+            "rankings", gettext_noop("Your rankings, completion by completion"), _rankings(user)
+        ),
+        Stored("ratings", gettext_noop("Your ratings, question by question"), _ratings(user)),
+        Stored("battles", gettext_noop("What you asked in the arena"), _battles(user)),
+        Stored("reports", gettext_noop("Answers that you have reported"), _reports(user)),
+        Stored("pay", gettext_noop("Your ledger of pay"), _pay(user)),
+        Stored("notes", gettext_noop("What owners have told you"), _notes(user)),
+        Stored("practice", gettext_noop("Your answers in practice"), _practice(user)),
+        Stored("tests", gettext_noop("Tests that you have taken"), _tests(user)),
+        Stored("test_texts", gettext_noop("What you have written in tests"), _test_texts(user)),
+        Stored("verdicts", gettext_noop("What was said of it"), _verdicts(user)),
+        Stored(
+            "kind_decisions",
+            gettext_noop("What was decided about the work you may do"),
+            _kinds(user),
+        ),
+        Stored("held_out", gettext_noop("When no model learned from you"), _held_out(user)),
+        Stored("flags", gettext_noop("What was decided about signs in your work"), _flags(user)),
+        Stored("pauses", gettext_noop("When a sign in your work paused you"), _pauses(user)),
+        Stored("recalls", gettext_noop("When your work was not counted"), _recalls(user)),
     ]
 
 

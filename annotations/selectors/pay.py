@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
 
 from annotations.algorithms.pay import MICROS, to_cents
 from annotations.models import Annotation, Kind, PayEntry, PayRate, Project, User
@@ -55,7 +57,7 @@ class Period:
 
     @property
     def words(self) -> str:
-        return f"{self.start:%B %Y}"
+        return date_format(self.start, "F Y")
 
 
 @dataclass(frozen=True)
@@ -120,17 +122,18 @@ def rate_in_words(per_item: int, per_hour: int) -> str:
     >>> rate_in_words(0, 15_000_000), rate_in_words(0, 0)
     ('15.00 an hour at work', 'unpaid')
     """
+    rates = {"item": _plain(per_item), "hour": _plain(per_hour)}
     if per_item and per_hour:
-        return f"{_plain(per_item)} an item, at least {_plain(per_hour)} an hour at work"
+        return _("%(item)s an item, at least %(hour)s an hour at work") % rates
     if per_item:
-        return f"{_plain(per_item)} an item"
-    return f"{_plain(per_hour)} an hour at work" if per_hour else "unpaid"
+        return _("%(item)s an item") % rates
+    return _("%(hour)s an hour at work") % rates if per_hour else _("unpaid")
 
 
 def _plain(micros: int) -> str:
     """Return an amount with at least two places, and with more only where it has them."""
-    whole, rest = f"{Decimal(micros) / MICROS:.6f}".split(".")
-    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+    rest = f"{Decimal(micros) / MICROS:.6f}".partition(".")[2].rstrip("0")
+    return number_format(Decimal(micros) / MICROS, max(2, len(rest)))
 
 
 def rates_of(project: Project) -> QuerySet[PayRate]:
@@ -215,7 +218,7 @@ def earned_by(person: User, project: Project) -> list[str]:
         .values_list("currency")
         .annotate(micros=Sum("amount_micros"))
     )
-    return [f"{to_cents(int(micros))} {currency}" for currency, micros in sums]
+    return [f"{number_format(to_cents(int(micros)))} {currency}" for currency, micros in sums]
 
 
 def periods_of(project: Project, person: User | None = None) -> list[Period]:

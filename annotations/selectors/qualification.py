@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from annotations.models import (
     Group,
@@ -165,28 +166,36 @@ def kind_standings(person: User, project: Project) -> list[KindStanding]:
 def _why(rule: KindRule | None, inside: set[Group], attempts: list[TestAttempt]) -> str:
     """Return in words what a rule says of somebody with these groups and attempts."""
     if rule is None or (rule.group is None and not rule.is_tested):
-        return "It is for everybody."
+        return _("It is for everybody.")
     words = []
     if rule.group is not None:
-        is_in = "in" if rule.group in inside else "not in"
-        words.append(f"It is for the group “{rule.group}”: {is_in} it.")
+        is_in = rule.group in inside
+        said = (
+            _("It is for the group “%(group)s”: in it.")
+            if is_in
+            else _("It is for the group “%(group)s”: not in it.")
+        )
+        words.append(said % {"group": rule.group})
     if rule.is_tested:
-        words.append(f"It is for those who pass its test: {_test_in_words(attempts)}.")
+        said = _("It is for those who pass its test: %(how)s.")
+        words.append(said % {"how": _test_in_words(attempts)})
     return " ".join(words)
 
 
 def _test_in_words(attempts: list[TestAttempt]) -> str:
     passed = next((one for one in attempts if one.passed), None)
     if passed is not None:
-        return f"passed with {passed.percent} %, where {passed.pass_percent} % were needed"
+        said = _("passed with %(percent)s %%, where %(needed)s %% were needed")
+        return said % {"percent": passed.percent, "needed": passed.pass_percent}
     if not attempts:
-        return "not taken yet"
+        return _("not taken yet")
     last = attempts[-1]
     if last.is_waiting:
-        return "taken, and an owner is to judge it"
+        return _("taken, and an owner is to judge it")
     if last.passed is None:
-        return "begun"
-    return f"not passed, with {last.percent} % where {last.pass_percent} % were needed"
+        return _("begun")
+    said = _("not passed, with %(percent)s %% where %(needed)s %% were needed")
+    return said % {"percent": last.percent, "needed": last.pass_percent}
 
 
 def qualification_of(person: User, rule: KindRule) -> Standing:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from annotations.algorithms.gold import (
     RatedPoint,
@@ -172,13 +173,15 @@ def share_right(item: Item, said: Any) -> float:
 def in_letters(question: Question, said: Any) -> str:
     """Return in words what a comparison, a ranking or a review says, by the letters of a person."""
     if question.item.kind == Kind.REVIEW:
-        return str(Review.Decision(said).label)
+        return _(Review.Decision(said).label)
     letters = question.letters
     if question.item.kind == Kind.RANKING:
         tiers = (sorted(letters[one] for one in tied) for tied in said)
-        return ", then ".join(" and ".join(tied) for tied in tiers)
-    words = {"tie": "Neither is better", "both_bad": "Both are bad"}
-    return words[said] if isinstance(said, str) else f"{letters[said]} is better"
+        return _(", then ").join(_(" and ").join(tied) for tied in tiers)
+    words = {"tie": _("Neither is better"), "both_bad": _("Both are bad")}
+    if isinstance(said, str):
+        return words[said]
+    return _("%(letter)s is better") % {"letter": letters[said]}
 
 
 def rated_in_words(question: Question, said: Any) -> list[RatedInWords]:
@@ -227,5 +230,5 @@ def _questions(item: Item) -> Sequence[Any]:
 
 def _in_words(value: int | None, *, is_flag: bool) -> str:
     if value is None:
-        return "no answer"
-    return ("yes" if value else "no") if is_flag else str(value)
+        return _("no answer")
+    return (_("yes") if value else _("no")) if is_flag else str(value)

@@ -22,6 +22,7 @@ from annotations.services.api_tokens import (
 )
 from annotations.services.arena import (
     MAX_QUESTIONS,
+    NO_ANSWER,
     Written,
     answer_battle,
     fail_battle,
@@ -32,6 +33,7 @@ from annotations.services.arena import (
     question_to_ask,
     take_back_vote,
     vote,
+    why_failed,
 )
 from annotations.services.assemblies import submit_assembly
 from annotations.services.assignments import (
@@ -201,6 +203,7 @@ __all__ = [
     "MAX_IMPORT_BYTES",
     "MAX_QUESTIONS",
     "MAX_TURNS",
+    "NO_ANSWER",
     "OVER",
     "RETRY_SECONDS",
     "AddedItems",
@@ -367,6 +370,7 @@ __all__ = [
     "update_project",
     "vote",
     "vote_of",
+    "why_failed",
     "withdraw_adjudication",
     "write_note",
     "write_own_prompt",

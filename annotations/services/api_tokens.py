@@ -9,6 +9,8 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import access
 from annotations.algorithms.text import unix_newlines
@@ -33,15 +35,20 @@ def make_api_token(
     """Make a token. Return it with its text, which nobody can be shown again."""
     known = {membership.project_id for membership in access.get_projects_for(user)}
     if not projects or not {project.pk for project in projects} <= known:
-        raise ServiceError("Choose projects that you are a member of.")
+        raise ServiceError(_("Choose projects that you are a member of."))
     if not scopes or not set(scopes) <= set(Scope.values):
-        raise ServiceError(f"Say what the token is good for: {', '.join(Scope.values)}.")
+        raise ServiceError(
+            _("Say what the token is good for: %(scopes)s.") % {"scopes": ", ".join(Scope.values)}
+        )
     if not 1 <= days <= MOST_DAYS:
-        raise ServiceError(f"A token is good for 1 to {MOST_DAYS} days.")
-    name = check(unix_newlines(name).strip(), "The name", 100)
+        raise ServiceError(_("A token is good for 1 to %(most)s days.") % {"most": MOST_DAYS})
+    name = check(unix_newlines(name).strip(), gettext_noop("The name"), 100)
     in_force = ApiToken.objects.filter(user=user, revoked_at=None, expires_at__gt=Now())
     if in_force.count() >= MOST_TOKENS:
-        raise ServiceError(f"You have {MOST_TOKENS} tokens. Revoke one that nothing uses any more.")
+        raise ServiceError(
+            _("You have %(most)s tokens. Revoke one that nothing uses any more.")
+            % {"most": MOST_TOKENS}
+        )
     secret = BEGINNING + secrets.token_urlsafe(SECRET_BYTES)
     token = ApiToken.objects.create(
         user=user,

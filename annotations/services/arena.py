@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.broken_answers import is_error_text
@@ -48,6 +51,11 @@ from annotations.services.submissions import annotate
 MAX_QUESTIONS = 12
 """In one conversation: what is said grows with each, and so does what every answer costs."""
 
+NO_ANSWER = gettext_noop(
+    "An answer did not come, so there is nothing to vote on. Ask again; if it happens again, tell "
+    "an engineer of the project, for whom the sampling worker's log says why."
+)
+
 Mark = Battle.Mark
 State = Battle.State
 
@@ -68,25 +76,30 @@ def question_to_ask(
     A message `after` a battle goes on with the answer that was preferred there; after a tie with A,
     whose place was drawn.
     """
-    text = check(unix_newlines(text), "Your question", MAX_PROMPT_CHARS).strip()
+    text = check(unix_newlines(text), gettext_noop("Your question"), MAX_PROMPT_CHARS).strip()
     if not text:
-        raise ServiceError("Your question is empty. Write what two models should answer.")
+        raise ServiceError(_("Your question is empty. Write what two models should answer."))
     if project.is_paused:
-        raise ServiceError("The project is paused, so nothing was asked. Ask one of its owners.")
+        raise ServiceError(_("The project is paused, so nothing was asked. Ask one of its owners."))
     _expect_below(daily_limit, project, user)
     if after is None:
         return user_turn(text)
     liked = liked_answer(after)
     if liked is None:
         raise ServiceError(
-            "There is no answer to go on with. Vote for one of them, or for a tie, or ask "
-            "something new."
+            _(
+                "There is no answer to go on with. Vote for one of them, or for a tie, or ask "
+                "something new."
+            )
         )
     said = after.prompt.messages
     if sum(message["role"] == "user" for message in said) >= MAX_QUESTIONS:
         raise ServiceError(
-            f"A conversation has {MAX_QUESTIONS} questions at most, and this one has them. "
-            "Ask something new."
+            _(
+                "A conversation has %(most)s questions at most, and this one has them. Ask "
+                "something new."
+            )
+            % {"most": MAX_QUESTIONS}
         )
     return (
         *({"role": one["role"], "content": one["content"]} for one in said),
@@ -167,8 +180,10 @@ def answer_battle(
     if not all(_is_storable(answer.text) for answer in answers):
         return _fail(
             current,
-            "A model wrote something that can't be kept: far too much, or half a character. "
-            "Ask again.",
+            gettext_noop(
+                "A model wrote something that can't be kept: far too much, or half a character. "
+                "Ask again."
+            ),
         )
     checkpoints = (current.left_checkpoint_id, current.right_checkpoint_id)
     current.left, current.right = (
@@ -203,17 +218,17 @@ def vote(battle: Battle, outcome: str) -> Battle:
     A vote that follows one that was taken back is marked: its voter has seen the names.
     """
     if outcome not in Comparison.Outcome.values:
-        raise ServiceError("Choose which answer is better, a tie, or “both bad”.")
+        raise ServiceError(_("Choose which answer is better, a tie, or “both bad”."))
     current = _locked(battle)
     left, right = current.left, current.right
     if left is None or right is None:
         raise ServiceError(
-            current.error or "The answers are not there yet. Wait for them, then vote."
+            why_failed(current) or _("The answers are not there yet. Wait for them, then vote.")
         )
     if vote_of(current) is not None:
         return current
     if Mark.EQUAL_ANSWERS in current.marks and outcome in ("left", "right"):
-        raise ServiceError("Both answers say the same. Choose a tie, or “both bad”.")
+        raise ServiceError(_("Both answers say the same. Choose a tie, or “both bad”."))
     if current.assignment is None:
         current.assignment = _assign(current, left, right)
         if _was_voted_on(current):
@@ -221,9 +236,19 @@ def vote(battle: Battle, outcome: str) -> Battle:
     else:
         current.marks = _with(current.marks, [Mark.AFTER_REVEAL])
     current.save(update_fields=["assignment", "marks"])
-    annotation, _ = annotate(current.assignment)
+    annotation = annotate(current.assignment)[0]
     Comparison.objects.create(annotation=annotation, left=left, right=right, outcome=outcome)
     return current
+
+
+def why_failed(battle: Battle) -> str:
+    """Return why there is no vote, in the language of whoever asks.
+
+    A model's own sentence is in English; who reads another language is told that it did not come.
+    """
+    told = _(battle.error) if battle.error else ""
+    is_english = get_language() in (None, settings.LANGUAGE_CODE)
+    return told if is_english or told != battle.error else _(NO_ANSWER)
 
 
 @transaction.atomic
@@ -231,9 +256,9 @@ def take_back_vote(battle: Battle) -> None:
     """Retract a vote within the grace period. Taking it back twice changes nothing."""
     current = _locked(battle)
     if current.assignment is None:
-        raise ServiceError("There is no vote to take back. Vote first.")
+        raise ServiceError(_("There is no vote to take back. Vote first."))
     if current.followed_by.exists():
-        raise ServiceError("The conversation has gone on since, so the vote stays as it is.")
+        raise ServiceError(_("The conversation has gone on since, so the vote stays as it is."))
     undo(current.assignment)
 
 
@@ -251,8 +276,11 @@ def _waits_for(current: Battle, generations: Sequence[str]) -> bool:
 def _expect_below(daily_limit: int, project: Project, user: User) -> None:
     if asked_today(user, project) >= daily_limit:
         raise ServiceError(
-            f"You have asked {daily_limit} questions today, which is as many as this project's "
-            "arena takes from one person. Come back tomorrow."
+            _(
+                "You have asked %(limit)s questions today, which is as many as this project's "
+                "arena takes from one person. Come back tomorrow."
+            )
+            % {"limit": daily_limit}
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms import parts as algorithm
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
@@ -37,7 +38,7 @@ def submit_assembly(
         return existing
     expect_kind(assignment, Kind.ASSEMBLY)
     _check_parts(assignment.shown_order, parts)
-    text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
+    text = check(unix_newlines(text), gettext_noop("Your text"), MAX_COMPLETION_CHARS)
     if not text.strip():
         raise ServiceError(_("Your text is empty. Put the parts together first, then polish them."))
     annotation, created = annotate(assignment, reason, correcting=correcting)

@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import queue
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
@@ -192,7 +193,8 @@ def _check_fields(fields: Fields) -> dict[str, list[str]]:
         )
     return {
         check(name, "The name of a field", 100): [
-            check(unix_newlines(value), "Your draft", MAX_DRAFT_CHARS) for value in values
+            check(unix_newlines(value), gettext_noop("Your draft"), MAX_DRAFT_CHARS)
+            for value in values
         ]
         for name, values in fields.items()
     }

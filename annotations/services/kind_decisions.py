@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.text import unix_newlines
 from annotations.models import Kind, KindDecision, Project, User
@@ -24,12 +26,12 @@ def decide_kind(
     It holds from the next item that is handed out. Return the decision that was made or lifted.
     """
     lock(project)
-    leave_to_another(decided_by, project, [person], "This is about your own work.")
+    leave_to_another(decided_by, project, [person], _("This is about your own work."))
     if kind not in Kind.values or decision not in DECISIONS:
-        raise ServiceError("Choose a kind of work, and what holds for it.")
-    reason = check(unix_newlines(reason.strip()), "The reason", MAX_WHY_CHARS)
+        raise ServiceError(_("Choose a kind of work, and what holds for it."))
+    reason = check(unix_newlines(reason.strip()), gettext_noop("The reason"), MAX_WHY_CHARS)
     if not reason:
-        raise ServiceError("Say why: the person reads it, and it stays in the audit log.")
+        raise ServiceError(_("Say why: the person reads it, and it stays in the audit log."))
     made = _decide(project, person, kind, decision, reason, decided_by)
     kind_decided.send(
         sender=KindDecision, decision=made, action=decision, reason=reason, decided_by=decided_by
@@ -44,12 +46,17 @@ def _decide(
     current = held.first()
     if decision == "lifted":
         if current is None:
-            raise ServiceError("Nothing is decided by hand about this: the rules hold already.")
+            raise ServiceError(_("Nothing is decided by hand about this: the rules hold already."))
         held.update(ended_at=timezone.now())
         return current
     is_granted = decision == "granted"
     if current is not None and current.is_granted == is_granted:
-        raise ServiceError(f"This is {decision} already. Lift it first to give another reason.")
+        already = (
+            _("This is granted already. Lift it first to give another reason.")
+            if is_granted
+            else _("This is withdrawn already. Lift it first to give another reason.")
+        )
+        raise ServiceError(already)
     held.update(ended_at=timezone.now())
     return KindDecision.objects.create(
         project=project,

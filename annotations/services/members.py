@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.text import unix_newlines
@@ -44,7 +45,7 @@ def write_note(project: Project, person: User, text: str, made_by: User) -> Memb
 def rest(membership: Membership) -> Membership:
     """Pause by oneself: what is held goes to others, what was begun is kept."""
     if membership.state != Membership.State.ACTIVE:
-        raise ServiceError("Your membership is paused already.")
+        raise ServiceError(_("Your membership is paused already."))
     keep_an_owner(membership)
     queue.release_leases_of(membership.user, membership.project)
     membership.state = Membership.State.RESTING
@@ -56,7 +57,7 @@ def rest(membership: Membership) -> Membership:
 def come_back(membership: Membership) -> Membership:
     """Work again after a pause of one's own."""
     if membership.state == Membership.State.PAUSED:
-        raise ServiceError("An owner has paused your membership. Ask them to resume it.")
+        raise ServiceError(_("An owner has paused your membership. Ask them to resume it."))
     membership.state = Membership.State.ACTIVE
     membership.save(update_fields=["state"])
     return membership

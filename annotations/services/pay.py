@@ -14,6 +14,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.pay import amount_micros, to_cents, to_micros
 from annotations.algorithms.text import unix_newlines
@@ -117,18 +120,28 @@ def adjust_pay(
     lock(project)
     if done := PayEntry.objects.filter(key=key).first():
         return done
-    leave_to_another(made_by, project, [person], "This is your own statement.")
-    reason = check(unix_newlines(reason.strip()), "The reason", MAX_REASON_CHARS)
+    leave_to_another(made_by, project, [person], _("This is your own statement."))
+    reason = check(unix_newlines(reason.strip()), gettext_noop("The reason"), MAX_REASON_CHARS)
     if not reason:
-        raise ServiceError("Say why: the person reads it on their statement.")
+        raise ServiceError(_("Say why: the person reads it on their statement."))
     micros = to_micros(amount)
     if not micros or abs(amount) > MOST:
-        raise ServiceError(f"Choose an amount up to {MOST:,} either way, and not zero.")
+        raise ServiceError(
+            _("Choose an amount up to %(most)s either way, and not zero.")
+            % {"most": number_format(MOST, force_grouping=True)}
+        )
     left = earned_in(project, person, Period.now(), currency) + micros
     if micros < 0 and left < 0 and not below_zero:
         raise ServiceError(
-            f"{person} would be left with {to_cents(left)} {currency} for this month, which is "
-            "below zero. Take less, or say that you mean it."
+            _(
+                "%(person)s would be left with %(left)s %(currency)s for this month, which is "
+                "below zero. Take less, or say that you mean it."
+            )
+            % {
+                "person": person,
+                "left": number_format(to_cents(left)),
+                "currency": currency,
+            }
         )
     return PayEntry.objects.create(
         project=project,

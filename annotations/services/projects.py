@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.text import unix_newlines
@@ -159,5 +160,5 @@ def keep_an_owner(membership: Membership) -> None:
     )
     if set(owners.values_list("id", flat=True)) == {membership.pk}:
         raise ServiceError(
-            "This is the last owner of the project. Make somebody else an owner first."
+            _("This is the last owner of the project. Make somebody else an owner first.")
         )

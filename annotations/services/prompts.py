@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import queue
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -93,7 +94,7 @@ def write_own_prompt(project: Project, user: User, style: str, text: str) -> Ass
     expect_open(Kind.DEMONSTRATION, user, project)
     if style not in Prompt.Style.values:
         raise ServiceError(_("Choose what kind of prompt this is."))
-    text = check(unix_newlines(text), "The prompt", MAX_PROMPT_CHARS).strip()
+    text = check(unix_newlines(text), gettext_noop("The prompt"), MAX_PROMPT_CHARS).strip()
     if not text:
         raise ServiceError(_("The prompt is empty. Write what a model should answer."))
     lock(project)

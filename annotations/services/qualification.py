@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import (
@@ -143,25 +145,29 @@ def begin_test(rule: KindRule, person: User, *, rng: random.Random = _SYSTEM_RAN
     if standing.running:
         return standing.running
     if not rule.is_tested:
-        raise ServiceError("No test is asked for this kind of work any more.")
+        raise ServiceError(_("No test is asked for this kind of work any more."))
     if standing.decision:
-        raise ServiceError("An owner has decided about this by hand, so there is no test to take.")
+        raise ServiceError(
+            _("An owner has decided about this by hand, so there is no test to take.")
+        )
     if standing.passed:
-        raise ServiceError("You have passed already. Start with the work.")
+        raise ServiceError(_("You have passed already. Start with the work."))
     if standing.waiting:
-        raise ServiceError("Your last test is still to be judged. Wait for that.")
+        raise ServiceError(_("Your last test is still to be judged. Wait for that."))
     if standing.practice_left:
-        raise ServiceError("Finish the practice first.")
+        raise ServiceError(_("Finish the practice first."))
     if not standing.attempts_left:
-        raise ServiceError("You have used all your goes. Ask an owner of the project.")
+        raise ServiceError(_("You have used all your goes. Ask an owner of the project."))
     if rule.kind in WRITTEN_KINDS and not has_another_owner(rule.project, person):
         raise ServiceError(
-            "You are the only owner, so nobody could judge your test. Qualify yourself by hand on "
-            "your own page, or make somebody else an owner."
+            _(
+                "You are the only owner, so nobody could judge your test. Qualify yourself by hand "
+                "on your own page, or make somebody else an owner."
+            )
         )
     items = _draw(rule, person, rng)
     if not items:
-        raise ServiceError("There are no questions yet. Ask an owner to make gold items.")
+        raise ServiceError(_("There are no questions yet. Ask an owner to make gold items."))
     return TestAttempt.objects.create(
         project=rule.project,
         kind=rule.kind,
@@ -220,11 +226,11 @@ def _checked(person: User, item: Item, said: Any) -> Any:
     match Kind(item.kind):
         case Kind.COMPARISON:
             if said not in OUTCOMES:
-                raise ServiceError("Choose which completion is better, a tie, or “both bad”.")
+                raise ServiceError(_("Choose which completion is better, a tie, or “both bad”."))
             return question.better(said)
         case Kind.RANKING:
             if sorted(one for tied in said for one in tied) != sorted(question.order):
-                raise ServiceError("Give every completion a place, each exactly once.")
+                raise ServiceError(_("Give every completion a place, each exactly once."))
             return [list(tied) for tied in said]
         case Kind.RATING:
             scheme = item.rating_scheme
@@ -232,14 +238,14 @@ def _checked(person: User, item: Item, said: Any) -> Any:
             return {str(completion): points for completion, points in answers.items()}
         case Kind.REVIEW:
             if said not in Review.Decision.values:
-                raise ServiceError("Choose whether you accept the text, fix it or reject it.")
+                raise ServiceError(_("Choose whether you accept the text, fix it or reject it."))
             return str(said)
         case Kind.REWRITE:
             return check_new_text(said, question.texts[0])
         case _:
-            text = check(unix_newlines(said), "Your text", MAX_COMPLETION_CHARS)
+            text = check(unix_newlines(said), gettext_noop("Your text"), MAX_COMPLETION_CHARS)
             if not text.strip():
-                raise ServiceError("Your text is empty. Write it.")
+                raise ServiceError(_("Your text is empty. Write it."))
             return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, unix_newlines
 from annotations.models import Annotation, Assignment, Completion, Kind, Rewrite
@@ -37,7 +38,7 @@ def submit_rewrite(
 
 def check_new_text(text: str, original: str) -> str:
     """Return a text that replaces another as it is stored, or say why it does not."""
-    text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
+    text = check(unix_newlines(text), gettext_noop("Your text"), MAX_COMPLETION_CHARS)
     if not text.strip():
         raise ServiceError(_("Your text is empty. Write the better version, or skip this one."))
     if text.strip() == unix_newlines(original).strip():

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from annotations.algorithms.text import TextError, check_text
@@ -60,10 +61,25 @@ def leave_to_another(owner: User, project: Project, about: Collection[User], wor
 
 
 def check(value: str, field: str, max_chars: int) -> str:
+    """Return a text that can be kept as it is. `field` is what it is called, marked to translate.
+
+    Whose language is not English reads the refusal in theirs.
+    """
     try:
         return check_text(value, field=field, max_chars=max_chars)
     except TextError as error:
-        raise ServiceError(str(error)) from None
+        raise ServiceError(refusal_of(error)) from None
+
+
+def refusal_of(error: TextError) -> str:
+    """Return why a text can't be kept, in the language of whoever sent it."""
+    told = {
+        name: number_format(value, force_grouping=True) if isinstance(value, int) else value
+        for name, value in error.values.items()
+    }
+    if "field" in told:
+        told["field"] = _(told["field"])
+    return _(error.words) % told
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import queue
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_REASON_CHARS, unix_newlines
@@ -45,7 +46,7 @@ def submit_demonstration(
     if correcting is None and (existing := handed_in(assignment)):
         return existing
     expect_kind(assignment, Kind.DEMONSTRATION)
-    text = check(unix_newlines(text), "Your text", MAX_COMPLETION_CHARS)
+    text = check(unix_newlines(text), gettext_noop("Your text"), MAX_COMPLETION_CHARS)
     if not text.strip():
         raise ServiceError(_("Your text is empty. Write an answer to the prompt, or skip it."))
     annotation, created = annotate(assignment, reason, correcting=correcting)
@@ -128,7 +129,7 @@ def skip(assignment: Assignment, reason: str, note: str = "") -> None:
     """
     if reason not in Assignment.SkipReason.values:
         raise ServiceError(_("Choose why you skip this one."))
-    note = check(unix_newlines(note), "Your note", MAX_NOTE_CHARS)
+    note = check(unix_newlines(note), gettext_noop("Your note"), MAX_NOTE_CHARS)
     skipped = {
         "state": Assignment.State.SKIPPED,
         "skip_reason": reason,
@@ -196,7 +197,7 @@ def annotate(
     Of two submits at once only one closes it; the other waits for its row and finds the answer.
     With `correcting`, the annotation with that id is superseded, if it still is in force.
     """
-    reason = check(unix_newlines(reason), "Your reason", MAX_REASON_CHARS)
+    reason = check(unix_newlines(reason), gettext_noop("Your reason"), MAX_REASON_CHARS)
     if correcting is not None:
         Assignment.objects.select_for_update().get(id=assignment.pk)
         if (current := annotation_in_force(assignment)) is not None:

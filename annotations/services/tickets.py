@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms import regressions
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -52,7 +53,7 @@ def report(
     dismissed stays so; whoever looks at it sees that somebody else complained.
     """
     _check_report(user, reason)
-    words = check(unix_newlines(words).strip(), "What you wrote", MAX_WORDS_CHARS)
+    words = check(unix_newlines(words).strip(), gettext_noop("What you wrote"), MAX_WORDS_CHARS)
     ticket, is_new = Ticket.objects.get_or_create(
         completion=completion,
         defaults={"project_id": completion.prompt.project_id, "reason": reason},
@@ -86,7 +87,7 @@ def report_answer(
     """
     _check_report(user, reason)
     if not messages or messages[-1]["role"] != "user":
-        raise ServiceError("Only an answer to a message of the user can be reported.")
+        raise ServiceError(_("Only an answer to a message of the user can be reported."))
     said = [
         {"role": turn["role"], "content": check(turn["content"], "A message", MAX_PROMPT_CHARS)}
         for turn in messages

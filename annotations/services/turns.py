@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import queue
 from annotations.algorithms.fingerprints import fingerprint_of
@@ -192,7 +193,7 @@ def submit_conversation(
     if existing := annotation_in_force(assignment):
         return existing
     expect_kind(assignment, Kind.CONVERSATION)
-    unsent = check(unix_newlines(unsent), "Your message", MAX_PROMPT_CHARS)
+    unsent = check(unix_newlines(unsent), gettext_noop("Your message"), MAX_PROMPT_CHARS)
     picked = [turn for turn in turns_of(assignment) if turn.outcome]
     if not picked:
         raise ServiceError(
@@ -231,7 +232,7 @@ def _keep_unsent(assignment: Assignment, number: int, unsent: str) -> None:
 
 
 def _message(text: str) -> str:
-    text = check(unix_newlines(text), "Your message", MAX_PROMPT_CHARS).strip()
+    text = check(unix_newlines(text), gettext_noop("Your message"), MAX_PROMPT_CHARS).strip()
     if not text:
         raise ServiceError(_("Your message is empty. Write what you want to say."))
     return text

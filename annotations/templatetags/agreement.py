@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from annotations.algorithms.reliability import Estimate
+from annotations.algorithms.shares import Share
+from annotations.algorithms.winrate import WinRate
 
 register = template.Library()
 
@@ -40,6 +43,13 @@ def share_ends(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "no interval yet"
     return f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}\u202f%"
+
+
+@register.filter
+def interval(share: Share | WinRate) -> str:
+    """Return the interval of a counted share, in the language of whoever looks."""
+    low, high = f"{100 * share.low:.0f}", f"{100 * share.high:.0f}"
+    return _("%(low)s to %(high)s %%") % {"low": low, "high": high}
 
 
 @register.filter

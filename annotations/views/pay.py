@@ -12,6 +12,8 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -143,7 +145,9 @@ def adjust(request: AuthenticatedRequest, project_id: int, user_id: int) -> Http
         except services.ServiceError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"Written to the statement of {person}.")
+            messages.success(
+                request, _("Written to the statement of %(person)s.") % {"person": person}
+            )
             return SeeOther(reverse("annotations:statement", args=[project_id, user_id]))
     return _statement_page(request, project, person, form)
 
@@ -180,14 +184,14 @@ def _statement_page(
 
 def _to_four_places(entry: PayEntry) -> str:
     """Return an entry's amount to a hundredth of a cent: what a page has room for."""
-    return f"{entry.amount_micros / 1_000_000:.4f}"
+    return number_format(f"{entry.amount_micros / 1_000_000:.4f}")
 
 
 def _rows(rates: Iterable[Any]) -> list[dict[str, object]]:
     return [
         {
             "rate": rate,
-            "kind": rate.get_kind_display() if rate.kind else "All other kinds",
+            "kind": _(rate.get_kind_display()) if rate.kind else _("All other kinds"),
             "words": selectors.rate_in_words(rate.per_item_micros, rate.per_hour_micros),
         }
         for rate in rates

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -60,12 +61,17 @@ def hold_out(request: AuthenticatedRequest, project_id: int, user_id: int) -> Ht
         services.end_hold_out(project, person)
         messages.success(
             request,
-            f"Models may learn from what {person} annotates from now on; what came before stays "
-            "held out.",
+            _(
+                "Models may learn from what %(person)s annotates from now on; what came before "
+                "stays held out."
+            )
+            % {"person": person},
         )
     else:
         services.hold_out(project, person, request.user)
-        messages.success(request, f"No new snapshot has anything by {person} in it.")
+        messages.success(
+            request, _("No new snapshot has anything by %(person)s in it.") % {"person": person}
+        )
     return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
 
 
@@ -82,7 +88,7 @@ def decide_kind(request: AuthenticatedRequest, project_id: int, user_id: int) ->
         except services.ServiceError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, "Decided. It holds from the next item that is handed out.")
+            messages.success(request, _("Decided. It holds from the next item that is handed out."))
             return SeeOther(reverse("annotations:person", args=[project_id, user_id]))
     return _page(request, project, person, NoteForm(), decision_form=form, status=422)
 

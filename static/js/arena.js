@@ -6,16 +6,17 @@ import "./report.js";
 import { showTrouble } from "./requests.js";
 import { events } from "./stream.js";
 import { beginUndo, undo } from "./undo.js";
-
-const LOST = "The connection was lost while the answers came. Load the page again: they go on from where they are.";
+import { gettext, say } from "./words.js";
 
 function showPlace({ place, seconds }) {
-  const wait = seconds === 1 ? "1 second" : `${seconds} seconds`;
-  document.getElementById("place").textContent = `Place ${place} in the queue, about ${wait}.`;
+  const words = seconds === 1
+    ? say("Place {place} in the queue, about 1 second.", { place })
+    : say("Place {place} in the queue, about {seconds} seconds.", { place, seconds });
+  document.getElementById("place").textContent = words;
 }
 
 function showPieces(pieces) {
-  document.getElementById("place").textContent = "Both answers are shown in step. You vote when both have ended.";
+  document.getElementById("place").textContent = gettext("Both answers are shown in step. You vote when both have ended.");
   work().querySelectorAll("[data-piece]").forEach((card, side) => card.append(pieces[side]));
 }
 
@@ -23,7 +24,7 @@ function showPieces(pieces) {
 async function follow(battle) {
   const again = battle.querySelector("[data-try]");
   again.hidden = true;
-  let problem = LOST;
+  let problem = gettext("The connection was lost while the answers came. Load the page again: they go on from where they are.");
   try {
     for await (const [name, value] of events(battle.dataset.write)) {
       if (name === "place") showPlace(value);

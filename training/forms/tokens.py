@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from annotations.access import SCOPES
 from training import access
@@ -19,30 +20,39 @@ class ApiTokenForm(PlainForm):
 
     name = forms.CharField(
         max_length=100,
-        label="What is it for?",
-        help_text="The program or the person that gets it, so that you know later what to revoke.",
-        error_messages={"required": "Say what the token is for."},
+        label=gettext_lazy("What is it for?"),
+        help_text=gettext_lazy(
+            "The program or the person that gets it, so that you know later what to revoke."
+        ),
+        error_messages={"required": gettext_lazy("Say what the token is for.")},
     )
     scopes = forms.MultipleChoiceField(
-        choices=SCOPES,
-        label="What may it do?",
+        choices=[(scope, gettext_lazy(words)) for scope, words in SCOPES],
+        label=gettext_lazy("What may it do?"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="Never more than you may yourself, at the moment it is used.",
-        error_messages={"required": "Choose at least one thing that it may do."},
+        help_text=gettext_lazy("Never more than you may yourself, at the moment it is used."),
+        error_messages={"required": gettext_lazy("Choose at least one thing that it may do.")},
     )
     projects: forms.ModelMultipleChoiceField[Any] = forms.ModelMultipleChoiceField(
         None,
-        label="Projects",
+        label=gettext_lazy("Projects"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="It reaches these and no others. Talking with models takes a project that you "
-        "own, engineer or review.",
-        error_messages={"required": "Choose a project at least."},
+        help_text=gettext_lazy(
+            "It reaches these and no others. Talking with models takes a project that you own, "
+            "engineer or review."
+        ),
+        error_messages={"required": gettext_lazy("Choose a project at least.")},
     )
     days = forms.TypedChoiceField(
         coerce=int,
-        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")],
+        choices=[
+            (7, gettext_lazy("7 days")),
+            (30, gettext_lazy("30 days")),
+            (90, gettext_lazy("90 days")),
+            (365, gettext_lazy("a year")),
+        ],
         initial=90,
-        label="Expires after",
+        label=gettext_lazy("Expires after"),
     )
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations import services as collecting
 from training import access
@@ -32,8 +33,10 @@ def create_api_token(
     served = {project.pk for project in access.get_served_projects_for(user)}
     if MODELS in scopes and not {project.pk for project in projects} <= served:
         raise ServiceError(
-            "Programs may talk with the models of projects that you own, engineer or review. "
-            "Leave the others out, or make the token without this right."
+            _(
+                "Programs may talk with the models of projects that you own, engineer or review. "
+                "Leave the others out, or make the token without this right."
+            )
         )
     try:
         token, secret = collecting.make_api_token(

@@ -15,6 +15,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations import exports
 from annotations import services as collecting
@@ -39,11 +41,8 @@ READER_GONE = timedelta(seconds=10)
 """Answers whose last reader left longer ago may have been cut off: they are written anew. The door
 stops what nobody reads after 15 seconds."""
 NOTED_EVERY_S = 3.0
-NO_ANSWER = (
-    "An answer did not come, so there is nothing to vote on. Ask again; if it happens again, tell "
-    "an engineer of the project, for whom the sampling worker's log says why."
-)
-"""Of a server elsewhere, whose own sentence names it."""
+TOO_MANY = gettext_noop("Too many people ask the models at this moment. Ask again in a minute.")
+"""It is kept, and so does not say how many seconds it took then."""
 MOST_FIGHTERS = 50
 MOST_A_DAY = 10_000
 
@@ -102,8 +101,10 @@ def ask_in_arena(
     fighters = selectors.fighters(project)
     if len(fighters) < 2:
         raise ServiceError(
-            "It takes two to fight, and this project has fewer checkpoints that can answer. Ask "
-            "an engineer of the project to train one more, or to let more into the arena."
+            _(
+                "It takes two to fight, and this project has fewer checkpoints that can answer. "
+                "Ask an engineer of the project to train one more, or to let more into the arena."
+            )
         )
     counted = exports.arena_counts(project.pk)
     battles = Battles.of(
@@ -133,7 +134,7 @@ def write_battle(battle: Battle, *, within_s: float = math.inf) -> Iterator[News
     try:
         generations = _begin(battle)
     except (streaming.Busy, streaming.Unavailable) as error:
-        yield Problem(str(error))
+        yield Problem(_(str(error)))
         return
     for one in _Writing(battle, generations).news():
         yield one
@@ -218,8 +219,10 @@ class _Writing:
             case streaming.Done():
                 self.ends[side] = event
                 return Pieces(*self.texts.end(side))
-            case streaming.Failed(message):
-                self.failure = NO_ANSWER if self._is_elsewhere(side) else message
+            case streaming.Failed(message, again_in=again_in):
+                # The sentence of a server elsewhere names it.
+                failure = collecting.NO_ANSWER if self._is_elsewhere(side) else message
+                self.failure = TOO_MANY if again_in else failure
         return None if self.failure else Beat()
 
     def _is_elsewhere(self, side: int) -> bool:
@@ -231,7 +234,7 @@ class _Writing:
         if self.failure or len(self.ends) < 2:
             for generation in self.generations:
                 streaming.stop(generation)
-            reason = self.failure or "The answers broke off. Ask again."
+            reason = self.failure or gettext_noop("The answers broke off. Ask again.")
             collecting.fail_battle(self.battle, reason, generations=self.generations)
             return
         left, right = (self._written(side) for side in range(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations import services as collecting
 from training.models import (
@@ -59,7 +60,7 @@ def erase_oneself(user: User, *, password: str, address: str) -> None:
     except collecting.ServiceError as error:
         raise ServiceError(str(error)) from None
     if not user.check_password(password):
-        raise ServiceError("That is not your password. Nothing was erased; try again.")
+        raise ServiceError(_("That is not your password. Nothing was erased; try again."))
     collecting.succeed(attempt)
     erase_person(user, by=user)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotations import services as collecting
 from training.models import ChatMessage, Praise
@@ -52,5 +53,5 @@ def report_in_battle(
 def _answer(battle: Battle, position: str) -> Completion:
     found = {"1": battle.left, "2": battle.right}.get(position)
     if found is None:
-        raise ServiceError("Choose one of the two answers, A or B, once both are there.")
+        raise ServiceError(_("Choose one of the two answers, A or B, once both are there."))
     return found

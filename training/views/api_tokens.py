@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -50,5 +51,8 @@ def api_tokens(request: AuthenticatedRequest) -> HttpResponse:
 def revoke(request: AuthenticatedRequest, token_id: int) -> HttpResponse:
     token = access.get_api_token_for(request.user, token_id)
     services.revoke_api_token(token)
-    messages.success(request, f"The token “{token.name}” is revoked. Programs that use it get 401.")
+    messages.success(
+        request,
+        _("The token “%(name)s” is revoked. Programs that use it get 401.") % {"name": token.name},
+    )
     return redirect("training:api_tokens")

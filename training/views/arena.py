@@ -15,6 +15,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
 MOST_SHOWN = 20
 
 VERDICTS = {
-    "left": "You found A better.",
-    "right": "You found B better.",
-    "tie": "You found neither better.",
-    "both_bad": "You found both bad.",
+    "left": gettext_noop("You found A better."),
+    "right": gettext_noop("You found B better."),
+    "tie": gettext_noop("You found neither better."),
+    "both_bad": gettext_noop("You found both bad."),
 }
 
 
@@ -129,7 +131,7 @@ def report(request: AuthenticatedRequest, battle_id: int) -> HttpResponse:
         request,
         found,
         lambda: services.report_in_battle(found, position, request.user, reason, words),
-        told="Reported",
+        told=_("Reported"),
     )
 
 
@@ -196,7 +198,7 @@ def _judge(
         if problem:
             messages.warning(request, problem)
         elif told:
-            messages.success(request, f"{told}. Thank you; it is looked into.")
+            messages.success(request, _("Reported. Thank you; it is looked into."))
         return redirect("training:battle", found.pk)
     context: dict[str, Any] = {
         "battle": found,
@@ -279,7 +281,8 @@ def _show(
         "question": question["content"],
         "answers": selectors.shown_answers(found, voted.outcome if voted else ""),
         "verdict": VERDICTS[voted.outcome] if voted else "",
-        "marks": [found.Mark(mark).label for mark in found.marks] if voted else [],
+        "failure": collecting.why_failed(found),
+        "marks": [_(found.Mark(mark).label) for mark in found.marks] if voted else [],
         "has_seen_names": found.assignment_id is not None,
         "seconds_left": selectors.seconds_to_take_back(found) if voted else 0,
         "goes_on": collecting.liked_answer(found) is not None,

@@ -9,6 +9,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -37,6 +38,6 @@ def erase_me(request: AuthenticatedRequest) -> HttpResponse:
             problem, status = str(error), 422
         else:
             logout(request)
-            messages.success(request, "Your account is erased. Nothing here carries your name.")
+            messages.success(request, _("Your account is erased. Nothing here carries your name."))
             return redirect("annotations:sign_in")
     return render(request, "training/erase_me.html", {"problem": problem}, status=status)
