@@ -315,6 +315,17 @@ def get_token_for(authorization: str) -> ApiToken:
     return token
 
 
+def may_still_judge(user: User, item: Item) -> bool:
+    """Say whether a person owes an item an answer or may yet be asked for one.
+
+    Until that is over they are not to know who wrote what it shows.
+    """
+    own = item.assignments.filter(annotator=user).values_list("state", flat=True).first()
+    if own in (Assignment.State.LEASED, Assignment.State.EXPIRED):
+        return True
+    return own != Assignment.State.SUBMITTED and item.open_slots > 0
+
+
 def get_annotations_for(user: User, project_id: int) -> QuerySet[Annotation]:
     """Return what was said in a project, to those who may read it.
 

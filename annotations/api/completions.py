@@ -84,10 +84,13 @@ class AddedCompletions(Answer):
 def list_completions(call: Call, project_id: int, query: CompletionFilters) -> Page[CompletionOut]:
     """List the completions of a project. Its owners and engineers can.
 
-    Answers in a battle of one's own are among them once one has voted.
+    What the owner of the token has still to judge, in an item that they hold or in a battle of
+    theirs, is among them afterwards.
     """
     project = access.get_project_for(call.user, project_id, *access.READING)
-    found = Completion.objects.filter(~selectors.awaits_vote_of(call.user), prompt__project=project)
+    found = Completion.objects.filter(
+        ~selectors.is_to_be_judged_by(call.user), prompt__project=project
+    )
     if query.prompt is not None:
         found = found.filter(prompt_id=query.prompt)
     if query.origin is not None:
@@ -127,8 +130,8 @@ def add_completions(call: Call, project_id: int, body: NewCompletions) -> AddedC
 def get_completion(call: Call, completion_id: int) -> CompletionOut:
     """Show a completion. Owners and engineers of its project can."""
     found = access.get_completion_for(call.user, completion_id, *access.READING)
-    if Completion.objects.filter(selectors.awaits_vote_of(call.user), id=found.pk).exists():
-        raise Http404("Who wrote it is told once you have voted on its battle.")
+    if Completion.objects.filter(selectors.is_to_be_judged_by(call.user), id=found.pk).exists():
+        raise Http404("Who wrote it is told once you have judged it.")
     return _completion(found)
 
 

@@ -9,7 +9,7 @@ from annotations.selectors.agreement import (
 )
 from annotations.selectors.agreement_report import AgreementOverview, Line
 from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
-from annotations.selectors.arena import awaits_vote_of
+from annotations.selectors.blindness import is_to_be_judged_by
 from annotations.selectors.dashboard import SPANS, Dashboard, Outlook, Sums, dashboard
 from annotations.selectors.gold import SCORED, FailingGold, GoldAnswer, failing_gold, gold_answers
 from annotations.selectors.guideline_cases import (
@@ -186,7 +186,6 @@ __all__ = [
     "agreement_overview",
     "annotations_of",
     "assignments_of",
-    "awaits_vote_of",
     "begun_corrections",
     "check_guideline",
     "check_in_words",
@@ -223,6 +222,7 @@ __all__ = [
     "is_blind_to",
     "is_held_out",
     "is_owed_by",
+    "is_to_be_judged_by",
     "items_open_to",
     "kind_standings",
     "kinds_with_open_items",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q
-
 from annotations.models import Battle, Comparison, Completion, Project, User, in_force
 from annotations.selectors.queue import midnight
 
@@ -29,12 +27,3 @@ def liked_answer(battle: Battle) -> Completion | None:
 def asked_today(user: User, project: Project) -> int:
     """Return how many questions a person has asked in a project's arena today."""
     return Battle.objects.filter(voter=user, project=project, asked_at__gte=midnight()).count()
-
-
-def awaits_vote_of(user: User, completion: str = "pk") -> Exists:
-    """Return the condition that a completion is in a battle on which a person has still to vote.
-
-    Until then they are not to know who wrote it, wherever they find it.
-    """
-    sides = Q(left=OuterRef(completion)) | Q(right=OuterRef(completion))
-    return Exists(Battle.objects.filter(sides, voter=user, assignment=None))

@@ -17,7 +17,7 @@ from annotations.models import (
     Ticket,
     User,
 )
-from annotations.selectors.arena import awaits_vote_of
+from annotations.selectors.blindness import is_to_be_judged_by
 from annotations.selectors.queue import shown_completions
 from annotations.selectors.turns import standing_of
 
@@ -64,9 +64,9 @@ def tickets_of(
     if reason:
         wanted &= Q(reason=reason)
     if checkpoint is not None:
-        wanted &= Q(~awaits_vote_of(reader, "completion"), completion__checkpoint=checkpoint)
+        wanted &= Q(~is_to_be_judged_by(reader, "completion"), completion__checkpoint=checkpoint)
     return (
-        Ticket.objects.annotate(is_blind=awaits_vote_of(reader, "completion"))
+        Ticket.objects.annotate(is_blind=is_to_be_judged_by(reader, "completion"))
         .filter(wanted)
         .select_related("completion__prompt", "completion__checkpoint")
         .annotate(report_count=Count("reports"))
@@ -81,14 +81,14 @@ def tickets_by_state(project: Project) -> dict[str, int]:
 
 
 def is_blind_to(reader: User, ticket: Ticket) -> bool:
-    """Return whether somebody has still to vote on the reported answer, and may not know whose."""
+    """Return whether somebody has still to judge the reported answer, and may not know whose."""
     reported = Completion.objects.filter(id=ticket.completion_id)
-    return reported.filter(awaits_vote_of(reader)).exists()
+    return reported.filter(is_to_be_judged_by(reader)).exists()
 
 
 def reported_checkpoints(project: Project, reader: User) -> list[tuple[int, str]]:
     """Return the id and the name of every checkpoint whose answers were reported."""
-    known = ~awaits_vote_of(reader, "completion")
+    known = ~is_to_be_judged_by(reader, "completion")
     reported = project.tickets.filter(known, completion__checkpoint__isnull=False)
     named = reported.values_list("completion__checkpoint_id", "completion__checkpoint__name")
     return list(named.order_by("completion__checkpoint_id").distinct())

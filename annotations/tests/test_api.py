@@ -25,7 +25,12 @@ from annotations.models import (
     Scope,
     User,
 )
-from annotations.tests.factories import make_completion, make_item, make_prompt
+from annotations.tests.factories import (
+    make_assignment,
+    make_completion,
+    make_item,
+    make_prompt,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -350,6 +355,24 @@ def test_it_says_nothing_of_who_wrote_what_is_judged(labeller: Program, project:
     assert all(set(one) == {"letter", "text"} for one in shown)
     assert b"child-7" not in taken.content
     assert b"gold" not in taken.content
+
+
+def test_nor_to_an_owner_who_has_it_to_judge(owner: Program, project: Project, alice: User) -> None:
+    item = make_item(project)
+    other = make_item(project)
+    path = f"projects/{project.pk}/completions"
+    ids = set(item.completions.values_list("id", flat=True))
+    assignment = make_assignment(item, alice)
+
+    def seen() -> tuple[set[int], int]:
+        listed = {one["id"] for one in owner.get(path).json()["items"]}
+        return listed & ids, owner.get(f"completions/{min(ids)}").status_code
+
+    assert seen() == (set(), 404)
+    listed = owner.get(path).json()["items"]
+    assert {one["id"] for one in listed} == set(other.completions.values_list("id", flat=True))
+    services.submit_comparison(assignment, "tie", "")
+    assert seen() == (ids, 200)
 
 
 def test_others_answers_are_hidden_until_ones_own_is_in(

@@ -124,10 +124,13 @@ def test_an_empty_version_takes_them_out_of_use(
     services.make_gold_of_cases(own, "be-careful", alice)
     editor = reverse("annotations:edit_guideline", args=[project.pk, EVALUATION])
     client.force_login(alice)
+    overview = reverse("annotations:project", args=[project.pk])
+    assert "<h3>Final evaluation</h3>" in client.get(overview).text
     sent = {"text": "", "note": "As before", "begun_from": "1", "publish": "1"}
     page = client.post(editor, sent, follow=True)
     assert "judged by the guidelines of their kind from the next item on" in page.text
     assert "out of use" in page.text
+    assert "<h3>Final evaluation</h3>" not in client.get(overview).text
     assert lease(bob, project).guideline_version == selectors.guideline_in_force(
         project, Kind.COMPARISON
     )

@@ -16,7 +16,15 @@ from annotations.forms import (
     ProjectForm,
     ProjectSettingsForm,
 )
-from annotations.models import Kind, Membership, Project, Role, User
+from annotations.models import (
+    EVALUATION,
+    GUIDELINE_PARTS,
+    Kind,
+    Membership,
+    Project,
+    Role,
+    User,
+)
 from annotations.views.queue import work_cards
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
@@ -202,19 +210,22 @@ def _members_page(
 
 
 def _kinds(project: Project, counted: selectors.Counted | None) -> list[dict[str, object]]:
-    """Return the kinds of work that have items or guidelines, with those in force."""
+    """Return the kinds of work that have items or guidelines, with those in force.
+
+    At the end are those for evaluations, where these are in use.
+    """
     if counted is None:
         there = set(selectors.kinds_with_open_items(project))
     else:
         there = {kind for kind, count in counted.counts.items() if count.items}
     guidelines = selectors.guidelines_in_force(project)
     kinds: list[dict[str, object]] = [
-        {
-            "kind": kind.value,
-            "label": kind.label,
-            "guideline": guidelines.get(kind.value),
-            "has_items": kind.value in there,
-        }
+        {"kind": kind.value, "label": kind.label, "guideline": guidelines.get(kind.value)}
         for kind in Kind
+        if kind in guidelines or kind in there
     ]
-    return [entry for entry in kinds if entry["guideline"] or entry["has_items"]]
+    own = guidelines.get(EVALUATION)
+    if own is not None and not own.is_taken_back:
+        label = dict(GUIDELINE_PARTS)[EVALUATION]
+        kinds.append({"kind": EVALUATION, "label": label, "guideline": own})
+    return kinds

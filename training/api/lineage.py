@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from annotations.access import may_still_judge
 from annotations.api.operations import Answer, Call, FileAnswer, IdInAddress, Operations, Query
 from annotations.csv_files import as_csv
 from annotations.exports import in_force, pseudonym
@@ -74,8 +75,8 @@ class ItemLineage(Answer):
     """Whose completions an item compares, and what its annotations went into."""
 
     item: int
-    is_open: bool = Field(description="Somebody may still be asked about it.")
-    completions: list[ShownCompletion] = Field(description="None while it is open.")
+    is_hidden: bool = Field(description="The owner of the token may still be asked about it.")
+    completions: list[ShownCompletion] = Field(description="None while they are hidden.")
     annotations: list[LearntFrom]
 
 
@@ -119,15 +120,15 @@ def download_sources(call: Call, checkpoint_id: int, query: SourceFilters) -> Fi
 def get_item_lineage(call: Call, item_id: int) -> ItemLineage:
     """Show whose completions an item compares, and what learnt from its annotations.
 
-    Who wrote what is hidden while anybody may still be asked about it.
+    Who wrote what is hidden from whoever may still be asked about it.
     """
     item = access.get_item_for(call.user, item_id)
-    is_open, uses = selectors.is_open_item(item), selectors.uses_of_item(item)
+    is_hidden, uses = may_still_judge(call.user, item), selectors.uses_of_item(item)
     holding = set(item.annotations.filter(in_force()).values_list("id", flat=True))
     completions = item.completions.prefetch_related("scores").order_by("id")
     return ItemLineage(
         item=item.pk,
-        is_open=is_open,
+        is_hidden=is_hidden,
         completions=[
             ShownCompletion(
                 id=one.pk,
@@ -135,7 +136,7 @@ def get_item_lineage(call: Call, item_id: int) -> ItemLineage:
                 source_name=one.source_name,
                 scores={score.scorer: score.score for score in one.scores.all()},
             )
-            for one in ([] if is_open else completions)
+            for one in ([] if is_hidden else completions)
         ],
         annotations=[
             LearntFrom(

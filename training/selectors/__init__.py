@@ -112,7 +112,6 @@ from training.selectors.sources import (
     Source,
     SourceRow,
     Uses,
-    is_open_item,
     sources,
     uses_of_item,
 )
@@ -188,7 +187,6 @@ __all__ = [
     "gate_refusal",
     "gate_result",
     "is_at_hand",
-    "is_open_item",
     "judges_round",
     "last_round_with",
     "latest_suite",

@@ -195,11 +195,6 @@ def _rows(source: Source, links: Iterable[tuple[Any, ...]]) -> Iterator[SourceRo
         }
 
 
-def is_open_item(item: Item) -> bool:
-    """Return whether somebody may still be asked about an item, or is being asked."""
-    return item.open_slots > 0 or item.assignments.filter(state="leased").exists()
-
-
 def uses_of_item(item: Item) -> dict[int, list[Uses]]:
     """Return what each annotation of an item went into, by annotation."""
     links = SnapshotAnnotation.objects.filter(annotation__item=item).order_by("snapshot_id")

@@ -8,10 +8,13 @@ import zipfile
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
-from annotations.models import Project, User
+from annotations.models import Assignment, Item, Project, User
+from annotations.services import submit_comparison
 from annotations.tests.factories import (
-    make_comparison,
+    make_assignment,
     make_demonstration,
     make_item,
     make_prompt_in,
@@ -176,16 +179,28 @@ def test_what_a_checkpoint_learnt_from_is_downloaded(
     assert not Checkpoint.objects.filter(id=learnt.pk).exists()
 
 
-def test_who_wrote_what_is_hidden_while_somebody_may_be_asked(
-    engineer: Program, project: Project, bob: User
+def test_who_wrote_what_is_hidden_from_who_may_still_be_asked(
+    engineer: Program, project: Project, eve: User, client: Client
 ) -> None:
-    item = make_item(project, overlap=2)
-    make_comparison(item, bob)
-    shown = engineer.get(f"items/{item.pk}/lineage").json()
-    assert (shown["is_open"], shown["completions"]) == (True, [])
-    item.open_slots = 0
-    item.save()
-    assert len(engineer.get(f"items/{item.pk}/lineage").json()["completions"]) == 2
+    client.force_login(eve)
+    item = make_item(project, overlap=3)
+    item.completions.update(source_name="secret-9")
+
+    def seen() -> tuple[bool, int, bool]:
+        shown = engineer.get(f"items/{item.pk}/lineage").json()
+        page = client.get(reverse("training:item", args=[item.pk])).text
+        return shown["is_hidden"], len(shown["completions"]), "secret-9" in page
+
+    assert seen() == (True, 0, False)
+    assignment = make_assignment(item, eve)
+    Item.objects.update(open_slots=0)
+    assert seen() == (True, 0, False)
+    submit_comparison(assignment, "tie", "")
+    assert seen() == (False, 2, True)
+    Item.objects.update(open_slots=2)  # others are still asked; they read no lineage of it
+    assert seen() == (False, 2, True)
+    Assignment.objects.update(state="skipped", skip_reason="other")
+    assert seen() == (True, 0, False)
 
 
 def test_runs_are_reckoned_compared_and_taken_away(engineer: Program, project: Project) -> None:

@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET, require_safe
 
+from annotations.access import may_still_judge
 from annotations.csv_files import as_csv
 from annotations.exports import in_force, pseudonym
 from training import access, selectors
@@ -64,10 +65,10 @@ def download_sources(
 def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """Show whose completions an item compares, and what its annotations went into.
 
-    Who wrote what stays hidden while anybody may still be asked about it.
+    Who wrote what stays hidden from whoever may still be asked about it.
     """
     item = access.get_item_for(request.user, item_id)
-    is_open = selectors.is_open_item(item)
+    is_hidden = may_still_judge(request.user, item)
     completions = item.completions.select_related("checkpoint").prefetch_related("scores")
     uses = selectors.uses_of_item(item)
     given = item.annotations.select_related("guideline_version").order_by("id")
@@ -83,8 +84,8 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     ]
     context = {
         "item": item,
-        "is_open": is_open,
-        "completions": [] if is_open else completions.order_by("id"),
+        "is_hidden": is_hidden,
+        "completions": [] if is_hidden else completions.order_by("id"),
         "records": records,
     }
     return show_page(request, item.project, "training/item.html", context)
