@@ -153,7 +153,7 @@ def list_prompts(call: Call, project_id: int, query: PromptFilters) -> Page[Prom
     same = query.model_dump(include={"split", "origin", "external_id"}, exclude_none=True)
     found = found.filter(**same)
     if query.search:
-        found = found.filter(text__icontains=query.search)
+        found = found.filter(selectors.contains(query.search))
     return page_of(found, query, prompt_out)
 
 

@@ -59,6 +59,7 @@ class Prompt(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [models.Index(fields=["project", "split"], name="prompt_split")]
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "content_hash"], name="prompt_once_per_project"

@@ -47,6 +47,7 @@ from annotations.selectors.history import (
 )
 from annotations.selectors.imports import imports_of
 from annotations.selectors.members import (
+    contains,
     group_named,
     has_another_owner,
     members_of,
@@ -190,6 +191,7 @@ __all__ = [
     "check_guideline",
     "check_in_words",
     "closed_kinds",
+    "contains",
     "correction_of",
     "currency_of",
     "dashboard",

@@ -2,7 +2,8 @@
 
 Counts cover everything; what has to be read row by row covers the newest answers (`NEWEST`, and
 `NEWEST_SHARED` where those of others are read, too). In a large project the counts are from the
-daily figures: what counts, up to half a minute late.
+daily figures: what counts, up to half a minute late. What is read row by row is kept there, of
+those who worked last (`MOST_KEPT`), and made anew in the background.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 from django.db.models.functions import Length, TruncWeek
 from django.utils import timezone
 
 from annotations.algorithms.shares import Share, wilson
 from annotations.algorithms.winrate import WinRate, win_rate
+from annotations.kept import Made, keep_up, recall
 from annotations.models import (
     Annotation,
     Assignment,
@@ -41,6 +43,9 @@ from annotations.selectors.sizes import is_small
 NEWEST = 1000
 NEWEST_SHARED = 400
 """Of each kind. With four answers an item an interval over them reaches three points either way."""
+MOST_KEPT = 100
+"""People. To read a person's answers takes a good half second."""
+HABITS = "habits"
 WEEKS = 12
 SHORTEST_MS = 3_000
 """Nobody has read two texts in less."""
@@ -83,21 +88,10 @@ class _Volume:
 
 
 @dataclass(frozen=True)
-class PersonReport:
-    """What owners and the person themselves see."""
+class Habits:
+    """What is read from a person's answers row by row: how they choose, and how fast."""
 
-    as_of: datetime | None
-    """Up to when answers, time and gold items are summed; None: they are of this moment."""
-
-    by_kind: list[tuple[str, int]]
-    answers: int
     skips: int
-    active: timedelta
-    gold: Share
-    """Gold items answered as known."""
-    gold_by_kind: list[tuple[str, Share]]
-    """The same by kind, where there are several."""
-    gold_weeks: list[GoldWeek]
     peers: WinRate
     """How far others said the same of the same items; whole items are drawn again."""
     peers_by_kind: list[tuple[str, WinRate]]
@@ -113,6 +107,25 @@ class PersonReport:
     seconds: float | None
     """The median from hand-out to hand-in."""
     too_fast: Share
+
+
+@dataclass(frozen=True)
+class PersonReport(Habits):
+    """What owners and the person themselves see."""
+
+    as_of: datetime | None
+    """Up to when answers, time and gold items are summed; None: they are of this moment."""
+    habits_as_of: datetime | None
+    """When the rest was read; None: at this moment."""
+
+    by_kind: list[tuple[str, int]]
+    answers: int
+    active: timedelta
+    gold: Share
+    """Gold items answered as known."""
+    gold_by_kind: list[tuple[str, Share]]
+    """The same by kind, where there are several."""
+    gold_weeks: list[GoldWeek]
     weeks: list[Week]
 
     @property
@@ -136,24 +149,20 @@ class PersonReport:
 
 def person_report(project: Project, person: User) -> PersonReport:
     """Return what a person has done in a project."""
-    said = Annotation.objects.filter(
-        in_force(), item__project=project, annotator=person, assignment__isnull=False
-    ).exclude(item__purpose=Item.Purpose.ARENA)
-    handed = Assignment.objects.filter(item__project=project, annotator=person).exclude(
-        item__purpose=Item.Purpose.ARENA
+    volume = _summed(project, person) or _counted(
+        project, _said_by(project, person), _handed_to(project, person)
     )
-    volume = _summed(project, person) or _counted(project, said, handed)
-    left, longer = _leanings(said)
-    earlier, longer_ordered = ordered_leanings(said, NEWEST_SHARED)
-    seconds, too_fast = _speed(said)
-    peers = peers_of(project, person, said, NEWEST_SHARED)
+    kept: Made[dict[int, Habits]] | None = None if is_small(project) else recall(project, HABITS)
+    known = kept.value.get(person.pk) if kept else None
+    habits = known or _habits(project, person)
     return PersonReport(
+        **vars(habits),
         as_of=volume.as_of,
+        habits_as_of=kept.made_at if kept and known else None,
         by_kind=[
             (Kind(kind).label, volume.by_kind[kind]) for kind in Kind.values if volume.by_kind[kind]
         ],
         answers=volume.by_kind.total(),
-        skips=handed.filter(state=Assignment.State.SKIPPED).count(),
         active=timedelta(milliseconds=volume.active_ms),
         gold=wilson(volume.gold_right.total(), volume.gold.total()),
         gold_by_kind=[
@@ -168,6 +177,31 @@ def person_report(project: Project, person: User) -> PersonReport:
             )
             for start in _week_starts()
         ],
+        weeks=_weeks(volume.by_week),
+    )
+
+
+def keep_habits(project: Project) -> None:
+    """Read the newest answers of those who worked last in a large project, unless done lately."""
+    keep_up(project, HABITS, lambda: _habits_of_all(project))
+
+
+def _habits_of_all(project: Project) -> dict[int, Habits]:
+    since = timezone.now() - timedelta(weeks=WEEKS)
+    worked = project.daily_work.filter(tag="", day__gte=since.date()).values("person")
+    latest = worked.annotate(day=Max("day")).order_by("-day", "person")[:MOST_KEPT]
+    people = User.objects.in_bulk([row["person"] for row in latest])
+    return {pk: _habits(project, person) for pk, person in people.items()}
+
+
+def _habits(project: Project, person: User) -> Habits:
+    said = _said_by(project, person)
+    left, longer = _leanings(said)
+    earlier, longer_ordered = ordered_leanings(said, NEWEST_SHARED)
+    seconds, too_fast = _speed(said)
+    peers = peers_of(project, person, said, NEWEST_SHARED)
+    return Habits(
+        skips=_handed_to(project, person).filter(state=Assignment.State.SKIPPED).count(),
         peers=win_rate([one for alike in peers.values() for one in alike]),
         peers_by_kind=[
             (Kind(kind).label, win_rate(alike)) for kind, alike in peers.items() if len(peers) > 1
@@ -178,8 +212,18 @@ def person_report(project: Project, person: User) -> PersonReport:
         longer_ordered=longer_ordered,
         seconds=seconds,
         too_fast=too_fast,
-        weeks=_weeks(volume.by_week),
     )
+
+
+def _said_by(project: Project, person: User) -> QuerySet[Annotation]:
+    return Annotation.objects.filter(
+        in_force(), item__project=project, annotator=person, assignment__isnull=False
+    ).exclude(item__purpose=Item.Purpose.ARENA)
+
+
+def _handed_to(project: Project, person: User) -> QuerySet[Assignment]:
+    handed = Assignment.objects.filter(item__project=project, annotator=person)
+    return handed.exclude(item__purpose=Item.Purpose.ARENA)
 
 
 def notes_to(person: User, project: Project) -> QuerySet[MemberNote]:

@@ -8,6 +8,7 @@ from annotations.models import Project
 from annotations.selectors.adjudication import keep_worthiest
 from annotations.selectors.agreement import keep_agreement
 from annotations.selectors.flags import keep_flags
+from annotations.selectors.people import keep_habits
 from annotations.selectors.sizes import is_small
 from annotations.selectors.standing import keep_standing
 
@@ -22,6 +23,7 @@ def keep_up_counts() -> None:
         keep_flags(project)
         keep_recallable(project)
         keep_annotators(project)
+        keep_habits(project)
 
 
 def keep_up_agreement() -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from annotations.models import Item, Project, Prompt
+from annotations.selectors import prompts_of
 from annotations.services.many_rows import insert_rows
 from annotations.tests.factories import make_item, make_prompt
 
@@ -62,3 +63,13 @@ def test_one_that_breaks_a_rule_lets_none_in(project: Project) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         insert_rows(Prompt, list(rows[0]), [list(row.values()) for row in rows])
     assert not Prompt.objects.exists()
+
+
+@pytest.mark.parametrize("wanted", ["SHOWER", "shower", "müde", "100%", "_"])
+def test_a_search_finds_what_contains_it_whatever_its_case(project: Project, wanted: str) -> None:
+    """Plain letters are looked for in another way on PostgreSQL, and find the same."""
+    texts = ["An April Shower", "Müde bin ich, 100% MÜDE", "snake_case", "nothing"]
+    for text in texts:
+        make_prompt(project, text)
+    found = {prompt.text for prompt in prompts_of(project, search=wanted)}
+    assert found == {text for text in texts if wanted.lower() in text.lower()}

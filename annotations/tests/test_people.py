@@ -395,6 +395,28 @@ def test_old_weeks_are_in_the_chart_and_older_ones_are_not(project: Project, bob
     assert [week.answers for week in person_report(project, bob).weeks][-2:] == [1, 0]
 
 
+def test_in_a_large_project_habits_are_kept_with_their_time(
+    client: Client, project: Project, alice: User, bob: User, bea: User, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("annotations.selectors.sizes.SMALL", 0)
+    first = answer(project, bob, "left")
+    services.keep_up_daily_figures()
+    assert person_report(project, bob).habits_as_of is None
+    services.keep_up_counts()
+    answer(project, bob, "left")
+    make_comparison(first.item, bea, "right")
+    report = person_report(project, bob)
+    assert report.habits_as_of is not None
+    assert (report.left.n, report.peers.n) == (1, 0)
+    client.force_login(alice)
+    assert "leanings were read on" in client.get(url("person", project, bob.pk)).text
+    # Who has worked since is not among those that are kept: their answers are read at once.
+    assert (person_report(project, bea).habits_as_of, person_report(project, bea).left.n) == (
+        None,
+        0,
+    )
+
+
 def test_the_page_takes_as_many_queries_for_much_work_as_for_little(
     client: Client, project: Project, alice: User, bob: User
 ) -> None:

@@ -155,7 +155,7 @@ def _pages(
 
 
 def _splits(project: Project) -> list[_SplitCount]:
-    counts = dict(project.prompts.values_list("split").annotate(Count("id")).order_by())
+    counts = dict(project.prompts.values_list("split").annotate(n=Count("*")).order_by())
     return [
         {"value": split.value, "label": split.label, "count": counts.get(split.value, 0)}
         for split in Split
