@@ -21,6 +21,8 @@ class Finish:
     low: float
     high: float
     a_day: float
+    seen: int
+    """Past days that this is reckoned from. Of one alone the interval says nothing."""
 
 
 def finish(remaining: int, done: Sequence[int]) -> Finish | None:
@@ -30,7 +32,7 @@ def finish(remaining: int, done: Sequence[int]) -> Finish | None:
     again for the interval. None if nothing was done, for then nothing can be said.
 
     >>> finish(30, [10, 10, 10])
-    Finish(days=3.0, low=3.0, high=3.0, a_day=10.0)
+    Finish(days=3.0, low=3.0, high=3.0, a_day=10.0, seen=3)
     >>> finish(0, [10]).days, finish(5, [0, 0])
     (0.0, None)
     """
@@ -42,7 +44,11 @@ def finish(remaining: int, done: Sequence[int]) -> Finish | None:
     slow, fast = np.quantile(means, [0.025, 0.975])
     mean = float(days.mean())
     return Finish(
-        _days(remaining, mean), _days(remaining, float(fast)), _days(remaining, float(slow)), mean
+        days=_days(remaining, mean),
+        low=_days(remaining, float(fast)),
+        high=_days(remaining, float(slow)),
+        a_day=mean,
+        seen=len(days),
     )
 
 

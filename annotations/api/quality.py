@@ -366,6 +366,8 @@ def _sums(sums: Sums) -> SumsOut:
 
 def _outlook(found: selectors.Outlook, *, shows_money: bool) -> OutlookOut:
     middle, early, late = found.done_on or (None, None, None)
+    if found.finish and found.finish.seen == 1:  # which says nothing of other days
+        early = late = None
     return OutlookOut(
         kind=Kind(found.count.kind),
         items=found.count.items,

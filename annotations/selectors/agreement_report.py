@@ -422,6 +422,11 @@ def in_words(alpha: Estimate, pairwise: Estimate) -> str:
         return "Everybody gave one and the same answer, so chance is nothing to be held against."
     if alpha.low is None:
         return "One item alone says nothing about others. Let two people judge more of them."
+    if alpha.high is not None and alpha.high < 0:
+        return (
+            "People contradict each other more often than chance would. Look at what they disagree "
+            "about: some may read the question the other way round."
+        )
     if alpha.low <= 0:
         return (
             "The interval holds 0: this may be chance. Collect more items with two people each, "

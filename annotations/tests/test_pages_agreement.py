@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations import selectors
+from annotations.algorithms.reliability import Estimate
 from annotations.kept import keep
 from annotations.models import (
     Annotation,
@@ -31,6 +32,7 @@ from annotations.models import (
 )
 from annotations.selectors import AgreementOverview, Line
 from annotations.selectors.agreement import BEGUN, Begun, Part
+from annotations.selectors.agreement_report import in_words
 from annotations.services import keep_up_agreement
 from annotations.tests.factories import (
     make_annotation,
@@ -197,6 +199,12 @@ def test_versions_of_the_guidelines_are_told_apart(
     versions = overview(project).versions
     found = {line.part: (line.pairwise.value, line.things) for line in versions}
     assert found == {"version 1": (0, 1), "version 2": (1, 1)}
+
+
+def test_an_alpha_below_0_is_no_chance() -> None:
+    pairwise = Estimate(0.33, 0.3, 0.36, 12)
+    assert "contradict each other" in in_words(Estimate(-0.31, -0.4, -0.2, 12), pairwise)
+    assert "holds 0" in in_words(Estimate(-0.31, -0.6, 0.1, 12), pairwise)
 
 
 def test_weeks_make_a_chart_with_its_numbers_in_words(

@@ -209,6 +209,19 @@ def test_it_forecasts_from_past_days_and_the_newest_price(
     assert len(selectors.dashboard(project, 365).bins) == 53
 
 
+def test_one_day_of_work_makes_no_interval(
+    client: Client, project: Project, bob: User, alice: User
+) -> None:
+    client.force_login(alice)
+    answer(make_item(project), bob)
+    make_item(project, overlap=6)
+    keep_up_daily_figures()
+    assert "by one day alone: no interval yet" in page(client, project)
+    move(answer(make_item(project), bob), 2)
+    keep_up_daily_figures()
+    assert "by one day alone" not in page(client, project)
+
+
 def test_a_large_project_shows_what_is_kept_ready(
     client: Client, project: Project, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
