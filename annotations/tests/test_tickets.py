@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
@@ -405,6 +406,10 @@ def test_a_reviewer_asks_for_a_rewrite_on_the_page(
     page = client.get(reverse("annotations:ticket", args=[ticket.pk])).text
     assert "&lt;script&gt;frogs" in page
     assert "again and again" in page
+    style = (settings.BASE_DIR / "static/css/components.css").read_text(encoding="utf-8")
+    for kind in RegressionCase.Kind.values:  # only what the chosen check needs is shown
+        assert f'data-check="{kind}"' in page
+        assert f'form:has([value="{kind}"]:checked) [data-check]' in style
     url = reverse("annotations:ask_for_rewrite", args=[ticket.pk])
     bad = client.post(url, {"kind": "pattern", "pattern": "(((", "answers": "4"})
     assert bad.status_code == 422
