@@ -106,7 +106,9 @@ def test_it_leads_reviewers_nowhere_they_may_not_go(
 def test_it_says_what_is_missing(engineer: Client, project: Project, bob: User) -> None:
     assert "It takes two checkpoints" in page(engineer, project)
     a, b = make_players(project, "a", "b")
-    assert "No battles yet" in page(engineer, project)
+    without = page(engineer, project)
+    assert "No battles yet" in without
+    assert "so no run can ask two of them" in without  # each is a base of its own
     cast_votes(project, [(a.pk, b.pk, "both_bad", bob)])
     assert "Every vote says that both answers are bad" in page(engineer, project)
     cast_votes(project, [(a.pk, b.pk, "tie", bob)])

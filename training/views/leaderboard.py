@@ -60,6 +60,7 @@ def leaderboard(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "lines": [(checkpoints[line.checkpoint_id], line) for line in board.lines],
         "anchor": checkpoints.get(board.wish.anchor or 0),
         "trains": role in access.ROLES,
+        "fighters": sum(one.kind != Checkpoint.Kind.REWARD for one in checkpoints.values()),
         "tags": exports.tags(project.pk),
         "islands": [[checkpoints[one].name for one in group] for group in board.islands],
         "ladders": list(board.lines[0].ladders) if board.lines else [],
