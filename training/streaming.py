@@ -31,6 +31,8 @@ MOST_WAITING = 64
 MOST_READERS = 16
 """Streams that this process follows at once: each holds one of its 24 threads (`Procfile`), and
 pages must go on answering."""
+LONGEST_AWAY_S = 120
+"""OpenAI's client gives up at once where it is told to wait for longer."""
 LONGEST_REQUEST = 1_000_000
 """Characters of all messages; no model reads so much, and the broker keeps it in memory."""
 POLL_S = 1.0
@@ -149,7 +151,7 @@ def begin(generation: Generation) -> str:
     try:
         waiting = streams.count_waiting()
         if waiting >= MOST_WAITING or _readers >= MOST_READERS:
-            raise _busy(waiting)
+            raise _busy(name, waiting)
         streams.put(name, request)
         if not streams.is_served() or waiting >= MOST_AT_ONCE:
             tasks.hint_replies()
@@ -212,7 +214,7 @@ def _refused(generation_ids: Sequence[str]) -> Iterator[tuple[int, Event]]:
     for generation_id in generation_ids:
         stop(generation_id)
     try:
-        busy = _busy(streams.count_waiting())
+        busy = _busy(generation_ids[0], streams.count_waiting())
         failed = Failed(str(busy), again_in=busy.seconds)
     except streams.BrokerError:
         failed = Failed(AWAY)
@@ -220,9 +222,17 @@ def _refused(generation_ids: Sequence[str]) -> Iterator[tuple[int, Event]]:
         yield number, failed
 
 
-def _busy(waiting: int) -> Busy:
-    """Return when to come back: once those who wait, or those who are answered now, are done."""
-    return Busy(_seconds(max(waiting, MOST_AT_ONCE), streams.seconds_each()))
+def _busy(name: str, waiting: int) -> Busy:
+    """Return when to come back: after those who wait, or are answered now, one after the other.
+
+    Told the same, all would come back at once, and most of them for nothing. The pace of a few
+    quick answers says little of what a crowd will take.
+    """
+    each = max(streams.seconds_each(), streams.PACE_UNKNOWN_S)
+    place = max(waiting, MOST_AT_ONCE) + streams.count_sent_away(name)
+    seconds = min(_seconds(place, each), LONGEST_AWAY_S)
+    streams.send_away(name, seconds)
+    return Busy(seconds)
 
 
 def _seconds(place: int, each: float) -> int:

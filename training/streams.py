@@ -23,6 +23,7 @@ BrokerError = redis.RedisError
 
 PREFIX = "labelstudio-llm:streams:"
 WAITING, PACE, SERVED = f"{PREFIX}waiting", f"{PREFIX}pace", f"{PREFIX}served"
+SENT_AWAY = f"{PREFIX}sent-away"
 MOST_AT_ONCE = 16
 """Completions that a service has written side by side."""
 READER_S = 15
@@ -94,6 +95,22 @@ def count_waiting() -> int:
         pipe.zremrangebyscore(WAITING, 0, time.time() - EXPIRES_S)
         pipe.zcard(WAITING)
         return int(pipe.execute()[1])
+
+
+def count_sent_away(name: str) -> int:
+    """Return how many were told to come back and have yet to, before this one, which must, too."""
+    now = time.time()
+    with _broker().pipeline() as pipe:
+        pipe.zremrangebyscore(SENT_AWAY, 0, now)
+        pipe.zcard(SENT_AWAY)
+        pipe.zadd(SENT_AWAY, {name: now + EXPIRES_S})
+        pipe.expire(SENT_AWAY, EXPIRES_S)
+        return int(pipe.execute()[1])
+
+
+def send_away(name: str, seconds: int) -> None:
+    """Note when one that was counted comes back."""
+    _broker().zadd(SENT_AWAY, {name: time.time() + seconds})
 
 
 def places(names: Sequence[str]) -> list[int | None]:

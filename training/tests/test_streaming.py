@@ -211,6 +211,25 @@ def test_a_full_queue_says_when_to_come_back(policy: Checkpoint) -> None:
     assert raised.value.seconds == 40
 
 
+def test_who_is_sent_away_comes_back_after_those_who_were_before(
+    policy: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "MOST_WAITING", 0)
+
+    def told() -> int:
+        with pytest.raises(Busy) as raised:
+            streaming.begin(ask(policy))
+        return raised.value.seconds
+
+    streams.note_pace(34.0)  # 16 side by side take 14.8 seconds, with what was expected before
+    assert [told() for _ in range(4)] == [15, 16, 17, 18]
+    clock = time.time() + 16.5
+    monkeypatch.setattr(streams.time, "time", lambda: clock)
+    assert told() == 17  # two of them are due, and count no more
+    streams.note_pace(10_000.0)
+    assert told() == streaming.LONGEST_AWAY_S
+
+
 def test_a_process_follows_only_so_many_streams(
     policy: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,8 +242,8 @@ def test_a_process_follows_only_so_many_streams(
         streaming.begin(ask(policy))
     events = list(streaming.events(two))
     assert isinstance(events[-1], Failed)
-    assert events[-1].again_in == 30
-    assert "Too many people ask the models at this moment. Try again in 30" in events[-1].message
+    assert events[-1].again_in == 32
+    assert "Too many people ask the models at this moment. Try again in 32" in events[-1].message
     first.close()
     streaming.begin(ask(policy))
 
