@@ -46,6 +46,11 @@ BATCH_ROWS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 CHECKED_AT_ONCE = 5000
 """Rows between two looks at whether somebody stopped it."""
+KEPT_BYTES = 4 * 1024 * 1024
+KEPT_ROWS = 10_000
+"""A file of no more than that is read once: what checking it read is at hand when it is written."""
+KEPT_CONTAINERS = ("jsonl", "json", "csv")
+"""Whose rows hold no more than the file has bytes."""
 MOST_BAD_KEPT = 200
 HELD_FOR = timedelta(seconds=90)
 LEFT_ALONE_FOR = timedelta(days=14)
@@ -138,12 +143,13 @@ def continue_import(import_id: int, *, seconds: float) -> bool:
         return False
     brought = Import.objects.select_related("project", "created_by").get(id=import_id)
     until = time.monotonic() + seconds
+    kept: list[Read] = []
     try:
         while brought.is_active and time.monotonic() < until:
             if brought.state == State.CHECKING:
-                _check(brought, until)
+                kept = _check(brought, until)
             else:
-                _write(brought, until)
+                _write(brought, until, kept)
         _mine(brought).update(held_until=None)
     except Superseded:
         return False
@@ -179,8 +185,13 @@ def _reads(brought: Import) -> Iterator[Read]:
     return read_records(file, brought.container, reading_of(brought), start)
 
 
-def _check(brought: Import, until: float) -> None:
-    """Read on to the end without writing, or until the time is over."""
+def _check(brought: Import, until: float) -> list[Read]:
+    """Read on to the end without writing, or until the time is over.
+
+    Return what was read of a small file that was read as a whole, and nothing of others.
+    """
+    may_keep = brought.size <= KEPT_BYTES and brought.container in KEPT_CONTAINERS
+    kept: list[Read] = []
     reads = _reads(brought)
     while time.monotonic() < until:
         found, before = Counter(brought.found), brought.rows
@@ -189,11 +200,14 @@ def _check(brought: Import, until: float) -> None:
                 _note(brought, read.error)
             _count(found, brought.questions, read)
             _go_to(brought, read.after)
+            if may_keep and len(kept) < KEPT_ROWS:
+                kept.append(read)
         brought.found = dict(found)
         if brought.rows - before < CHECKED_AT_ONCE:
             _checked(brought)
-            return
+            return kept if len(kept) == brought.total else []
         _save(brought)
+    return []
 
 
 def _note(brought: Import, error: LineError) -> None:
@@ -264,9 +278,12 @@ def _publish_questions(brought: Import) -> None:
     publish_scheme(brought.project, asked, brought.created_by)
 
 
-def _write(brought: Import, until: float) -> None:
-    """Write batch after batch, each whole with the place behind it, until the time is over."""
-    reads = _reads(brought)
+def _write(brought: Import, until: float, kept: list[Read]) -> None:
+    """Write batch after batch, each whole with the place behind it, until the time is over.
+
+    The file is read for it, unless what is in it was `kept`.
+    """
+    reads = iter(kept) if kept else _reads(brought)
     while time.monotonic() < until:
         records: list[Record] = []
         begun, last = brought.offset, None

@@ -60,8 +60,11 @@ def _numbers(cursor: CursorWrapper, key: AutoField[Any, Any], count: int) -> Seq
     """Take the next numbers of a table."""
     table = key.model._meta.db_table
     if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
+        # Its name is looked up once: beside `nextval` it would be for every row.
         cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
+            "WITH sequence AS MATERIALIZED"
+            " (SELECT pg_get_serial_sequence(%s, %s)::regclass AS name)"
+            " SELECT nextval(name) FROM sequence, generate_series(1, %s)",
             [_quoted(table), key.column, count],
         )
         return [number for (number,) in cursor.fetchall()]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,21 @@ def test_two_people_who_import_one_file_at_once_give_each_row_once(
             sum(one.written.get(name, 0) for one in Import.objects.filter(project=project))
             == alone[name]
         )
+
+
+@pytest.mark.parametrize(("most", "read"), [(writing.KEPT_ROWS, 1), (16, 2)])
+def test_a_small_file_is_read_once_and_a_large_one_again(
+    project, uninterrupted, monkeypatch, most, read
+):
+    reads: list[Path] = []
+    kept = writing.read_records
+
+    def counted(path: Path, *arguments: Any) -> Any:
+        reads.append(path)
+        return kept(path, *arguments)
+
+    monkeypatch.setattr(writing, "KEPT_ROWS", most)
+    monkeypatch.setattr(writing, "read_records", counted)
+    assert services.run_import(begun(project)).state == Import.State.DONE
+    assert content_of(project) == uninterrupted
+    assert len(reads) == read
