@@ -25,8 +25,6 @@ import django
 from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.test_start import free_port, wait_until_it_serves
-
 PICTURES = {
     # name: who looks, where in the project, what is pressed there
     "labelling": ("bob", "", "Compare"),
@@ -44,6 +42,8 @@ HIGHER = {"run": {"height": 1000}}
 @contextmanager
 def demo(*command: str, database: Path | None = None) -> Iterator[str]:
     """Yield the address of a demo that ends afterwards: a new one, or one of a copied database."""
+    from tests.test_start import free_port, wait_until_it_serves  # it imports models
+
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
         folder = Path(name)
