@@ -195,3 +195,5 @@ def test_it_becomes_a_process_of_the_procfile_and_knows_no_other(tmp_path: Path)
 def test_there_is_one_place_for_the_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
     assert f'\nversion = "{VERSION}"\n' in (ROOT / "pyproject.toml").read_text()
+    released = re.findall(r"(?m)^## (\S+) – \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text())
+    assert released[0] == VERSION
