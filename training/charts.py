@@ -16,6 +16,9 @@ Point = tuple[float, float]
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 62, 8, 20
 DOT_RADIUS = 4
 """Of a point without a neighbour; a smaller one is overlooked on an otherwise empty chart."""
+SMALL_DOT_RADIUS = 2.5
+SHADES = 5
+"""How many the style sheet has for dots, from the first to the last."""
 STEP = "step"
 """What the lines of a run run over, unless it is said otherwise."""
 MOST_POINTS = 240
@@ -199,15 +202,8 @@ PANELS: dict[str, tuple[Panel, ...]] = {
 }
 
 
-def line_chart(
-    title: str,
-    series: Sequence[Series],
-    *,
-    x_name: str = STEP,
-    width: int = 320,
-    height: int = 150,
-) -> str:
-    """Return an SVG of one or several lines over steps, or over what `x_name` says.
+def line_chart(title: str, series: Sequence[Series], *, width: int = 320, height: int = 150) -> str:
+    """Return an SVG of one or several lines over steps.
 
     The last value of each line stands beside it. Without a finite point the chart says so.
     """
@@ -216,13 +212,49 @@ def line_chart(
     if not finite:
         return _svg(title, f"{title}: no values yet", width, height, _empty(width, height))
     frame = _Frame.around(finite, width, height)
-    parts = [*_x_axis(frame, x_name), *_y_axis(frame)]
+    parts = [*_x_axis(frame), *_y_axis(frame)]
     for number, one in enumerate(drawn):
         parts += _line(frame, one, number)
-        if x_name != STEP:
-            parts += _end_dot(frame, one, number)
+    parts += _last_labels(frame, drawn)
+    return _svg(title, describe(title, series), width, height, parts)
+
+
+def frontier_chart(
+    title: str, series: Sequence[Series], x_name: str, *, width: int = 320, height: int = 190
+) -> str:
+    """Return an SVG with a dot for each point, the later the stronger, and the best of them as lines.
+
+    For points that come in time and not in order of x: a line through them all would be a scribble.
+    """
+    drawn = [
+        Series(one.name, thin([point for point in one.points if _is_finite(point)]))
+        for one in series
+    ]
+    finite = [point for one in drawn for point in one.points]
+    if not finite:
+        return _svg(title, f"{title}: no values yet", width, height, _empty(width, height))
+    frame = _Frame.around(finite, width, height)
+    parts = [*_x_axis(frame, x_name), *_y_axis(frame)]
+    for number, one in enumerate(drawn):
+        parts += _line(frame, Series(one.name, best_within(one.points)), number)
+    for number, one in enumerate(drawn):
+        parts += _dots(frame, one, number)
     parts += _last_labels(frame, drawn)
     return _svg(title, describe(title, series, x_name), width, height, parts)
+
+
+def best_within(points: Sequence[Point]) -> list[Point]:
+    """Return the points that are higher than all with a smaller x, up to the largest x.
+
+    >>> best_within([(0, 1.0), (2, 3.0), (1, 2.0), (3, 2.5), (1, 1.5)])
+    [(0, 1.0), (1, 2.0), (2, 3.0), (3, 3.0)]
+    """
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or point[1] > best[-1][1]:
+            best.append(point)
+    furthest = max(x for x, _ in points)
+    return best if best[-1][0] == furthest else [*best, (furthest, best[-1][1])]
 
 
 def interval_chart(
@@ -467,7 +499,7 @@ def _y_axis(frame: _Frame) -> list[str]:
     return parts
 
 
-def _x_axis(frame: _Frame, x_name: str) -> list[str]:
+def _x_axis(frame: _Frame, x_name: str = STEP) -> list[str]:
     bottom = frame.height - MARGIN_BOTTOM
     right = frame.width - MARGIN_RIGHT
     parts = [
@@ -498,14 +530,18 @@ def _line(frame: _Frame, series: Series, number: int) -> list[str]:
     return parts
 
 
-def _end_dot(frame: _Frame, series: Series, number: int) -> list[str]:
-    """Return a dot where the line ends: over anything but steps it may turn back."""
-    finite = [p for p in series.points if _is_finite(p)]
-    if not finite:
-        return []
-    x, y = (_number(place) for place in (frame.x(finite[-1][0]), frame.y(finite[-1][1])))
-    css = f"chart__line chart__line--{number % SERIES_CLASSES + 1} chart__dot"
-    return [f'<circle class="{css}" cx="{x}" cy="{y}" r="{DOT_RADIUS}"/>']
+def _dots(frame: _Frame, series: Series, number: int) -> list[str]:
+    """Return a dot for each point, in as many shades as the style sheet has; the last is larger."""
+    parts = []
+    for place, (x, y) in enumerate(series.points, start=1):
+        shade = -(-SHADES * place // len(series.points))
+        css = f"chart__line chart__line--{number % SERIES_CLASSES + 1} chart__dot"
+        radius = DOT_RADIUS if place == len(series.points) else SMALL_DOT_RADIUS
+        parts.append(
+            f'<circle class="{css} chart__dot--{shade}" cx="{_number(frame.x(x))}" '
+            f'cy="{_number(frame.y(y))}" r="{radius}"/>'
+        )
+    return parts
 
 
 def _last_labels(frame: _Frame, series: Sequence[Series]) -> list[str]:

@@ -8,7 +8,15 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.charts import Interval, Series, interval_chart, line_chart, thin, ticks
+from training.charts import (
+    Interval,
+    Series,
+    frontier_chart,
+    interval_chart,
+    line_chart,
+    thin,
+    ticks,
+)
 from training.figures import interval, result_figures
 
 NS = "{http://www.w3.org/2000/svg}"
@@ -47,6 +55,20 @@ def test_it_labels_the_last_value_and_says_the_numbers_in_words() -> None:
     ]
     assert "from 0 at step 0 to 1.25 at step 10" in parsed(svg).attrib["aria-label"]
     assert parsed(svg).findtext("title") == "KL"
+
+
+def test_it_draws_what_wanders_as_dots_by_age_and_a_line_through_the_best() -> None:
+    wandering = [(0.0, 0.0), (2.0, 3.0), (1.0, 1.0), (3.0, 2.0), (1.5, math.nan), (2.5, 2.5)]
+    svg = frontier_chart("Score", [Series("run 1", wandering)], "√KL")
+    (line,) = parsed(svg).findall("polyline")
+    places = [tuple(map(float, place.split(","))) for place in line.attrib["points"].split()]
+    assert places == sorted(places)
+    assert len(places) == 4, "three that are the best so far, and on to the last"
+    dots = parsed(svg).findall("circle")
+    assert [dot.attrib["class"].rpartition("--")[2] for dot in dots] == ["1", "2", "3", "4", "5"]
+    assert [float(dot.attrib["r"]) for dot in dots] == [2.5, 2.5, 2.5, 2.5, 4]
+    assert "from 0 at √KL 0 to 2.5 at √KL 2.5" in parsed(svg).attrib["aria-label"]
+    assert "no values yet" in frontier_chart("Score", [], "√KL")
 
 
 def test_it_says_so_when_there_is_nothing_to_draw() -> None:

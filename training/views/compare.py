@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
-from training import access, comparison
+from training import access, charts, comparison
 from training.charts import Series, line_chart
 from training.models import Run, Stage
 from training.views.shared import Drawn, show_page
@@ -57,8 +57,11 @@ def _charts(runs: list[Run]) -> list[Drawn]:
 
 
 def frontier_chart(lines: list[Series]) -> Drawn:
-    """Return the chart of score over √KL, one line for each run."""
+    """Return the chart of score over √KL, in a colour for each run."""
     title = "Score over √KL"
-    note = "What each step away from the reference brought. A curve that bends down is overfit."
-    svg = line_chart(title, lines, x_name="√KL")
+    note = (
+        "A dot a step, the stronger the later; the line is the best score within a distance from the "
+        "reference. Dots that fall far below it at its end are overfit."
+    )
+    svg = charts.frontier_chart(title, lines, "√KL")
     return Drawn(title, note, svg, [line.name for line in lines])
