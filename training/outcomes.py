@@ -28,7 +28,7 @@ from training import (
 )
 from training.models import CaseScore, Checkpoint, Run, Stage, Webhook
 from training.pipeline import failures
-from training.pipeline.checkpoints import is_whole, read_manifest
+from training.pipeline.checkpoints import damage_of, read_manifest
 from training.pipeline.config import parse_config
 from training.pipeline.tensorboard import FOLDER as TENSORBOARD
 from training.supervisor import LOG, Outcome
@@ -144,10 +144,10 @@ def _fail(run: Run, attempt: int, outcome: Outcome) -> bool:
 def _checkpoint_of(run: Run) -> Publish:
     """Return what records the checkpoint that the run left, once."""
     folder = artifacts.output_folder(run)
-    if not is_whole(folder):
+    if damage := damage_of(folder):
         raise PublishingError(
-            f"The checkpoint in {folder} is not whole: a file is missing or changed. "
-            "Check the disk, then start the run again."
+            f"The checkpoint in {folder} is not whole: {damage}. Check the disk, then start the "
+            "run again."
         )
     values = {
         "project": run.project,
@@ -171,10 +171,9 @@ def _checkpoint_of(run: Run) -> Publish:
 def _model_of(run: Run) -> Publish:
     """Return what records where the plain model lies that the run left."""
     folder = artifacts.output_folder(run)
-    if not is_whole(folder):
+    if damage := damage_of(folder):
         raise PublishingError(
-            f"The model in {folder} is not whole: a file is missing or changed. "
-            "Check the disk, then export again."
+            f"The model in {folder} is not whole: {damage}. Check the disk, then export again."
         )
     size = sum(path.stat().st_size for path in folder.iterdir())
     return lambda: {"folder": str(folder), "bytes": size}

@@ -58,22 +58,24 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
 
 def is_whole(folder: Path) -> bool:
     """Return whether every file that the folder's manifest names is there, unchanged."""
+    return not damage_of(folder)
+
+
+def damage_of(folder: Path, *, unread: bool = False) -> str:
+    """Return the first file of a folder that is not what its manifest says; "" where all are.
+
+    `unread` asks no more than whether they are there.
+    """
     try:
         files = read_manifest(folder)["files"]
     except (OSError, ValueError, KeyError):
-        return False
-    return all(
-        (folder / name).is_file() and file_sha256(folder / name) == sha256
-        for name, sha256 in files.items()
-    )
-
-
-def has_files(folder: Path) -> bool:
-    """Return whether every file that the folder's manifest names is there, read or not."""
-    try:
-        return all((folder / name).is_file() for name in read_manifest(folder)["files"])
-    except (OSError, ValueError, KeyError):
-        return False
+        return f"{MANIFEST} is missing or can't be read"
+    for name, sha256 in files.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if not unread and file_sha256(folder / name) != sha256:
+            return f"{name} is not what its manifest says"
+    return ""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -141,10 +143,10 @@ def check_adapter(path: str) -> None:
             f"The checkpoint at {path} has no adapter_model.safetensors. "
             "Choose another checkpoint or run its training again."
         )
-    if not is_whole(Path(path)):
+    if damage := damage_of(Path(path)):
         raise PipelineError(
-            f"The checkpoint at {path} is missing or damaged: its manifest does not match. "
-            "Choose another checkpoint or run its training again."
+            f"The checkpoint at {path} is damaged: {damage}. Restore the file from a backup, "
+            "choose another checkpoint, or run its training again."
         )
 
 
@@ -154,10 +156,10 @@ def check_base(path: str) -> None:
     What a run made has a manifest to hold it against; a base from elsewhere has none.
     """
     check_model_folder(Path(path))
-    if (Path(path) / MANIFEST).exists() and not is_whole(Path(path)):
+    if (Path(path) / MANIFEST).exists() and (damage := damage_of(Path(path))):
         raise PipelineError(
-            f"The model at {path} is damaged: its manifest does not match. Choose another "
-            "checkpoint or run its training again."
+            f"The model at {path} is damaged: {damage}. Restore the file from a backup, choose "
+            "another model, or run its training again."
         )
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from annotations.algorithms.text import TextError, check_text
 from training import artifacts, pushes, selectors, tasks
 from training.models import Checkpoint, DatasetSnapshot, Push
-from training.pipeline.checkpoints import has_files
+from training.pipeline.checkpoints import damage_of
 from training.pipeline.pushing import HUB
 from training.services.audit import record
 from training.services.refusals import ServiceError
@@ -33,7 +33,7 @@ def push_checkpoint(checkpoint: Checkpoint, url: str, *, started_by: User) -> Pu
     """Queue a copy of a checkpoint's files, with its model card, to a place elsewhere."""
     if checkpoint.kind not in (Checkpoint.Kind.POLICY, Checkpoint.Kind.REWARD):
         raise ServiceError(f"{checkpoint} was not made here. Push what a run made.")
-    if not has_files(artifacts.checkpoint_folder(checkpoint)):
+    if damage_of(artifacts.checkpoint_folder(checkpoint), unread=True):
         raise ServiceError(f"Files of {checkpoint} are missing. Rebuild it or choose another one.")
     return _queue(checkpoint.project, url, started_by, checkpoint=checkpoint)
 

@@ -13,7 +13,7 @@ from annotations import exports
 from training import artifacts, selectors
 from training.models import Checkpoint, DatasetSnapshot, Stage
 from training.pipeline import preflight
-from training.pipeline.checkpoints import has_files, is_whole
+from training.pipeline.checkpoints import damage_of
 from training.pipeline.config import (
     AnyConfig,
     DPOConfig,
@@ -114,10 +114,10 @@ def _check_files(checkpoint: Checkpoint) -> None:
     if not folder.resolve().is_relative_to(Path(settings.ARTIFACTS_ROOT).resolve()):
         raise ServiceError(f"The files of {checkpoint} lie outside the artifact store.")
     # The files of a whole model are too large to be read here; the run does that before it starts.
-    if not (has_files(folder) if checkpoint.stands_alone else is_whole(folder)):
+    if damage := damage_of(folder, unread=checkpoint.stands_alone):
         raise ServiceError(
-            f"The files of {checkpoint} are missing or changed ({folder}). "
-            "Restore them, or train it again."
+            f"The files of {checkpoint} are damaged: {damage} ({folder}). Restore it from a "
+            "backup, or train it again."
         )
 
 

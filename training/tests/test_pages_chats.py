@@ -372,10 +372,10 @@ def test_a_checkpoint_whose_files_vanished_is_told(
     shutil.rmtree(artifacts.checkpoint_folder(policy))
     engineer.post(url("write_reply", reply.pk))
     reply.refresh_from_db()
-    assert "The files of sft-1 are missing or changed" in reply.error
+    assert "The files of sft-1 are damaged: manifest.json is missing" in reply.error
     assert not door.asked
     again = engineer.post(url("ask_again", reply.pk), follow=True)
-    assert "are missing or changed" in text_of(again)
+    assert "are damaged: manifest.json is missing" in text_of(again)
 
 
 @pytest.mark.parametrize("rendering", ["verbatim", "markdown"])

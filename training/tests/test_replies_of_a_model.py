@@ -120,7 +120,7 @@ def test_it_answers_turn_after_turn_whatever_dies_and_whatever_is_broken(
     assert "too long" in too_long.error
     spoilt.refresh_from_db()
     assert (spoilt.state, spoilt.error) == (State.FAILED, replies.CANNOT_ANSWER)
-    assert "manifest does not match" in log()
+    assert "adapter_model.safetensors is not what its manifest says" in log()
 
 
 def make_project_with_a_torn_checkpoint(owner: User, whole: Checkpoint) -> Project:

@@ -85,7 +85,7 @@ def test_it_refuses_without_a_reason_or_files(
         services.roll_back(promoted[0], rolled_back_by=eve, reason=" ")
     Checkpoint.objects.filter(name="first").update(path="projects/0/gone")
     promoted[0].checkpoint.refresh_from_db()
-    with pytest.raises(ServiceError, match="missing or changed"):
+    with pytest.raises(ServiceError, match=r"damaged: manifest\.json is missing"):
         services.roll_back(promoted[0], rolled_back_by=eve, reason="Back.")
     assert Promotion.objects.count() == 3
 

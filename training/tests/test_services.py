@@ -190,7 +190,7 @@ def test_it_refuses_a_model_of_its_own_that_lacks_a_file(
 ) -> None:
     full = make_full(project, base)
     (artifacts.checkpoint_folder(full) / "adapter_model.safetensors").unlink()
-    with pytest.raises(ServiceError, match="missing or changed"):
+    with pytest.raises(ServiceError, match=r"damaged: adapter_model\.safetensors is missing"):
         start(project, parent=full)
 
 
@@ -210,7 +210,7 @@ def test_it_refuses_a_checkpoint_whose_files_changed(project: Project, settings:
     checkpoint = make_checkpoint(project)
     weights = Path(settings.ARTIFACTS_ROOT, checkpoint.path, "adapter_model.safetensors")
     weights.write_bytes(b"weightz")
-    with pytest.raises(ServiceError, match="missing or changed"):
+    with pytest.raises(ServiceError, match=r"damaged: adapter_model\.safetensors is not"):
         start(project, parent=checkpoint)
 
 

@@ -195,7 +195,9 @@ def test_it_refuses_a_checkpoint_with_a_flipped_byte(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert "damaged: its manifest does not match" in refused(make_trial(adapter_path=path))
+    assert "damaged: adapter_model.safetensors is not what" in refused(
+        make_trial(adapter_path=path)
+    )
 
 
 def test_it_refuses_a_base_that_is_cut_off(make_trial: MakeJob, base: Path) -> None:
