@@ -27,10 +27,11 @@ from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.layers import Split, split_trunk
 from training.pipeline.loading import add_policy, load_base, load_tokenizer
+from training.pipeline.looks import Looks
 from training.pipeline.processes import any_process
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.samples import FixedPrompts
 from training.pipeline.trainers import POLICY, batch_settings, settings, train_or_resume
 
 
@@ -51,11 +52,13 @@ def train(job: Job, config: DPOConfig, reporter: Reporter) -> dict[str, Any]:
     torch.manual_seed(config.seed)  # a new adapter begins at random
     model = add_policy(load_base(job.base_path), job.adapter_path, config, POLICY)
     shown = data.prompts(rows, tokenizer, data.HELD_OUT) or data.prompts(rows, tokenizer, None)
-    before = write_samples(model, tokenizer, shown, config.seed, reporter)
+    answers = FixedPrompts.of(job, config, tokenizer, shown, reporter)
+    answers.begin(model)
 
     reporter.phase("preparing the training")
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training, reporting)
+    trainer.add_callback(Looks(answers, reporting))
     train_or_resume(trainer, job, reporting)
     reporter.phase("evaluating")
     model.eval()
@@ -68,8 +71,7 @@ def train(job: Job, config: DPOConfig, reporter: Reporter) -> dict[str, Any]:
         **evaluate(model, split, held_out, config, tokenizer.pad_token_id, reporter, by=heldout_by),
         **own_divergence(model, split, tokenizer, shown, config.seed, reporter),
     }
-    after = write_samples(model, tokenizer, shown, config.seed, reporter)
-    reporter.samples(before_and_after(shown, before, after))
+    answers.answer(model, trainer.state.global_step)
     reporter.phase("publishing the checkpoint")
     if is_first():
         publish_adapter(job, model, tokenizer, POLICY, results)

@@ -43,6 +43,7 @@ from training.pipeline.loading import (
     load_base,
     load_tokenizer,
 )
+from training.pipeline.looks import Looks
 from training.pipeline.publishing import publish_adapter
 from training.pipeline.reporting import Reporter, TrainerReporter
 from training.pipeline.rollouts import (
@@ -54,7 +55,7 @@ from training.pipeline.rollouts import (
     score_completions,
     using,
 )
-from training.pipeline.samples import before_and_after, write_samples
+from training.pipeline.samples import FixedPrompts, write_samples
 from training.pipeline.trainers import (
     POLICY,
     REFERENCE,
@@ -174,11 +175,6 @@ class Rollouts:
     ) -> list[float]:
         """Return the reward of each completion, less the penalty if it never ended."""
         scores = self.models.score(self.prompts(prompts), completion_ids)
-        if not all(map(math.isfinite, scores)):
-            raise PipelineError(
-                "The reward model gave a score that is not a number. Nothing was published. "
-                "Train the reward model again with a lower learning rate, or choose another."
-            )
         end = self.models.tokenizer.eos_token_id
         return [
             score - self.config.missing_eos_penalty * (ids[-1] != end)
@@ -250,7 +246,8 @@ def train(
             "This snapshot has no prompts to train on. Add prompts and freeze again."
         )
     held_out = data.prompts(rows, tokenizer, ("validation",)) or data.prompts(rows, tokenizer, None)
-    before = write_samples(model, tokenizer, held_out, config.seed, reporter)
+    answers = FixedPrompts.of(job, config, tokenizer, held_out, reporter)
+    answers.begin(model)
     reporter.phase("measuring the reference")
     reference = held_out_scores(models, held_out, config, reporter)
 
@@ -260,20 +257,19 @@ def train(
     guarding = Guarding(config, rollouts, reporter)
     callbacks = [guarding, reporting]  # the second seals what the first has saved
     trainer = make_trainer(job, config, rollouts, prompts_of_steps(training, config), callbacks)
+    trainer.add_callback(Looks(answers, reporting))
     keep_reference(model)
     train_or_resume(trainer, job, reporting)
     model.eval()
-    after = write_samples(model, tokenizer, held_out, config.seed, reporter)
-    samples = before_and_after(held_out, before, after)
     step = trainer.state.global_step
+    answers.answer(model, step)
     results: dict[str, Any] = {"episodes": step * config.batch_size}
     if guarding.alarm is not None:
         calm = guarding.watch.calm_policy(guarding.alarm, step, config.steps)
         models.restore(calm.weights)
         results |= stopped_early(calm, guarding.alarm, step, config.steps)
         kept = write_samples(model, tokenizer, held_out, config.seed, reporter)
-        samples = with_slid(samples, kept)
-    reporter.samples(samples)
+        reporter.samples(with_slid(answers.rows(), kept))
     reporter.phase("measuring the policy")
     measured = held_out_scores(models, held_out, config, reporter, with_kl=True)
     results |= {

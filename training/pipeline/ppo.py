@@ -14,7 +14,6 @@ processes share the episodes of each step (`training.pipeline.processes`); each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,11 +85,9 @@ def _train(job: Job, config: PPOConfig, reporter: Reporter) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(
         models.weights.masters.values(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=0.0
     )
-    place = Path(job.work_dir) / "samples.json"
-    answers = FixedPrompts(models.tokenizer, held_out, config.seed, reporter, place)
-    if not answers.answers:  # a resumed run has them
-        with using(models.model, models.reference):
-            answers.answer(models.model, 0)
+    answers = FixedPrompts.of(job, config, models.tokenizer, held_out, reporter)
+    with using(models.model, models.reference):
+        answers.begin(models.model)
     reporter.phase("measuring the reference")
     reference = measure(models, models.reference, held_out, config, reporter)
     models.baseline = processes.of_first(reference.score)

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from training.pipeline.config import TrainConfig
 from training.pipeline.data import PromptRow, decode
+from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import sample
@@ -56,16 +58,6 @@ def write_samples(
     ]
 
 
-def before_and_after(
-    shown: list[PromptRow], before: list[str], after: list[str]
-) -> list[dict[str, str]]:
-    """Return the rows of the run page's sample table."""
-    return [
-        {"prompt": row.text, "before": was, "after": now}
-        for row, was, now in zip(shown[:SHOWN], before, after, strict=True)
-    ]
-
-
 class FixedPrompts:
     """What a model answers to the same few prompts at several steps of its training.
 
@@ -88,6 +80,25 @@ class FixedPrompts:
             found = json.loads(path.read_text(encoding="utf-8"))
             self.answers = {int(step): texts for step, texts in found.items()}
 
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        config: TrainConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        shown: list[PromptRow],
+        reporter: Reporter,
+    ) -> FixedPrompts:
+        """Return what the job's model has answered until now."""
+        place = Path(job.work_dir) / "samples.json"
+        return cls(tokenizer, shown, config.seed, reporter, place)
+
+    def begin(self, model: nn.Module) -> None:
+        """Let the model answer before the first step. A resumed run has done so already, and its
+        weights are not there yet."""
+        if not self.answers:
+            self.answer(model, 0)
+
     def answer(self, model: nn.Module, step: int) -> None:
         """Let the model answer, and show all answers until now; those after `step` are void."""
         if not is_first():
@@ -103,10 +114,14 @@ class FixedPrompts:
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the run page's sample table: the first answers, the last, the rest."""
         first, *between, last = self.answers
-        rows = before_and_after(self.shown, self.answers[first], self.answers[last])
         return [
-            {**row, "steps": [self._at(step, number) for step in between]}
-            for number, row in enumerate(rows)
+            {
+                "prompt": row.text,
+                "before": self.answers[first][number],
+                "after": self.answers[last][number],
+                "steps": [self._at(step, number) for step in between],
+            }
+            for number, row in enumerate(self.shown)
         ]
 
     def _at(self, step: int, number: int) -> dict[str, str]:

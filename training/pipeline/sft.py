@@ -13,14 +13,7 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig as TRLConfig
 from trl import SFTTrainer
 
@@ -40,10 +33,11 @@ from training.pipeline.loading import (
     pick_device,
     pick_dtype,
 )
+from training.pipeline.looks import Looks
 from training.pipeline.processes import any_process
 from training.pipeline.publishing import publish_adapter, publish_model
 from training.pipeline.reporting import Reporter, TrainerReporter
-from training.pipeline.samples import FixedPrompts, steps_to_look_at
+from training.pipeline.samples import FixedPrompts
 
 suit_the_processor()
 PACKED_MAY_DIFFER = 0.02
@@ -69,16 +63,13 @@ def train(
         shown = []  # no process has the weights to write with
     if config.packing:
         check_packing(model)
-    answers = FixedPrompts(
-        tokenizer, shown, config.seed, reporter, Path(job.work_dir) / "samples.json"
-    )
-    if not answers.answers:  # a resumed run has them, and its weights are not loaded yet
-        answers.answer(model, 0)
+    answers = FixedPrompts.of(job, config, tokenizer, shown, reporter)
+    answers.begin(model)
 
     reporter.phase("preparing the training")
     reporting = TrainerReporter(reporter, config.learning_rate)
     trainer = _trainer(job, config, model, tokenizer, training.rows, held_out.rows, reporting)
-    trainer.add_callback(Looks(config.looks, answers, reporting, has_loss=bool(held_out.rows)))
+    trainer.add_callback(Looks(answers, reporting, config.looks, has_loss=bool(held_out.rows)))
     resume = newest_whole(Path(job.work_dir) / "trainer", "checkpoint-*")
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if reporting.stopped:
@@ -118,43 +109,6 @@ def _load(job: Job, config: SFTConfig) -> PeftModel | PreTrainedModel:
     if config.full:
         return load_all_weights(job.base_path, job.adapter_path)
     return add_policy(load_base(job.base_path), job.adapter_path, config)
-
-
-class Looks(TrainerCallback):
-    """Measures the validation loss and writes samples a few times while the model trains."""
-
-    def __init__(
-        self, count: int, answers: FixedPrompts, reporting: TrainerReporter, *, has_loss: bool
-    ) -> None:
-        self.count, self.answers, self.reporting = count, answers, reporting
-        self.has_loss = has_loss
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        looks = steps_to_look_at(state.max_steps, self.count)
-        if self.reporting.stopped or state.global_step not in looks:
-            return
-        control.should_evaluate = self.has_loss
-        model: nn.Module = more["model"]
-        model.eval()
-        self.answers.answer(model, state.global_step)
-        model.train()  # TRL tells by it which metrics it logs
-        if self.has_loss:
-            self.reporting.reporter.phase("measuring the validation loss")
-        else:
-            self.go_on(state)
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        if state.global_step < state.max_steps:
-            self.go_on(state)
-
-    def go_on(self, state: TrainerState) -> None:
-        """Tell that the steps go on."""
-        self.reporting.reporter.phase("training")
-        self.reporting.reporter.progress(state.global_step, state.max_steps)
 
 
 @torch.no_grad()

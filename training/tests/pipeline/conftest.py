@@ -32,6 +32,12 @@ def run_job(
     return str(outcome.output), outcome.results, events
 
 
+def steps_shown(events: list[dict[str, Any]]) -> list[str]:
+    """Return the steps between the first and the last that samples were shown of in the end."""
+    samples = [e["samples"] for e in events if e["event"] == "samples"][-1]
+    return [at["step"] for at in samples[0]["steps"]]
+
+
 @pytest.fixture(autouse=True)
 def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show less of what the tiny model says: it never ends a text, and says it in most tests."""

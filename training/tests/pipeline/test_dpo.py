@@ -20,7 +20,7 @@ from training.pipeline.config import DPOConfig
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.trainers import batch_settings
-from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.conftest import run_job, steps_shown
 from training.tests.pipeline.rows import preference_rows, write_rows
 
 MakeJob = Callable[..., Job]
@@ -71,6 +71,7 @@ def test_it_implies_the_reward_that_its_paper_defines(
     assert results["heldout_accuracy"] == sum(gap > 0 for gap in gaps) / len(gaps) > 0.9
     assert results["heldout_pairs"] == len(pairs) == 20
     assert results["kl"] > 0
+    assert steps_shown(events) == ["3", "6", "9"]
     first = metrics(events)[0]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-5)  # policy is reference
     assert first["rewards/margins"] == pytest.approx(0, abs=1e-5)

@@ -23,7 +23,7 @@ from training.pipeline.errors import PipelineError
 from training.pipeline.groups import Models, Rollouts, prompts_of_steps
 from training.pipeline.jobs import Job
 from training.pipeline.loading import read_centre
-from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.conftest import run_job, steps_shown
 from training.tests.pipeline.rows import prompt_rows, write_rows
 from training.tests.tiny import build_tiny_model
 
@@ -74,6 +74,7 @@ def test_it_begins_at_the_reference_and_moves_the_policy(
         "length_after",
     }  # fmt: skip
     assert results["episodes"] == 16
+    assert steps_shown(events) == ["1"]
     before, after = adapter(sft_adapter), adapter(output)
     assert before.keys() == after.keys()
     assert all((before[name] != after[name]).any() for name in before)
@@ -198,8 +199,8 @@ def test_it_stops_a_run_whose_reward_loves_length_and_publishes_what_was_before(
         assert lengths[kept] <= 1.25 * lengths[0] < 1.5 * lengths[0] < lengths[-1]
     # Without a price the KL is measured now and then, with one in every step.
     assert len(far) == (made if config.beta else 1 + (made - 1) // groups.KL_EVERY)
-    (samples,) = [e["samples"] for e in events if e["event"] == "samples"]
-    assert samples[0].keys() == {"prompt", "before", "after", "slid"}
+    samples = [e["samples"] for e in events if e["event"] == "samples"][-1]
+    assert samples[0].keys() == {"prompt", "before", "after", "slid", "steps"}
     assert read_manifest(Path(output))["results"]["published_step"] == kept
 
     if config.stage == "rloo":

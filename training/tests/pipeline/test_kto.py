@@ -16,7 +16,7 @@ from training.pipeline.data import JudgedRow
 from training.pipeline.errors import PipelineError
 from training.pipeline.jobs import Job
 from training.pipeline.kto import strangers, weights
-from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.conftest import run_job, steps_shown
 from training.tests.pipeline.rows import judged_rows, write_rows
 
 MakeJob = Callable[..., Job]
@@ -42,6 +42,7 @@ def test_it_makes_good_completions_likelier_than_bad_ones(
     before, after = (
         load_file(Path(folder) / "adapter_model.safetensors") for folder in (sft_adapter, output)
     )
+    assert steps_shown(events) == ["2", "4", "7"]
     assert before.keys() == after.keys()
     assert any((before[name] != after[name]).any() for name in before)
 

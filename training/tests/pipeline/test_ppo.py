@@ -37,7 +37,7 @@ from training.pipeline.ppo_step import shuffled
 from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import Entered, using
 from training.pipeline.samples import FixedPrompts
-from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.conftest import run_job, steps_shown
 from training.tests.pipeline.rows import demonstration_rows, prompt_rows, write_rows
 from training.tests.tiny import build_tiny_model
 
@@ -525,5 +525,4 @@ def test_it_reports_what_an_engineer_watches(
     assert all(math.isfinite(value) for value in metrics.values())
     assert results["episodes"] == 16
     assert "stopped_early" not in results
-    samples = [e["samples"] for e in events if e["event"] == "samples"][-1]
-    assert [one["step"] for one in samples[0]["steps"]] == ["1"]
+    assert steps_shown(events) == ["1"]

@@ -19,7 +19,7 @@ from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
 from training.pipeline.loading import load_base
 from training.pipeline.sft import check_packing
-from training.tests.pipeline.conftest import run_job
+from training.tests.pipeline.conftest import run_job, steps_shown
 
 MakeJob = Callable[..., Job]
 
@@ -43,6 +43,23 @@ def test_it_shows_the_validation_loss_and_samples_while_it_trains(
     assert len(shown[-1]) == 4
     first = shown[-1][0]
     assert first["before"] != first["after"]
+
+
+def test_a_run_that_is_stopped_while_it_answers_loses_no_step(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    """Of six steps it answers after 0, 2, 3 and 4; none of them is due to be saved."""
+    config = SFTConfig(batch_size=5, epochs=1, checkpoint_every=100)
+    job = make_job(tmp_path, config, "demonstrations")
+
+    def answers_for_the_third_time(events: list[dict[str, Any]]) -> bool:
+        return [e.get("phase") for e in events].count("writing samples") == 3
+
+    with pytest.raises(RunStopped):
+        run_job(job, should_stop=answers_for_the_third_time)
+    _, _, events = run_job(job)
+    assert min(e["step"] for e in events if e["event"] == "progress") == 3
+    assert steps_shown(events) == ["2", "3", "4"]
 
 
 def test_it_looks_at_nothing_in_between_where_that_is_not_wanted(
@@ -152,7 +169,7 @@ def test_it_refuses_a_model_of_its_own_with_a_flipped_byte(
     weights[-1] ^= 1
     (broken / "model.safetensors").write_bytes(weights)
     job = make_job(tmp_path, SFTConfig(), "demonstrations")
-    with pytest.raises(PipelineError, match="is damaged"):
+    with pytest.raises(PipelineError, match=r"is damaged: model\.safetensors"):
         run_job(Job(**{**vars(job), "base_path": str(broken)}))
 
 
