@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from training.pipeline.checkpoints import check_adapter, check_model_folder, publish
+from training.pipeline.checkpoints import check_model_folder, publish
 from training.pipeline.config import ExportConfig
 from training.pipeline.data import encode_prompt
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.jobs import Job
-from training.pipeline.loading import load_tokenizer
+from training.pipeline.loading import check_base_weights, load_tokenizer, with_adapter
 from training.pipeline.reporting import Reporter
 
 CHECKED_PROMPT = [{"role": "user", "content": "Write a haiku about the old pond."}]
@@ -35,12 +34,12 @@ def train(job: Job, config: ExportConfig, reporter: Reporter) -> dict[str, Any]:
         raise PipelineError("This checkpoint has no adapter: it is a plain model already.")
     _begin(reporter, 0, "loading the model")
     check_model_folder(Path(job.base_path))
-    check_adapter(job.adapter_path)
     tokenizer = load_tokenizer(job.base_path)
     base = AutoModelForCausalLM.from_pretrained(
         job.base_path, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
-    policy = PeftModel.from_pretrained(base, job.adapter_path).eval()
+    check_base_weights(base, job.base_path)
+    policy = with_adapter(base, job.adapter_path).eval()
     text = _greedy(policy, encode_prompt(tokenizer, CHECKED_PROMPT), tokenizer.eos_token_id)
     expected = _logits(policy, text)
     _begin(reporter, 1, "merging the adapter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
@@ -87,6 +88,7 @@ def load_base(base_path: str, dtype: torch.dtype | None = None) -> PreTrainedMod
     model = AutoModelForCausalLM.from_pretrained(
         base_path, dtype=dtype or pick_dtype(), local_files_only=True, use_safetensors=True
     )
+    check_base_weights(model, base_path)
     model = model.requires_grad_(False)
     return model if is_sharded() else model.to(pick_device())  # else its share goes there later
 
@@ -98,9 +100,40 @@ def load_all_weights(base_path: str, adapter_path: str | None) -> PreTrainedMode
     """
     model = load_base(base_path, torch.float32)
     if adapter_path is not None:
-        check_adapter(adapter_path)
-        model = PeftModel.from_pretrained(model, adapter_path).merge_and_unload()
+        model = with_adapter(model, adapter_path).merge_and_unload()
     return model.requires_grad_(True)
+
+
+def with_adapter(base: PreTrainedModel, path: str, **more: Any) -> PeftModel:
+    """Return the base with the adapter of a checkpoint; `more` is told to PEFT."""
+    check_adapter(path)
+    model = PeftModel.from_pretrained(base, path, **more)
+    cure = "Choose another checkpoint or run its training again."
+    check_weights(model, f"The checkpoint at {path}", cure, of="lora_")
+    return model
+
+
+def check_weights(model: torch.nn.Module, what: str, cure: str, of: str = "") -> None:
+    """Raise PipelineError where a weight with `of` in its name is not finite.
+
+    Else the loss of the first step would not be either, and its learning rate would be blamed. A
+    sum tells it in one pass without a copy.
+    """
+    sick = [
+        name
+        for name, weight in model.named_parameters()
+        if of in name and not weight.is_meta and not torch.isfinite(weight.detach().sum())
+    ]
+    if sick:
+        raise PipelineError(
+            f"{what} has weights that are not numbers, in {len(sick)} of its tensors ({sick[0]}): "
+            f"nothing that is reckoned from them is one, whatever the settings. {cure}"
+        )
+
+
+def check_base_weights(model: PreTrainedModel, base_path: str) -> None:
+    cure = "Copy or fetch it again, or choose another base model."
+    check_weights(model, f"The base model at {base_path}", cure)
 
 
 def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -109,6 +142,7 @@ def load_reward_base(base_path: str, tokenizer: PreTrainedTokenizerBase) -> PreT
     model = AutoModelForSequenceClassification.from_pretrained(
         base_path, dtype=pick_dtype(), num_labels=1, local_files_only=True, use_safetensors=True
     )
+    check_base_weights(model, base_path)
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.to(pick_device())
 
@@ -145,10 +179,7 @@ def add_policy(
     """
     if adapter_path is None:
         return compute_as_base(get_peft_model(base, new_lora(base, config), adapter_name=name))
-    check_adapter(adapter_path)
-    return compute_as_base(
-        PeftModel.from_pretrained(base, adapter_path, adapter_name=name, is_trainable=True)
-    )
+    return compute_as_base(with_adapter(base, adapter_path, adapter_name=name, is_trainable=True))
 
 
 def add_reward_adapter(
@@ -168,6 +199,8 @@ def add_reward_adapter(
     own = dict(model.named_parameters())
     for name, value in load_file(Path(adapter_path) / "adapter_model.safetensors").items():
         own[name.replace(".weight", ".default.weight")].data.copy_(value)
+    cure = "Choose another checkpoint or run its training again."
+    check_weights(model, f"The checkpoint at {adapter_path}", cure, of="lora_")
     return model
 
 
@@ -208,6 +241,7 @@ def load_scorer(job: Job, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
     weight = head.get_parameter("weight")
     centre = torch.full((1,), read_centre(path), dtype=weight.dtype, device=weight.device)
     head.bias = torch.nn.Parameter(-centre, requires_grad=False)
+    _check_reward_weights(model, path)
     return model
 
 
@@ -241,7 +275,14 @@ def add_reward(model: PeftModel, reward_path: str) -> torch.nn.Linear:
     for name, parameter in own.items():
         if ".reward." in name:
             parameter.requires_grad_(False)
+    _check_reward_weights(model, reward_path, of=".reward.")
+    _check_reward_weights(head, reward_path)
     return head.requires_grad_(False).to(pick_device())
+
+
+def _check_reward_weights(model: torch.nn.Module, path: str, of: str = "") -> None:
+    cure = "Choose another reward model or train it again."
+    check_weights(model, f"The reward model at {path}", cure, of=of)
 
 
 def read_centre(reward_path: str) -> float:

@@ -30,7 +30,7 @@ from training.pipeline.jobs import Job
 from training.pipeline.launch import is_first
 from training.pipeline.ppo_state import Models, Progress
 from training.pipeline.radar import FOLDER, Answered, LookTaken, stop_order
-from training.pipeline.reporting import Reporter, check_finite
+from training.pipeline.reporting import Reporter
 from training.pipeline.rollouts import enter, sample, score_completions, using
 from training.pipeline.watch import Kept
 
@@ -157,8 +157,6 @@ class Radar:
                 data.decode(models.tokenizer, tokens[: int(mask.sum())].tolist())
                 for tokens, mask in zip(drawn.tokens, drawn.mask, strict=True)
             ]
-        for score in scores:
-            check_finite("A score of the radar", score, 0, config.learning_rate)
         return texts, scores
 
     def _sampling(self, place: int) -> dict[str, float]:

@@ -212,7 +212,17 @@ def learn(
             shown = demonstrations_of_update(demonstrations, config, position)
             first = epoch == 0  # the entropy is that of the policy which drew the rollout
             seen.append(
-                update(models, optimizer, rollout, rows, config, step, shown, with_entropy=first)
+                update(
+                    models,
+                    optimizer,
+                    rollout,
+                    rows,
+                    config,
+                    step,
+                    shown,
+                    with_entropy=first,
+                    learned=position > 0,
+                )
             )
     return {name: mean(m[name] for m in seen if name in m) for name in seen[0]}
 
@@ -237,12 +247,17 @@ def update(
     demonstrations: Sequence[Demonstrated] = (),
     *,
     with_entropy: bool = False,
+    learned: bool = True,
 ) -> dict[str, float]:
     """Take one optimiser step on the rows of a minibatch.
 
     Each micro-batch counts by its share of the minibatch's tokens: the gradient and the metrics
     are those of the minibatch at once, summed over the run's processes, which have a share each.
     """
+
+    def expect_number(name: str, value: float) -> None:
+        check_finite(name, value, step + 1, config.learning_rate, learned=learned)
+
     models.weights.forget_gradients()
     metrics: dict[str, float] = {}
     tokens = rollout.entered.mask[rows].sum()
@@ -250,19 +265,19 @@ def update(
     for part in in_parts(rollout.entered, own, config.micro_batch_size):
         share = (rollout.entered.mask[part].sum() / tokens).item()
         loss, seen = surrogate(models, rollout, part, config, with_entropy=with_entropy)
-        check_finite("The PPO loss", loss.item(), step + 1, config.learning_rate)
+        expect_number("The PPO loss", loss.item())
         (share * loss).backward()
         for name, value in seen.items():
             metrics[name] = metrics.get(name, 0.0) + share * value
     if demonstrations:
         metrics["loss/ptx_avg"] = imitate(models, demonstrations, config)
-        check_finite("The ptx loss", metrics["loss/ptx_avg"], step + 1, config.learning_rate)
+        expect_number("The ptx loss", metrics["loss/ptx_avg"])
     metrics = processes.added_up(metrics)
     models.weights.collect_gradients()
     masters = list(models.weights.masters.values())
     processes.add_up(master.grad for master in masters)
     norm = nn.utils.clip_grad_norm_(masters, MAX_GRAD_NORM).item()
-    check_finite("The gradient", norm, step + 1, config.learning_rate)
+    expect_number("The gradient", norm)
     optimizer.step()
     models.weights.spread()
     return {**metrics, "grad_norm": norm}

@@ -7,7 +7,6 @@ scores higher. Cases that are longer than the base model's context are left out 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ import torch
 from training.pipeline import data
 from training.pipeline.checkpoints import publish
 from training.pipeline.config import ReplayConfig
-from training.pipeline.errors import PipelineError, RunStopped
+from training.pipeline.errors import RunStopped
 from training.pipeline.jobs import Job
 from training.pipeline.loading import load_scorer, load_tokenizer
-from training.pipeline.reporting import Reporter
+from training.pipeline.reporting import Reporter, check_scores
 from training.pipeline.scoring import score_groups
 
 
@@ -43,11 +42,7 @@ def train(job: Job, config: ReplayConfig, reporter: Reporter) -> dict[str, Any]:
         length = len(group["prompt"]) + max(map(len, group["completions"]))
         if context is None or length <= context:
             first, second = score_groups(scorer, [group], tokenizer.pad_token_id).tolist()
-            if not (math.isfinite(first) and math.isfinite(second)):
-                raise PipelineError(
-                    "The reward model gave a score that is not a number. Train it again with a "
-                    "lower learning rate, or choose another."
-                )
+            check_scores((first, second))
             scored.append({"digest": case["digest"], "first": first, "second": second})
         reporter.count(done, len(cases), "case")
     results = {"cases": len(scored), "left_out_too_long": len(cases) - len(scored)}

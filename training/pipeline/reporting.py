@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from training.pipeline.checkpoints import seal
 from training.pipeline.errors import PipelineError, RunStopped
 from training.pipeline.events import Report
+from training.pipeline.loading import pick_dtype
 from training.pipeline.processes import any_process
 
 ShouldStop = Callable[[], bool]
@@ -48,13 +49,46 @@ class Reporter:
         self.report({"event": "samples", "samples": list(samples)})
 
 
-def check_finite(name: str, value: float, step: int, learning_rate: float) -> None:
-    """Raise PipelineError when a loss is NaN or infinite, before it can reach a checkpoint."""
+def check_finite(
+    name: str, value: float, step: int, learning_rate: float, *, learned: bool = True
+) -> None:
+    """Raise PipelineError when a loss is NaN or infinite, before it can reach a checkpoint.
+
+    Before anything was `learned` no learning rate is to blame.
+    """
     if not math.isfinite(value):
+        if not learned:
+            raise PipelineError(
+                f"{name} was {value} in the first step, before anything was learned. Nothing was "
+                f"published, and a lower learning rate would not help. {why_no_numbers()}"
+            )
         raise PipelineError(
             f"{name} became {value} at step {step}. Nothing was published. Start again with a "
             f"lower learning rate (it was {learning_rate:g}; try {learning_rate / 5:.1g}).",
             change={"learning_rate": float(f"{learning_rate / 5:.1g}")},
+        )
+
+
+def why_no_numbers() -> str:
+    """Return what is wrong where weights, which were looked at when they were read, are not."""
+    if pick_dtype() == torch.bfloat16:
+        return (
+            "The weights are numbers, but what is reckoned from them in bfloat16 is not. Have runs "
+            "compute in float32 (TRAINING_DTYPE where the workers start), or choose another base "
+            "model."
+        )
+    return (
+        "The weights are numbers, but what is reckoned from them is not. Try it with other rows; "
+        "where it comes again, choose another base model."
+    )
+
+
+def check_scores(scores: Iterable[float]) -> None:
+    """Raise PipelineError where a reward model gave a score that is not a number."""
+    if not all(map(math.isfinite, scores)):
+        raise PipelineError(
+            "The reward model gave a score that is not a number. Nothing was published. Train it "
+            "again with a lower learning rate, or choose another."
         )
 
 
@@ -103,7 +137,10 @@ class TrainerReporter(TrainerCallback):
         values = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
         for name in ("loss", "grad_norm", "eval_loss"):
             if name in values:
-                check_finite(name, values[name], state.global_step, self.learning_rate)
+                learned = name == "eval_loss" or state.global_step > 1  # others: before the update
+                check_finite(
+                    name, values[name], state.global_step, self.learning_rate, learned=learned
+                )
         skipped = (
             *("epoch", "runtime", "per_second", "total_flos", "num_tokens", "train_loss"),
             *("clip_ratio/", "terminated_length", "rewards/reward/"),  # always 0, or told already

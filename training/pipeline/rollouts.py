@@ -20,9 +20,11 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from training.pipeline.errors import PipelineError
 from training.pipeline.layers import LayerCache, Split, recomputing
 from training.pipeline.loading import head_of, trunk_of
 from training.pipeline.losses import token_entropy, token_log_probs
+from training.pipeline.reporting import check_scores, why_no_numbers
 
 MIN_SHARED = 8
 """Tokens that prompts must share before reading them apart pays for a second pass."""
@@ -324,11 +326,15 @@ def read_in_parts(
 
 
 def score_completions(split: Split, score_head: nn.Module, entered: Entered) -> Tensor:
-    """Return the reward (N,) of each completion, read at its last real token."""
+    """Return the reward (N,) of each completion, read at its last real token.
+
+    Raise PipelineError for one that is not a number.
+    """
     hidden = read_entered(split, entered)
     last = entered.mask.sum(dim=1).long().clamp(min=1)  # 0 is the prompt's end
     at_end = hidden[torch.arange(len(last), device=hidden.device), last]  # (N, H)
     scores: Tensor = score_head(at_end.to(score_head.weight.dtype)).squeeze(-1).float()
+    check_scores(scores.tolist())
     return scores
 
 
@@ -434,6 +440,12 @@ def draw(
     for t in range(max_new_tokens):
         logits = head(hidden).float() / temperature  # (A, V)
         drawn, drawn_log_probs = draw_tokens(logits, uniforms(rows).to(device)[alive], top_p)
+        if drawn_log_probs.isnan().any():
+            raise PipelineError(
+                "The model's probabilities of the next token are not numbers. A run that has "
+                "learned already is to start again with a lower learning rate. Otherwise: "
+                + why_no_numbers()
+            )
         live = ~ended[alive]
         drawing.tokens[alive[live], t] = drawn[live]
         drawing.log_probs[alive[live], t] = drawn_log_probs[live]

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from training.pipeline import data, external
 from training.pipeline.best import gain, keep_best
-from training.pipeline.checkpoints import check_adapter, publish
+from training.pipeline.checkpoints import publish
 from training.pipeline.config import SampleConfig, rows_at_once
 from training.pipeline.data import PromptRow
 from training.pipeline.errors import PipelineError, RunStopped
@@ -27,6 +26,7 @@ from training.pipeline.loading import (
     load_base,
     load_scorer,
     load_tokenizer,
+    with_adapter,
 )
 from training.pipeline.references import add_scores
 from training.pipeline.reporting import Reporter
@@ -142,9 +142,8 @@ def load_merged(base_path: str, adapter_path: str | None) -> torch.nn.Module:
     base = load_base(base_path)
     if adapter_path is None:
         return base
-    check_adapter(adapter_path)
     # merged: a matrix product less per layer, and this copy is thrown away afterwards
-    merged: torch.nn.Module = PeftModel.from_pretrained(base, adapter_path).merge_and_unload()
+    merged: torch.nn.Module = with_adapter(base, adapter_path).merge_and_unload()
     return merged
 
 

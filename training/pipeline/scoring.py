@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 
-from training.pipeline.errors import PipelineError
 from training.pipeline.loading import pick_device, trunk_of
+from training.pipeline.reporting import check_scores
 from training.pipeline.rollouts import pad_right, read_prompts, read_tokens
 
 SCORED_AT_ONCE = 2048
@@ -58,11 +58,7 @@ def score_each(
         scores = iter(score_groups(model, part, pad).tolist())
         found += [[next(scores) for _ in group["completions"]] for group in part]
         tell(len(found), len(groups))
-    if not all(math.isfinite(score) for scores in found for score in scores):
-        raise PipelineError(
-            "The reward model gave a score that is not a number. Train it again with a lower "
-            "learning rate, or choose another."
-        )
+    check_scores(chain.from_iterable(found))
     return found
 
 

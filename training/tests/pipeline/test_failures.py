@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from training.pipeline.__main__ import _failed
 from training.pipeline.config import (
@@ -23,7 +25,7 @@ from training.pipeline.failures import explain, for_memory
 from training.pipeline.jobs import Job
 from training.pipeline.loading import pick_dtype
 from training.pipeline.machine import computes_in_bfloat16
-from training.pipeline.reporting import check_finite
+from training.pipeline.reporting import Reporter, TrainerReporter, check_finite
 
 
 def job(tmp_path: Path, config: AnyConfig) -> Job:
@@ -85,6 +87,19 @@ def test_a_loss_that_is_no_number_asks_for_a_lower_learning_rate() -> None:
     with pytest.raises(PipelineError) as caught:
         check_finite("loss", float("nan"), 3, 3e-4)
     assert caught.value.change == {"learning_rate": 6e-5}
+
+
+def test_a_first_loss_that_is_no_number_blames_no_learning_rate() -> None:
+    """What the trainers log of their first step was reckoned before the first update."""
+    reporting = TrainerReporter(Reporter(lambda _: None, lambda: False), 3e-4)
+    for step, change in ((1, {}), (2, {"learning_rate": 6e-5})):
+        state = TrainerState(global_step=step)
+        with pytest.raises(PipelineError) as caught:
+            reporting.on_log(
+                TrainingArguments(), state, TrainerControl(), {"loss": 1.0, "grad_norm": math.inf}
+            )
+        assert caught.value.change == change
+    assert "at step 2" in str(caught.value)
 
 
 @pytest.mark.parametrize(

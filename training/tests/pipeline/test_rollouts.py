@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from training.pipeline import rollouts
 from training.pipeline.config import SFTConfig
 from training.pipeline.data import encode_prompt
+from training.pipeline.errors import PipelineError
 from training.pipeline.layers import split_trunk
-from training.pipeline.loading import add_policy, load_base, load_tokenizer
+from training.pipeline.loading import add_policy, load_base, load_tokenizer, trunk_of
 from training.pipeline.losses import token_log_probs
 
 TEXTS = ["the moon", "a cat in the rain", "an old pond with a frog", "it"]
@@ -133,6 +134,14 @@ def test_it_records_while_sampling_what_a_pass_over_the_samples_reads(
         read = read_completions(policy, thrice, drawn.tokens, drawn.mask, value_head=value_head)
     torch.testing.assert_close(drawn.log_probs, read.log_probs, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(drawn.values, read.values, atol=1e-4, rtol=1e-4)
+
+
+def test_it_writes_nothing_where_probabilities_are_not_numbers(
+    policy: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]]
+) -> None:
+    trunk_of(policy).norm.weight.data.fill_(float("nan"))
+    with pytest.raises(PipelineError, match=r"not numbers.*lower learning rate. Otherwise"):
+        rollouts.sample(policy, prompts, tokenizer, max_new_tokens=4, generator=torch.Generator())
 
 
 def test_it_ends_a_row_at_its_end_token_and_pads_the_rest(

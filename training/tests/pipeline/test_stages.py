@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from training.pipeline import data, ppo_state, ppo_step, reward, rollouts, samples
-from training.pipeline.checkpoints import is_whole, read_manifest
+from training.pipeline import data, ppo_state, ppo_step, reward, rollouts, samples, train
+from training.pipeline.checkpoints import is_whole, read_manifest, seal
 from training.pipeline.config import PPOConfig, RewardConfig, SampleConfig, SFTConfig
 from training.pipeline.data import Pair, PreferenceGroup
 from training.pipeline.errors import PipelineError
@@ -253,14 +255,54 @@ def test_it_counts_what_is_too_long_and_does_not_drop_it_in_silence(
     assert run_job(job)[1]["left_out_too_long"] == 1
 
 
+@pytest.mark.parametrize(
+    ("poisoned_at", "told"),
+    [(1, r"first step, before anything was learned"), (2, r"at step 2\. .* lower learning rate")],
+)
 def test_it_stops_on_a_loss_that_is_not_a_number_and_publishes_nothing(
-    make_job: MakeJob, reward_adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_job: MakeJob,
+    reward_adapter: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    poisoned_at: int,
+    told: str,
 ) -> None:
+    scored = 0
+
     def poisoned(*_: object, **__: object) -> torch.Tensor:
-        return torch.full((8,), float("nan"))
+        nonlocal scored
+        scored += 1
+        return torch.full((8,), float("nan") if scored == poisoned_at else 1.0)
 
     monkeypatch.setattr(ppo_step, "score_completions", poisoned)
     job = make_job(tmp_path, SMALL_PPO, "prompts", reward_path=reward_adapter)
-    with pytest.raises(PipelineError, match=r"step 1.*lower learning rate"):
+    with pytest.raises(PipelineError, match=told):
         run_job(job)
     assert not Path(job.output_dir).exists()
+
+
+@pytest.mark.parametrize("sick", ["base", "checkpoint", "reward"])
+def test_weights_that_are_not_numbers_are_told_before_anything_is_reckoned_from_them(
+    make_job: MakeJob,
+    sft_adapter: str,
+    reward_adapter: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    sick: str,
+) -> None:
+    paths = {"base": str(tiny_model), "checkpoint": sft_adapter, "reward": reward_adapter}
+    folder = Path(shutil.copytree(paths[sick], tmp_path / "sick"))
+    file = next(folder.glob("*.safetensors"))
+    tensors = load_file(file)
+    name = min(name for name in tensors if name.endswith(".weight"))
+    tensors[name].view(-1)[3] = float("inf")
+    save_file(tensors, file, {"format": "pt"})
+    if sick != "base":
+        seal(folder, read_manifest(folder))
+    paths[sick] = str(folder)
+    places = {"adapter_path": paths["checkpoint"], "reward_path": paths["reward"]}
+    job = replace(make_job(tmp_path, SMALL_PPO, "prompts", **places), base_path=paths["base"])
+    events: list[dict[str, Any]] = []
+    with pytest.raises(PipelineError, match=rf"The {sick}.*sick has weights that are not numbers"):
+        train(job, report=events.append, should_stop=lambda: False)
+    assert [e["phase"] for e in events if e["event"] == "phase"] == ["loading the models"]
