@@ -6,20 +6,23 @@
   adapter stands on the same frozen copy. Twice where vLLM draws the completions: it has its own.
   With every weight trained: 16 bytes for each, as for an adapter's.
 - *adapters*: 16 bytes for each trained parameter (float32 weight, gradient and Adam's two moments),
-  4 for each of a frozen adapter (the reference and the reward model, where there are such).
+  4 for each of a frozen adapter (the reference and the reward model, where there are such); of ppo,
+  grpo and rloo 8 more for copies that guards go back to, of ppo in bfloat16 4 more.
 - *activations*: tokens in memory at a time × layers × (12 hidden + 2 keys-values + 4 intermediate)
   numbers: what the backward pass of a gated transformer layer with LoRA on all of its linear layers
   keeps (counted as Korthikanti et al. 2022, arXiv:2205.05198, §4.1). A GPU never writes the
   attention matrix; a CPU does: 3 heads × length more. With gradient checkpointing: one layer of
   that, and `hidden` for each of the others. Layers below the lowest adapted one keep nothing.
-- *logits*: of ppo: positions whose loss is computed × vocabulary × (number type + 12 bytes), the
-  logits, their float32 copy, its log-softmax and its gradient. Of the other stages, which have TRL
-  make them tile by tile (`fused_head.py`): one tile × (number type + eight copies in float32),
-  about what a GPU's larger tiles take without copies.
+- *logits*: of ppo: positions whose loss is computed × vocabulary × (number type + 12 bytes, 20 in
+  bfloat16), the logits, their float32 copy, its log-softmax and its gradient. Of the other stages,
+  which have TRL make them tile by tile (`fused_head.py`): one tile × (number type + eight copies in
+  float32), about what a GPU's larger tiles take without copies.
 - *cache*: keys and values of the completions that are drawn side by side.
 
 It takes every row to be as long as the longest of the snapshot, or as `max_length` where that is
-less. docs/training.md has it beside what was measured.
+less. Of ppo the template of a prompt counts once, since what all begin with is read once, and
+without a `micro_batch_size` as many tokens are read at a time as `rollouts` takes.
+docs/training.md has it beside what was measured.
 """
 
 from __future__ import annotations
@@ -54,7 +57,12 @@ from training.pipeline.shapes import Shape
 
 TRAINED_BYTES = 16
 FROZEN_ADAPTER_BYTES = 4
-LOSS_BYTES = 12
+KEPT_BYTES, HALF_BYTES = 8, 4
+"""The policy in float32 as it is and as a guard would go back to it; a weight that passes in half
+precision read beside its master, and its gradient."""
+LOSS_BYTES, HALF_LOSS_BYTES = 12, 20
+"""What is made of a logit beside itself; of one in half precision, which is copied to float32, too:
+measured."""
 TILE_POSITIONS, TILE_WIDTH, TILE_BYTES = 256, 32_768, 32
 """Of the tiles in which TRL makes logits on a processor, and of a number's copies in float32."""
 MOST_LOGITS = 2**26
@@ -63,6 +71,9 @@ LIBRARIES_BYTES = 600 * 2**20
 """A Python process with torch, transformers and their buffers."""
 TOKENS_AT_ONCE = 4096
 """As `reward` and `trainers` have it, which stand where torch is imported."""
+PPO_TOKENS_AT_ONCE, PPO_TOKENS_IN_FLOAT32 = 16_384, 512
+"""Of ppo without a `micro_batch_size`, as `rollouts` has it: on a GPU, and on a processor in
+float32. One in half precision takes fewer than a GPU."""
 CHARS_PER_TOKEN = 3
 """Of a text whose tokens nobody has counted yet; few on purpose."""
 COMPLETIONS = ("completion", "chosen", "rejected")
@@ -112,6 +123,8 @@ class _Load:
     """Of one of its rows."""
     cached_tokens: int = 0
     frozen_adapters: int = 0
+    copies: int = 0
+    """Bytes of each trained parameter beside those of its training."""
     checkpointing: bool = False
     tiled: bool = False
     """Whether its logits are made tile by tile."""
@@ -147,7 +160,7 @@ def estimate(
         )
     if isinstance(config, ExportConfig):
         return _of_export(config, shape)
-    load = _load_of(config, prompt_tokens, row_tokens, answers)
+    load = _load_of(config, prompt_tokens, row_tokens, answers, in_bfloat16=in_bfloat16)
     if load is None:
         return None
     size = 2 if in_bfloat16 else 4
@@ -166,7 +179,7 @@ def estimate(
         weights=shape.parameters * (TRAINED_BYTES if full else size) * copies // shares,
         adapters=0
         if full
-        else trained * (TRAINED_BYTES + FROZEN_ADAPTER_BYTES * load.frozen_adapters),
+        else trained * (TRAINED_BYTES + FROZEN_ADAPTER_BYTES * load.frozen_adapters + load.copies),
         activations=load.tokens * kept * size,
         logits=_logits(load, shape, size),
         cache=cached,
@@ -252,11 +265,17 @@ def _logits(load: _Load, shape: Shape, size: int) -> int:
         whole = min(load.whole_logits * shape.vocabulary, MOST_LOGITS)
         return max(tile * (size + TILE_BYTES), whole * (size + LOSS_BYTES))
     passes = 2 if load.checkpointing else 1
-    return load.loss_positions * shape.vocabulary * (size + LOSS_BYTES) * passes
+    made = LOSS_BYTES if size == 4 else HALF_LOSS_BYTES
+    return load.loss_positions * shape.vocabulary * (size + made) * passes
 
 
 def _load_of(
-    config: AnyConfig, prompt_tokens: int, row_tokens: int | None, answers: int | None
+    config: AnyConfig,
+    prompt_tokens: int,
+    row_tokens: int | None,
+    answers: int | None,
+    *,
+    in_bfloat16: bool,
 ) -> _Load | None:
     longest = getattr(config, "max_length", 0)
     length = longest if row_tokens is None else min(longest, row_tokens)
@@ -287,16 +306,24 @@ def _load_of(
             return _Load(tokens, tokens, length, frozen_adapters=1, tiled=True)
         case PPOConfig() | GroupConfig():
             length = prompt_tokens + config.max_new_tokens
-            grouped = isinstance(config, GroupConfig)
             rows = _micro_batch(config) or config.minibatch_size // processes_of(config)
+            tokens, positions = rows * length, rows * config.max_new_tokens
+            is_ppo = isinstance(config, PPOConfig)
+            if is_ppo and not _computes_again(config):
+                once = min(TEMPLATE_TOKENS, prompt_tokens)
+                tokens -= (rows - 1) * once
+                if not _micro_batch(config):
+                    most = max(length, PPO_TOKENS_AT_ONCE if in_bfloat16 else PPO_TOKENS_IN_FLOAT32)
+                    tokens, positions = min(tokens, most + once), min(positions, most)
             return _Load(
-                tokens=rows * length,
-                loss_positions=rows * config.max_new_tokens,
+                tokens=tokens,
+                loss_positions=positions,
                 length=length,
                 cached_tokens=_share(config) * length,
                 frozen_adapters=2,
                 checkpointing=_computes_again(config),
-                tiled=grouped,
+                tiled=not is_ppo,
+                copies=KEPT_BYTES + (HALF_BYTES if is_ppo and in_bfloat16 else 0),
             )
         case SampleConfig() | SuiteConfig():
             rows = rows_at_once(config.batch_size, prompt_tokens, config.max_new_tokens)

@@ -16,6 +16,7 @@ from training.pipeline import (
     fused_head,
     preflight,
     reward,
+    rollouts,
     train,
     trainers,
 )
@@ -38,6 +39,8 @@ from training.pipeline.estimate import (
     GROUP_TOKENS,
     MOST_LOGITS,
     MOST_OF_GROUP,
+    PPO_TOKENS_AT_ONCE,
+    PPO_TOKENS_IN_FLOAT32,
     TILE_POSITIONS,
     TOKENS_AT_ONCE,
     estimate,
@@ -310,6 +313,27 @@ def test_an_estimate_goes_by_the_longest_row_where_that_is_shorter(
         assert found.activations == 2 * tokens * (12 * 8 + 2 * 4 + 4 * 16) * 2
 
 
+def test_ppo_in_float32_reads_a_few_rows_of_a_minibatch_at_a_time(base: Path) -> None:
+    """512 tokens, and the template of the prompts once, unless it is told how many rows."""
+    shape = read_shape(base)
+    assert shape is not None
+
+    def tokens(*, in_bfloat16: bool = False, **changes: Any) -> float:
+        config = PPOConfig(batch_size=32, minibatch_size=32, max_new_tokens=36, **changes)
+        found = estimate(config, shape, in_bfloat16=in_bfloat16, prompt_tokens=64)
+        assert found is not None
+        heads = 0 if in_bfloat16 else 3 * 2 * 100
+        of_token = (12 * 8 + 2 * 4 + 4 * 16 + heads) * (2 if in_bfloat16 else 4) * shape.layers
+        return found.activations / of_token
+
+    assert tokens() == 512 + 40
+    assert tokens(micro_batch_size=32) == 32 * 60 + 40
+    assert tokens(micro_batch_size=4) == 4 * 60 + 40
+    assert tokens(in_bfloat16=True) == 32 * 60 + 40  # a GPU takes them all
+    # What is computed again is read whole, with one layer of activations.
+    assert tokens(micro_batch_size=4, gradient_checkpointing=True) < 4 * 100
+
+
 def test_every_weight_trained_takes_sixteen_bytes(base: Path) -> None:
     shape = read_shape(base)
     assert shape is not None
@@ -387,6 +411,8 @@ def test_smaller_settings_need_less(base: Path) -> None:
 
 def test_the_tokens_at_once_are_those_of_the_stages() -> None:
     assert reward.TOKENS_AT_ONCE == trainers.TOKENS_AT_ONCE == TOKENS_AT_ONCE
+    assert rollouts.TOKENS_AT_ONCE["cuda"] == PPO_TOKENS_AT_ONCE
+    assert rollouts.TOKENS_AT_ONCE["cpu"] == PPO_TOKENS_IN_FLOAT32
     assert completion_loss.MOST_LOGITS == MOST_LOGITS
     assert (data.MAX_GROUP, data.MAX_GROUP_TOKENS) == (MOST_OF_GROUP, GROUP_TOKENS)
     assert fused_head.TILE == TILE_POSITIONS
