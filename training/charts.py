@@ -220,9 +220,9 @@ def line_chart(title: str, series: Sequence[Series], *, width: int = 320, height
 
 
 def frontier_chart(
-    title: str, series: Sequence[Series], x_name: str, *, width: int = 320, height: int = 190
+    title: str, series: Sequence[Series], x_name: str, *, width: int = 320, height: int = 150
 ) -> str:
-    """Return an SVG with a dot for each point, the later the stronger, and the best of them as lines.
+    """Return an SVG with a dot for each point, the later the stronger, and a line through the best.
 
     For points that come in time and not in order of x: a line through them all would be a scribble.
     """

@@ -60,8 +60,8 @@ def frontier_chart(lines: list[Series]) -> Drawn:
     """Return the chart of score over √KL, in a colour for each run."""
     title = "Score over √KL"
     note = (
-        "A dot a step, the stronger the later; the line is the best score within a distance from the "
-        "reference. Dots that fall far below it at its end are overfit."
+        "A dot a step, the later the stronger; the line is the best score within a distance from "
+        "the reference. Dots that fall far below it at its end are overfit."
     )
     svg = charts.frontier_chart(title, lines, "√KL")
     return Drawn(title, note, svg, [line.name for line in lines])
