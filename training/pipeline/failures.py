@@ -16,6 +16,9 @@ from training.pipeline.machine import disk_free
 from training.pipeline.preflight import estimate_of
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+NO_PRIMITIVE = "could not create a primitive"
+"""All that torch's products on a processor say when they get no memory. With more words behind it,
+it is something else: a shape or a type that they do not know."""
 DISK_FULL = ("no space left on device", "os error 28", "disk quota exceeded")
 """How libraries that are not written in Python say so."""
 SHORTEST = 16
@@ -116,7 +119,8 @@ def _is_disk_full(error: BaseException) -> bool:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+    found = text == NO_PRIMITIVE or any(words in text for words in OUT_OF_MEMORY)
+    return found or isinstance(error, MemoryError)
 
 
 def _disk_full(job: Job | None) -> PipelineError:

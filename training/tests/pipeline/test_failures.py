@@ -34,7 +34,12 @@ def job(tmp_path: Path, config: AnyConfig) -> Job:
 
 
 @pytest.mark.parametrize(
-    "words", ["CUDA out of memory.", "DefaultCPUAllocator: can't allocate memory"]
+    "words",
+    [
+        "CUDA out of memory.",
+        "DefaultCPUAllocator: can't allocate memory",
+        "could not create a primitive",
+    ],
 )
 def test_out_of_memory_names_smaller_settings(tmp_path: Path, words: str) -> None:
     (tmp_path / "config.json").write_text("{}")
@@ -80,6 +85,8 @@ def test_the_operator_may_choose_what_runs_compute_in(monkeypatch: pytest.Monkey
 
 
 def test_what_nobody_foresaw_has_no_remedy(tmp_path: Path) -> None:
+    unknown = RuntimeError("could not create a primitive descriptor for a convolution")
+    assert explain(unknown, job(tmp_path, SFTConfig())) is None
     assert explain(KeyError("x"), job(tmp_path, SFTConfig())) is None
 
 
