@@ -6,7 +6,7 @@ import io
 import json
 import resource
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -174,14 +174,14 @@ def test_a_killed_import_goes_on_behind_the_last_whole_batch(project, monkeypatc
 def test_who_was_superseded_writes_nothing(project, monkeypatch):
     brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
     services.start_import(brought)
-    kept = writing._reads
+    kept = writing._go_to
 
-    def stopped_meanwhile(mine: Import) -> Iterable[Any]:
-        if mine.state == Import.State.WRITING:
+    def stopped_meanwhile(mine: Import, place: Place) -> None:
+        if mine.state == Import.State.WRITING and place.rows:
             services.cancel_import(mine)
-        return kept(mine)
+        kept(mine, place)
 
-    monkeypatch.setattr(writing, "_reads", stopped_meanwhile)
+    monkeypatch.setattr(writing, "_go_to", stopped_meanwhile)
     assert services.run_import(brought).state == Import.State.CANCELLED
     assert state_of() == [0, 0, 0, 0]
 
