@@ -42,7 +42,7 @@ GRACE_S: dict[StopReason, float] = {"cancel": 30, "shutdown": 20, "limit": 30, "
 CANCEL_SILENCE_S = 8
 """A cancelled child that reports nothing for so long is killed before its grace is over."""
 LONGEST_LINE = 8 * 2**20
-NICENESS_OF_RUNS = 10
+NICENESS_OF_RUNS = 5
 """On a machine that serves pages, too, whoever waits for one goes before a run."""
 KEPT_FROM_CHILD = (
     *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"),

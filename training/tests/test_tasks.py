@@ -297,7 +297,15 @@ def test_a_run_that_is_done_before_it_stops_has_succeeded(
 ) -> None:
     behave("finishes when stopped")
     run = make_run(project)
-    later(lambda: lifecycle.cancel(run.pk))
+
+    def cancel_while_it_saves() -> None:
+        for _ in range(100):
+            if Run.objects.filter(id=run.pk, phase="saving").exists():
+                break
+            time.sleep(0.1)
+        lifecycle.cancel(run.pk)
+
+    later(cancel_while_it_saves, 0)
     assert carried_out(run).state == State.SUCCEEDED
     assert Checkpoint.objects.filter(run=run).exists()
 
