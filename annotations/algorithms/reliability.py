@@ -15,7 +15,9 @@ that there are. A million items cost as much as a thousand, but for finding thos
 - *Kendall's tau-b* (1945): two rankings with ties, over the pairs of what was ranked.
 
 A statistic is None where it is not defined: nothing was judged twice, or everybody gave one and
-the same label throughout, which leaves nothing for chance to disagree about.
+the same label throughout, which leaves nothing for chance to disagree about. Where all resamples
+give the same (all items are split alike, or nobody ever disagrees) they say nothing of what other
+items would give: a share then has Wilson's interval over the items, a coefficient has none.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.algorithms.alike import alike
+from annotations.algorithms.shares import wilson_interval
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -39,13 +42,15 @@ RESAMPLES = 1000
 FEWEST_RESAMPLES = 200
 MOST_DRAWS = 2_000_000
 """Kinds of items times resamples; beyond it there are fewer resamples."""
+ALIKE = 1e-9
+"""Ends of an interval that differ by less are the same: every resample gave one value."""
 TAU_DIGITS = 9
 """Means of the same taus in another order differ beyond them."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic, its 95 % bootstrap interval, and over how many units it was taken."""
+    """A statistic, its 95 % interval, and over how many units it was taken."""
 
     value: float | None
     low: float | None
@@ -96,7 +101,11 @@ class Table:
         counts = self._kinds.counts
         sizes = counts.sum(axis=1)
         agreeing = (counts * (counts - 1)).sum(axis=1)
-        return self._estimate(np.column_stack([agreeing, sizes * (sizes - 1)]), _ratio, rng)
+        found = self._estimate(np.column_stack([agreeing, sizes * (sizes - 1)]), _ratio, rng)
+        if found.value is None or found.low is not None or self._items_judged_twice < 2:
+            return found
+        low, high = wilson_interval(found.value, self._items_judged_twice)
+        return Estimate(found.value, low, high, found.n)
 
     def fleiss(self, rng: np.random.Generator) -> Estimate:
         """Return Fleiss' kappa; units judged once count towards what chance would give."""
@@ -127,6 +136,10 @@ class Table:
     def _judged_twice(self) -> Table:
         twice = self.counts.sum(axis=1) >= 2
         return self if twice.all() else Table(self.counts[twice], self.item[twice])
+
+    @property
+    def _items_judged_twice(self) -> int:
+        return len(np.unique(self._judged_twice.item))
 
     @cached_property
     def _kinds(self) -> _Kinds:
@@ -274,6 +287,8 @@ def _bootstrap(
     if not len(values):
         return Estimate(value, None, None, n)
     low, high = np.quantile(values, [0.025, 0.975])
+    if high - low < ALIKE:
+        return Estimate(value, None, None, n)
     return Estimate(value, float(low), float(high), n)
 
 

@@ -420,8 +420,18 @@ def in_words(alpha: Estimate, pairwise: Estimate) -> str:
         )
     if alpha.value is None:
         return "Everybody gave one and the same answer, so chance is nothing to be held against."
-    if alpha.low is None:
+    if alpha.low is None and pairwise.low is None:
         return "One item alone says nothing about others. Let two people judge more of them."
+    if alpha.low is None and pairwise.value == 1:
+        return (
+            "Nobody has disagreed yet. How much that says of other items stands in the interval of "
+            "the same answer."
+        )
+    if alpha.low is None:
+        return (
+            "All items were split alike, so they do not say how far others would differ. Let two "
+            "people judge more of them."
+        )
     if alpha.high is not None and alpha.high < 0:
         return (
             "People contradict each other more often than chance would. Look at what they disagree "

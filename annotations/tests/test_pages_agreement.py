@@ -207,6 +207,16 @@ def test_an_alpha_below_0_is_no_chance() -> None:
     assert "holds 0" in in_words(Estimate(-0.31, -0.6, 0.1, 12), pairwise)
 
 
+def test_an_alpha_without_an_interval_says_why() -> None:
+    def said(alpha: float, low: float | None) -> str:
+        same = Estimate(alpha, low, 1.0 if low else None, 12)
+        return in_words(Estimate(alpha, None, None, 12), same)
+
+    assert "Nobody has disagreed" in said(1.0, 0.76)
+    assert "split alike" in said(0.33, 0.14)
+    assert "One item alone" in said(0.33, None)
+
+
 def test_weeks_make_a_chart_with_its_numbers_in_words(
     client: Client, project: Project, alice: User, judged: list[Item]
 ) -> None:

@@ -149,6 +149,19 @@ def test_the_interval_of_grouped_draws_is_that_of_drawing_each_item(rng):
     assert found.high == pytest.approx(high, abs=0.01)
 
 
+def test_items_that_are_split_alike_make_no_interval_without_width(rng):
+    for units in ([[0, 0, 1]] * 12, [[0, 0], [1, 1], [0, 0]], [[0, 0], [1]]):
+        table = table_of(units, 2)
+        assert table.fleiss(rng).low is table.alpha(rng).low is None
+    split = table_of([[0, 0, 1]] * 12, 2).pairwise(rng)
+    assert (split.low, split.high) == pytest.approx((0.138, 0.609), abs=0.001)
+    agreed = table_of([[0, 0], [1, 1], [0, 0]], 2).pairwise(rng)
+    assert (agreed.low, agreed.high) == pytest.approx((0.438, 1), abs=0.001)
+    assert table_of([[0, 0], [1]], 2).pairwise(rng).low is None  # one item alone
+    pairs_of_one_ranking = table_of([[0, 0]] * 6, 2, [0, 0, 0, 1, 1, 1]).pairwise(rng)
+    assert pairs_of_one_ranking.low == pytest.approx(0.342, abs=0.001)  # of two items, not six
+
+
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     generator, held = np.random.default_rng(3), 0
     truth = 0.4**2 + 0.6**2
