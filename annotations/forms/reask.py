@@ -15,5 +15,6 @@ class ReaskForm(forms.Form):
         min_value=1,
         max_value=1_000,
         label="Ask again",
-        help_text="The likeliest to come out otherwise; a tenth as many at random beside them.",
+        help_text="The likeliest to come out otherwise; a tenth as many at random beside "
+        "them, five at least.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from annotations.models import (
@@ -35,6 +35,8 @@ class ClosedKind:
     kind: str
     needs_test: bool
     """False: they are not in the group, or an owner decided so."""
+    is_used_up: bool = False
+    """All goes at the test were failed."""
     withdrawn: str = ""
     """Why an owner decided so, if one did."""
 
@@ -98,17 +100,22 @@ class KindStanding:
 def closed_kinds(user: User, project: Project) -> list[ClosedKind]:
     """Return the kinds of work that the queue does not hand a person."""
     ids = {"person": user.pk, "project": project.pk}
-    closed = {kind: ClosedKind(kind, is_inside) for kind, is_inside in _CLOSING_RULES(**ids)}
+    rules = _CLOSING_RULES(**ids)
+    closed = {kind: ClosedKind(kind, inside, bool(used_up)) for kind, inside, used_up in rules}
     for kind, reason in _WITHDRAWN(**ids):
         closed[kind] = ClosedKind(kind, needs_test=False, withdrawn=reason)
     return list(closed.values())
 
 
-def _closing_rules(*, person: Slot, project: Slot) -> QuerySet[KindRule, tuple[str, bool]]:
+def _closing_rules(
+    *, person: Slot, project: Slot
+) -> QuerySet[KindRule, tuple[str, bool, bool | None]]:
     in_group = Group.objects.filter(id=OuterRef("group"), members__user=person)
-    passed = TestAttempt.objects.filter(
-        project=OuterRef("project"), kind=OuterRef("kind"), person=person, passed=True
+    taken = TestAttempt.objects.filter(
+        project=OuterRef("project"), kind=OuterRef("kind"), person=person
     )
+    passed = taken.filter(passed=True)
+    failed = taken.filter(passed=False).order_by().values("kind").annotate(n=Count("id"))
     granted = KindDecision.objects.filter(
         project=OuterRef("project"),
         kind=OuterRef("kind"),
@@ -119,8 +126,11 @@ def _closing_rules(*, person: Slot, project: Slot) -> QuerySet[KindRule, tuple[s
     outside = Q(group__isnull=False) & ~Exists(in_group)
     untested = Q(is_tested=True) & ~Exists(passed)
     rules = KindRule.objects.filter(outside | untested, ~Exists(granted), project=project)
-    rules = rules.annotate(is_inside=Q(group__isnull=True) | Exists(in_group))
-    return rules.values_list("kind", "is_inside")
+    rules = rules.annotate(
+        is_inside=Q(group__isnull=True) | Exists(in_group),
+        is_used_up=Q(attempts__lte=Subquery(failed.values("n"))),
+    )
+    return rules.values_list("kind", "is_inside", "is_used_up")
 
 
 _CLOSING_RULES = Prepared(_closing_rules, "person", "project")

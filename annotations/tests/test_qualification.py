@@ -257,8 +257,22 @@ def test_a_test_goes_from_the_project_page_to_the_work(
         response = client.post(answering, {"item": item.pk, "outcome": outcome})
         assert response.status_code == 303
         assert "Known is" not in shown.text
-    assert "You have passed" in client.get(page).text
+    passed = client.get(page).text
+    assert "You have passed" in passed
+    assert url("start", project) in passed
     assert page not in client.get(url("project", project)).text
+
+
+def test_who_has_no_go_left_is_not_sent_to_the_test(
+    client: Client, project: Project, bob: User
+) -> None:
+    rule = make_rule(project)
+    for _ in range(7):
+        make_gold(project)
+    client.force_login(bob)
+    for told in ("practise and take it", "You have used all your goes"):
+        take_test(rule, bob, 0)
+        assert told in client.get(url("project", project)).text
 
 
 def test_owners_make_groups_rules_and_practice(

@@ -141,6 +141,7 @@ def test_the_cases_of_ones_own_draft_are_scored_before_the_act(
     assert "Let reward-1 score 3 cases" in client.get(address, {"draft": 1}).text
     replay = reverse("training:replay_cases", args=[project.pk, Kind.COMPARISON])
     client.post(replay, {"checkpoint": model.pk, "draft": 1})
+    assert "Let reward-1" not in client.get(address, {"draft": 1}).text
     run = Run.objects.get(stage="replay")
     score(run, {"Rain.": (0, 1), "Snow.": (0, 1), "Fog.": (1, 0)})
     page = client.get(address, {"draft": 1}).text
