@@ -160,6 +160,7 @@ OPERATIONS_OF: dict[str, str] = {
     "training:recall": "get_recall",
     "training:lift_recall": "lift_recall",
     "training:retrain_clean": "retrain_clean",
+    "training:freeze_clean": "freeze_clean",
     "training:audit": "list_audit",
     "training:roll_back": "roll_back",
     "training:demote": "demote",

@@ -52,6 +52,7 @@ urlpatterns = [
     path("projects/<int:project_id>/snapshots/", snapshots.snapshots, name="snapshots"),
     path("projects/<int:project_id>/snapshots/freeze/", snapshots.freeze, name="freeze_snapshot"),
     path("snapshots/<int:snapshot_id>/", snapshots.snapshot, name="snapshot"),
+    path("snapshots/<int:snapshot_id>/clean/", recalls.freeze_clean, name="freeze_clean"),
     path("snapshots/<int:snapshot_id>/rows.jsonl", snapshots.download, name="download_snapshot"),
     path("projects/<int:project_id>/runs/", runs.runs, name="runs"),
     path("projects/<int:project_id>/runs/status/", runs.runs_status, name="runs_status"),

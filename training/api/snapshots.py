@@ -133,6 +133,13 @@ def download_snapshot(call: Call, snapshot_id: int) -> FileAnswer:
     return FileAnswer(name, "application/jsonl", pieces_of(path))
 
 
+@operations.post("snapshots/<int:snapshot_id>/clean", Scope.TRAIN, status=201)
+def freeze_clean(call: Call, snapshot_id: int) -> SnapshotOut:
+    """Freeze by a snapshot's recipe what counts now; the clean one that is there is returned."""
+    snapshot = access.get_snapshot_for(call.user, snapshot_id)
+    return _snapshot(services.freeze_clean(snapshot, created_by=call.user))
+
+
 @operations.post("snapshots/<int:snapshot_id>/delete", Scope.TRAIN)
 def delete_snapshot(call: Call, snapshot_id: int, body: WhyDeleted) -> None:
     """Delete a snapshot and its rows, if nothing depends on it. The annotations stay."""

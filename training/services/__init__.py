@@ -46,7 +46,7 @@ from training.services.pushes import (
 )
 from training.services.qualification import hear_kind_decided
 from training.services.rebuilds import rebuild
-from training.services.recalls import lift_recall, recall_annotations, retrain_clean
+from training.services.recalls import freeze_clean, lift_recall, recall_annotations, retrain_clean
 from training.services.refusals import CONTENT_OF, SCORED, ServiceError, check_exportable
 from training.services.rollbacks import demote, roll_back
 from training.services.rounds import close_round, open_round
@@ -110,6 +110,7 @@ __all__ = [
     "erase_oneself",
     "erase_person",
     "fetch_base",
+    "freeze_clean",
     "freeze_snapshot",
     "hear_kind_decided",
     "lift_recall",

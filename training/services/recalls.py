@@ -73,6 +73,14 @@ def retrain_clean(checkpoint: Checkpoint, *, started_by: User) -> list[Run]:
     return [_start(step, marked, started_by) for step in ready]
 
 
+def freeze_clean(snapshot: DatasetSnapshot, *, created_by: User) -> DatasetSnapshot:
+    """Return the clean counterpart of a snapshot, which is frozen if there is none."""
+    marked = selectors.reach(snapshot.project)
+    if snapshot.pk not in marked.snapshots:
+        raise ServiceError(f"Nothing in {snapshot} is recalled, so it needs no other.")
+    return _clean(snapshot, marked, created_by)
+
+
 def _nothing_to_start(checkpoint: Checkpoint, steps: list[CleanStep]) -> str:
     if steps[-1].state == CleanState.DONE:
         return f"There is a clean one already: {steps[-1].clean}."
@@ -86,7 +94,7 @@ def _start(step: CleanStep, marked: Reach, started_by: User) -> Run:
     assert step.parent is not None  # the step is ready
     snapshot = original.snapshot
     if snapshot is not None and snapshot.pk in marked.snapshots:
-        snapshot = selectors.clean_snapshot(snapshot, marked) or _freeze_again(snapshot, started_by)
+        snapshot = _clean(snapshot, marked, started_by)
     config = {name: value for name, value in original.config.items() if name != "stage"}
     return start_run(
         step.original.project,
@@ -98,6 +106,10 @@ def _start(step: CleanStep, marked: Reach, started_by: User) -> Run:
         started_by=started_by,
         replaces=step.original,
     )
+
+
+def _clean(snapshot: DatasetSnapshot, marked: Reach, created_by: User) -> DatasetSnapshot:
+    return selectors.clean_snapshot(snapshot, marked) or _freeze_again(snapshot, created_by)
 
 
 def _freeze_again(snapshot: DatasetSnapshot, created_by: User) -> DatasetSnapshot:

@@ -215,6 +215,29 @@ def test_the_gate_closes_and_nothing_new_learns_from_what_holds_it(
         services.retrain_clean(line["ppo"], started_by=eve)
 
 
+def test_a_snapshot_that_nothing_learnt_from_is_frozen_clean_with_a_click(
+    client: Client, project: Project, line: dict[str, Checkpoint], bob: User, eve: User
+) -> None:
+    run = line["sft"].run
+    assert run is not None
+    old = run.snapshot
+    assert old is not None
+    client.force_login(eve)
+    page = client.get(url("snapshot", old.pk)).content.decode()
+    assert "Train on it" in page
+    assert "Freeze clean" not in page
+    refused = client.post(url("freeze_clean", old.pk), follow=True).content.decode()
+    assert "it needs no other" in refused
+    recall(project, annotator=bob)
+    page = client.get(url("snapshot", old.pk)).content.decode()
+    assert "Train on it" not in page
+    assert url("freeze_clean", old.pk) in page
+    for _ in range(2):  # the second click finds the one that is there
+        answer = client.post(url("freeze_clean", old.pk), follow=True)
+        assert "Frozen by the recipe of" in answer.content.decode()
+    assert old.replacements.count() == 1
+
+
 def test_a_clean_line_is_made_stage_by_stage_with_the_same_settings(
     client: Client, project: Project, line: dict[str, Checkpoint], bob: User, eve: User
 ) -> None:

@@ -143,5 +143,19 @@ def retrain(request: AuthenticatedRequest, checkpoint_id: int) -> HttpResponse:
     return redirect("training:checkpoint", checkpoint_id)
 
 
+@login_required
+@require_POST
+def freeze_clean(request: AuthenticatedRequest, snapshot_id: int) -> HttpResponse:
+    """Freeze by the recipe of a snapshot what counts now, and show it."""
+    snapshot = access.get_snapshot_for(request.user, snapshot_id)
+    found = [snapshot]
+
+    def act() -> None:
+        found.append(services.freeze_clean(snapshot, created_by=request.user))
+
+    attempt(request, act)
+    return redirect("training:snapshot", found[-1].pk)
+
+
 def _owns(request: AuthenticatedRequest, project: Project) -> bool:
     return access.get_membership_for(request.user, project.pk).role == "owner"
