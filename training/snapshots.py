@@ -131,7 +131,7 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
         kept = _draw(rows, limit, seed)
         left_out["above the limit"] = len(rows) - len(kept)
         rows = kept
-    left_out |= _left_out_by_recalls(project_id, content)
+    left_out |= _left_out_by_owners(project_id, content)
     together = _put_together(project_id, rows, filters)
     rows = together.rows
     left_out |= _left_out_by_reviews(project_id, content)
@@ -261,10 +261,14 @@ def _undecided(project_id: int, content: str) -> dict[str, int]:
     return {"ties": 0, "both_bad": 0}
 
 
-def _left_out_by_recalls(project_id: int, content: str) -> dict[str, int]:
-    """Return how many annotations would be behind such rows, had they not been recalled."""
-    recalled = exports.count_recalled(project_id, KINDS_BEHIND[Content(content)])
-    return {"recalled annotations": recalled} if recalled else {}
+def _left_out_by_owners(project_id: int, content: str) -> dict[str, int]:
+    """Return how many annotations would be behind such rows, had owners not taken them out."""
+    kinds = KINDS_BEHIND[Content(content)]
+    reasons = {
+        "recalled annotations": exports.count_recalled(project_id, kinds),
+        "annotations by people held out": exports.count_held_out(project_id, kinds),
+    }
+    return {reason: count for reason, count in reasons.items() if count}
 
 
 def _left_out_by_reviews(project_id: int, content: str) -> dict[str, int]:

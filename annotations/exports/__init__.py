@@ -28,6 +28,7 @@ from annotations.exports.prompts import annotators, prompts, prompts_with_tag, t
 from annotations.exports.recalls import (
     Recallable,
     Recalled,
+    count_held_out,
     count_judgements,
     count_recalled,
     describe,
@@ -89,6 +90,7 @@ __all__ = [
     "arena_votes",
     "battles",
     "cases_of_version",
+    "count_held_out",
     "count_judgements",
     "count_recalled",
     "counted",

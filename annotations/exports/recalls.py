@@ -14,10 +14,12 @@ from annotations.exports.votes import KINDS as KINDS_OF_VOTES
 from annotations.models import (
     GUIDELINE_PARTS,
     Annotation,
+    HeldOut,
     Item,
     Kind,
     Project,
     Recall,
+    held_out,
     in_force,
     recalled,
     recalls_in_force,
@@ -149,6 +151,14 @@ def count_recalled(project_id: int, kinds: Sequence[str]) -> int:
     if not recalls_in_force(project_id).exists():
         return 0
     found = Annotation.objects.filter(in_force(), recalled("", project_id), kind__in=kinds)
+    return found.filter(item__purpose=Item.Purpose.TRAINING).count()
+
+
+def count_held_out(project_id: int, kinds: Sequence[str]) -> int:
+    """Return how many annotations for training of some kinds are by somebody held out."""
+    if not HeldOut.objects.filter(project=project_id).exists():
+        return 0
+    found = counted_annotations(project_id).filter(held_out(), kind__in=kinds)
     return found.filter(item__purpose=Item.Purpose.TRAINING).count()
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from annotations import services as collecting
 from annotations.models import (
     Annotation,
     Comparison,
@@ -201,6 +203,16 @@ def test_a_limit_draws_by_the_seed(project: Project, demonstrations: list[Annota
     assert freeze(project, seed=1, filters={"limit": 3}).sha256 == drawn[1].sha256
     kept = sum(drawn[1].counts["rows"].values())
     assert drawn[1].counts["left_out"] == {"above the limit": 40 - kept}
+
+
+def test_it_says_how_much_is_by_people_held_out(
+    project: Project, demonstrations: list[Annotation], alice: User, bob: User
+) -> None:
+    collecting.hold_out(project, bob, alice)
+    Annotation.objects.filter(annotator=bob).update(created_at=timezone.now())
+    snapshot = freeze(project)
+    assert snapshot.counts["left_out"] == {"annotations by people held out": 20}
+    assert snapshot.counts["annotators"] == 1
 
 
 def test_it_leaves_annotators_out(
