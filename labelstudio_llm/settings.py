@@ -19,7 +19,7 @@ import fsspec
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from labelstudio_llm import broker, logs, sentry
+from labelstudio_llm import broker, logs, sentry, shared_cache
 from labelstudio_llm.version import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -391,17 +391,30 @@ ROOT_URLCONF = "labelstudio_llm.urls"
 WSGI_APPLICATION = "labelstudio_llm.wsgi.application"
 
 DATABASES = {"default": database()}
-CACHES = {
-    # Figures that can be reckoned again. Files, so that all processes share them.
+# Figures that can be reckoned again, shared by all processes.
+KEPT_FOR = 7 * 24 * 3600
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": VAR_DIR / "cache",
-        "TIMEOUT": 7 * 24 * 3600,
+        "TIMEOUT": KEPT_FOR,
         # Django keeps 300 and throws out any of them; a project alone has a dozen, and one for
         # each group, batch and tag that somebody looks at.
         "OPTIONS": {"MAX_ENTRIES": 5_000},
     }
 }
+if redis_url := os.environ.get("REDIS_URL"):  # several machines, perhaps
+    CACHES["default"] = {
+        "BACKEND": "labelstudio_llm.shared_cache.SharedCache",
+        "LOCATION": shared_cache.address(redis_url),
+        "KEY_PREFIX": "labelstudio-llm-kept",
+        "TIMEOUT": KEPT_FOR,
+        "OPTIONS": {
+            "serializer": "labelstudio_llm.shared_cache.SignedPickles",
+            "socket_timeout": 5,
+            "socket_connect_timeout": 1,
+        },
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

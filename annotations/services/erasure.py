@@ -83,7 +83,7 @@ def erase_person(user: User) -> list[Project]:
     user.set_unusable_password()
     user.save(update_fields=["password"])
     # Kept figures may show names; all of them can be reckoned again.
-    transaction.on_commit(cache.clear)
+    transaction.on_commit(cache.clear, robust=True)
     return projects
 
 

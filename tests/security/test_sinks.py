@@ -55,6 +55,10 @@ SAFE = {
         2,
         "names the errors of Django's cache of files, which lies in a folder of the owner's own",
     ),
+    ("labelstudio_llm/shared_cache.py", "pickle"): (
+        5,
+        "what lies in Redis is read only if it was signed with SECRET_KEY",
+    ),
     ("training/pipeline/checkpoints.py", "pickle"): (1, "the suffixes that are refused"),
     ("annotations/prepared.py", "raw sql"): (
         3,

@@ -266,6 +266,7 @@ def test_a_suite_that_failed_is_retried_or_skipped_by_a_person(
     page = client.get(reverse("training:loop", args=[project.pk])).text
     assert "Go on without the suite" in page
     assert "Retry this stage" in page
+    assert page.count("button--primary") == 1
     services.retry_stage(project)
     drive_rounds()
     again = opened(project).suite_run
@@ -346,7 +347,10 @@ def test_the_buttons_of_the_loop_page_work(
 ) -> None:
     client.force_login(eve)
     loop = reverse("training:loop", args=[project.pk])
-    assert "Run the next round" in client.get(loop).content.decode()
+    page = client.get(loop).content.decode()
+    assert "Run the next round" in page
+    assert "Open the next round" in page
+    assert page.count("button--primary") == page.count('id="act-run-round"') == 1
     fields = {"mode": "until", "new_comparisons": "7", "settings_from": "last"}
     client.post(reverse("training:set_automation", args=[project.pk]), fields)
     assert Automation.objects.get().new_comparisons == 7
