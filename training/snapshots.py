@@ -54,6 +54,7 @@ FILTERS = {
     "ties": "true to keep ties as rows of their own (of preferences)",
     "votes": "majority or weighted, to put the votes on a training pair together (of preferences)",
 }
+BY_PEOPLE, PERSONAL = LEFT_OUT_BY_CHOICE = ("annotators left out", "with personal data")
 WHAT_TO_COLLECT = {
     Content.DEMONSTRATIONS: "no demonstrations yet. Let people write some first",
     Content.PREFERENCES: (
@@ -121,11 +122,11 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
     left_out: dict[str, int] = {}
     if names := set(filters.get("leave_out_annotators", [])):
         kept = [row for row in rows if row.get("annotator") not in names]
-        left_out["annotators left out"] = len(rows) - len(kept)
+        left_out[BY_PEOPLE] = len(rows) - len(kept)
         rows = kept
     if filters.get("no_personal_data"):
         kept = [row for row in rows if not _tells_of_somebody(row)]
-        left_out["with personal data"] = len(rows) - len(kept)
+        left_out[PERSONAL] = len(rows) - len(kept)
         rows = kept
     if limit := filters.get("limit"):
         kept = _draw(rows, limit, seed)
@@ -137,6 +138,11 @@ def collect(project_id: int, content: str, *, seed: int, filters: dict[str, Any]
     left_out |= _left_out_by_reviews(project_id, content)
     left_out |= _left_out_of_rankings(project_id, content)
     if all(row.get("tie") for row in rows):
+        if chosen := sum(left_out.get(name, 0) for name in LEFT_OUT_BY_CHOICE):
+            raise SnapshotError(
+                f"Nothing is left to freeze: {chosen} rows were left out as the form asks. Leave "
+                "fewer people out, or keep what has personal data."
+            )
         raise SnapshotError(f"There are {WHAT_TO_COLLECT[Content(content)]}.")
     report = {"votes": together.report} if together.report else {}
     behind = {number for row in rows for number in _annotations_of(row)}

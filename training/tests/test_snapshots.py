@@ -221,6 +221,9 @@ def test_it_leaves_annotators_out(
     snapshot = freeze(project, filters={"leave_out_annotators": [f"annotator-{bob.pk}"]})
     assert snapshot.counts["left_out"] == {"annotators left out": 20}
     assert snapshot.counts["annotators"] == 1
+    everybody = {f"annotator-{a.annotator_id}" for a in demonstrations}
+    with pytest.raises(ServiceError, match="40 rows were left out as the form asks"):
+        freeze(project, filters={"leave_out_annotators": sorted(everybody)})
 
 
 def test_rows_with_personal_data_stay_out_where_that_is_wanted(
