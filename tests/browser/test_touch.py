@@ -140,6 +140,7 @@ def test_a_swipe_beside_the_handle_scrolls_and_a_tap_places(
     expect(order).to_have_text("B · to place: A, C, D")
 
 
+@pytest.mark.long
 def test_what_breaks_off_a_drag_leaves_the_order_as_it_was(
     page: Page, order: Locator, finger: Finger
 ) -> None:

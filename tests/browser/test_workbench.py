@@ -516,6 +516,7 @@ def test_a_stale_tab_never_overwrites_newer_work(
     assert assignment.draft == {"text": ["mine"]}
 
 
+@pytest.mark.long
 def test_two_versions_can_be_closed_and_called_back(
     page: Page, context: BrowserContext, project: Project, bob: User, sign_in: SignIn
 ) -> None:
@@ -696,6 +697,7 @@ def test_a_correction_is_kept_on_the_server_until_it_is_sent(
 
 
 @pytest.mark.usefixtures("correcting")
+@pytest.mark.long
 def test_a_correction_outlives_a_lost_connection_and_a_stale_tab(
     page: Page, context: BrowserContext
 ) -> None:

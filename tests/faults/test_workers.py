@@ -81,6 +81,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back_at_once(
     check_ended_well(run, attempts=2)
 
 
+@pytest.mark.long
 def test_runs_survive_a_broker_that_forgets_everything(machine: Machine, project: Project) -> None:
     runs = [make_run(project), make_run(project)]
     machine.environment |= {"SCRIPTED_STEP_S": "0.1"}

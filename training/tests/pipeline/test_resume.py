@@ -215,6 +215,7 @@ def wait_for_step(child: subprocess.Popen[str], step: int) -> None:
     raise AssertionError("the child ended early")
 
 
+@pytest.mark.long
 def test_it_stops_within_seconds_of_a_request_and_its_log_is_free_of_library_talk(
     make_job: MakeJob, tmp_path: Path
 ) -> None:

@@ -265,6 +265,7 @@ def test_what_fails_in_a_batch_fails_alone(
     assert len(texts(events, "a")) == len(texts(events, "c")) == 2
 
 
+@pytest.mark.long
 def test_a_process_answers_lives_on_after_nonsense_and_ends_with_its_input(
     resident: Resident, ask: Callable[..., ReplyRequest]
 ) -> None:
