@@ -343,7 +343,8 @@ class Child:
             )
         if code < 0:
             return Outcome("killed", self.stop, code)
-        if code == STOPPED_ON_REQUEST or kind == "stopped":  # a launcher has a status of its own
+        asked = kind == "stopped" and self.stop is not None  # a launcher has a status of its own
+        if code == STOPPED_ON_REQUEST or asked:
             return Outcome("stopped", self.stop, code)
         return Outcome("vanished", self.stop, code)
 

@@ -21,6 +21,8 @@ from training.pipeline.errors import PipelineError
 from training.pipeline.events import Report, beating, events_to_stdout
 
 EXIT_STOPPED = 75
+HEARD_WITHIN_S = 5
+"""The launcher tells its processes one after another that they are to stop."""
 
 
 def main(path: str) -> int:
@@ -57,6 +59,8 @@ def _run(path: str, report: Report, stop: threading.Event) -> tuple[dict[str, An
     except RunStopped:
         return {"event": "stopped"}, EXIT_STOPPED
     except Exception as error:  # the page shows it with the log's last lines
+        if launch.lost_another(error) and stop.wait(HEARD_WITHIN_S):
+            return {"event": "stopped"}, EXIT_STOPPED  # the other heard it first
         return _failed(error, explain(error, job)), 1
     return {"event": "done", "results": result.results, "output": str(result.output)}, 0
 

@@ -42,6 +42,8 @@ ACCELERATE: dict[str, dict[str, Any]] = {
     },
 }
 """What accelerate is told for each way of spreading the weights."""
+ANOTHER_GONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+"""How gloo and NCCL say that another process of the run has ended."""
 
 
 def check_installed(config: object) -> None:
@@ -144,6 +146,11 @@ def speaking(report: Report) -> Report:
             report(event)
 
     return report_failure
+
+
+def lost_another(error: BaseException) -> bool:
+    """Return whether this process of several failed because another is there no more."""
+    return "LOCAL_RANK" in os.environ and any(words in str(error) for words in ANOTHER_GONE)
 
 
 def die_with_launcher() -> None:

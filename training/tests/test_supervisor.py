@@ -236,6 +236,18 @@ def test_a_child_that_does_not_listen_holds_up_nobody(job: dict[str, Any]) -> No
     assert not is_alive(child.process.pid)
 
 
+def test_to_say_stopped_unasked_is_no_stop(job: dict[str, Any]) -> None:
+    """Of several processes one may take the end of another that was killed for a stop."""
+    program = "import json; print(json.dumps({'event': 'stopped'})); raise SystemExit(1)"
+    outcome = supervisor.run_child(
+        job,
+        on_event=lambda event: True,
+        should_stop=lambda: None,
+        command=[sys.executable, "-c", program],
+    )
+    assert (outcome.ending, outcome.exit_code) == ("vanished", 1)
+
+
 def test_a_run_lets_pages_go_first_on_the_processor(job: dict[str, Any]) -> None:
     program = "import json, os; print(json.dumps({'event': 'done', 'output': str(os.nice(0))}))"
     outcome = supervisor.run_child(

@@ -256,6 +256,14 @@ def test_deepspeed_is_asked_for_before_the_run_is_queued(make_job: MakeJob, tmp_
     assert refusal.value.change == {"sharding": "fsdp"}
 
 
+def test_a_process_knows_that_another_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = RuntimeError("[pair.cc:553] Connection closed by peer [127.0.0.1]:58014.")
+    assert not launch.lost_another(gone)  # of one process nobody can be
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert launch.lost_another(gone)
+    assert not launch.lost_another(RuntimeError("The loss is NaN."))
+
+
 def test_only_the_first_process_speaks_and_any_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[dict[str, Any]] = []
     monkeypatch.setenv("RANK", "1")
