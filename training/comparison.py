@@ -8,16 +8,9 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from training import figures, selectors
-from training.charts import (
-    PANELS,
-    SERIES_CLASSES,
-    Panel,
-    Point,
-    Series,
-    metric_title,
-    series_name,
-)
+from training.charts import SERIES_CLASSES, Point, Series
 from training.models import Run
+from training.panels import PANELS, Panel, metric_title, series_name
 
 if TYPE_CHECKING:
     from annotations.models import Project

@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from training import access, artifacts, outcomes, selectors, services
-from training.charts import PANELS, Panel, Series, line_chart, metric_title, series_name
+from training.charts import Series, line_chart
 from training.comparison import frontier
 from training.forecast import Forecast, forecast
 from training.forms import SNAPSHOT_CONTENT, TRAINED_STAGES, RunForm, posted, run_defaults
 from training.models import Checkpoint, Evaluation, Run, Stage
+from training.panels import PANELS, Panel, metric_title, series_name
 from training.pipeline.config import parse_config, read_settings
 from training.pipeline.errors import PipelineError
 from training.pipeline.presets import presets_of
