@@ -305,26 +305,7 @@ def _load_of(
             tokens = max(2 * length, min(TOKENS_AT_ONCE, _share(config) * each * length))
             return _Load(tokens, tokens, length, frozen_adapters=1, tiled=True)
         case PPOConfig() | GroupConfig():
-            length = prompt_tokens + config.max_new_tokens
-            rows = _micro_batch(config) or config.minibatch_size // processes_of(config)
-            tokens, positions = rows * length, rows * config.max_new_tokens
-            is_ppo = isinstance(config, PPOConfig)
-            if is_ppo and not _computes_again(config):
-                once = min(TEMPLATE_TOKENS, prompt_tokens)
-                tokens -= (rows - 1) * once
-                if not _micro_batch(config):
-                    most = max(length, PPO_TOKENS_AT_ONCE if in_bfloat16 else PPO_TOKENS_IN_FLOAT32)
-                    tokens, positions = min(tokens, most + once), min(positions, most)
-            return _Load(
-                tokens=tokens,
-                loss_positions=positions,
-                length=length,
-                cached_tokens=_share(config) * length,
-                frozen_adapters=2,
-                checkpointing=_computes_again(config),
-                tiled=not is_ppo,
-                copies=KEPT_BYTES + (HALF_BYTES if is_ppo and in_bfloat16 else 0),
-            )
+            return _load_of_drawing(config, prompt_tokens, in_bfloat16=in_bfloat16)
         case SampleConfig() | SuiteConfig():
             rows = rows_at_once(config.batch_size, prompt_tokens, config.max_new_tokens)
             cached = rows * (prompt_tokens + config.max_new_tokens)
@@ -332,6 +313,32 @@ def _load_of(
         case ReplayConfig() | WeighConfig():
             return _Load(0, 0, cached_tokens=2 * (prompt_tokens + ANSWER_TOKENS))
     return None
+
+
+def _load_of_drawing(
+    config: PPOConfig | GroupConfig, prompt_tokens: int, *, in_bfloat16: bool
+) -> _Load:
+    """Return the load of a stage that learns from completions that it draws itself."""
+    length = prompt_tokens + config.max_new_tokens
+    rows = _micro_batch(config) or config.minibatch_size // processes_of(config)
+    tokens, positions = rows * length, rows * config.max_new_tokens
+    is_ppo = isinstance(config, PPOConfig)
+    if is_ppo and not _computes_again(config):
+        once = min(TEMPLATE_TOKENS, prompt_tokens)
+        tokens -= (rows - 1) * once
+        if not _micro_batch(config):
+            most = max(length, PPO_TOKENS_AT_ONCE if in_bfloat16 else PPO_TOKENS_IN_FLOAT32)
+            tokens, positions = min(tokens, most + once), min(positions, most)
+    return _Load(
+        tokens=tokens,
+        loss_positions=positions,
+        length=length,
+        cached_tokens=_share(config) * length,
+        frozen_adapters=2,
+        checkpointing=_computes_again(config),
+        tiled=not is_ppo,
+        copies=KEPT_BYTES + (HALF_BYTES if is_ppo and in_bfloat16 else 0),
+    )
 
 
 def _share(config: TrainConfig) -> int:
