@@ -20,7 +20,7 @@ def report_panel(
     key: str = "",
     name: str = "report",
     source: str = "queue",
-    told: str = "",
+    is_reported: bool = False,
     problem: str = "",
     is_thumb: bool = False,
     target: str = "",
@@ -30,7 +30,7 @@ def report_panel(
 
     `letters` are the names of the answers to choose among, such as "AB"; with none or one there is
     nothing to choose. `name` is the panel's id: one page may have several. `source` says where the
-    answer was seen: "queue", "chat" or "arena". `told` says that it was reported, `problem`
+    answer was seen: "queue", "chat" or "arena". `is_reported` says that it was, `problem`
     why it was not. `is_thumb` shows a thumb down. `target` is the id of what the answer to a report
     takes the place of, where that is more than the panel; `position` is the answer that is
     chosen already; 0 chooses none of several.
@@ -42,7 +42,7 @@ def report_panel(
         "key": key,
         "name": name,
         "source": source,
-        "told": told,
+        "is_reported": is_reported,
         "problem": problem,
         "is_thumb": is_thumb,
         "target": target or name,

@@ -155,9 +155,9 @@ def _report(
     except services.ServiceError as error:
         return _refused(request, str(error), panel, back)
     if not is_from_script(request):
-        messages.success(request, "Reported. Thank you; it is looked into.")
+        messages.success(request, _("Reported. Thank you; it is looked into."))
         return SeeOther(back)
-    return _panel(request, panel | {"told": _("Reported")})
+    return _panel(request, panel | {"is_reported": True})
 
 
 def _refused(

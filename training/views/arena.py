@@ -131,7 +131,7 @@ def report(request: AuthenticatedRequest, battle_id: int) -> HttpResponse:
         request,
         found,
         lambda: services.report_in_battle(found, position, request.user, reason, words),
-        told=_("Reported"),
+        is_report=True,
     )
 
 
@@ -186,7 +186,11 @@ def _act(request: AuthenticatedRequest, found: Battle, act: Callable[[], Any]) -
 
 
 def _judge(
-    request: AuthenticatedRequest, found: Battle, act: Callable[[], Any], *, told: str = ""
+    request: AuthenticatedRequest,
+    found: Battle,
+    act: Callable[[], Any],
+    *,
+    is_report: bool = False,
 ) -> HttpResponse:
     """Praise or report one answer, and show again what stands under it."""
     problem = ""
@@ -197,13 +201,13 @@ def _judge(
     if not _is_scripted(request):
         if problem:
             messages.warning(request, problem)
-        elif told:
+        elif is_report:
             messages.success(request, _("Reported. Thank you; it is looked into."))
         return redirect("training:battle", found.pk)
     context: dict[str, Any] = {
         "battle": found,
         "keys": bindings_for(request.user),
-        "report_told": "" if problem else told,
+        "is_reported": is_report and not problem,
         "report_problem": problem,
     }
     position = request.POST.get("position", "")

@@ -143,7 +143,7 @@ def report_reply(request: AuthenticatedRequest, reply_id: int) -> HttpResponse:
     if not _is_scripted(request):
         messages.success(request, "Reported. Thank you; it is looked into.")
         return redirect("training:chat", reply.chat_id)
-    context = {"reply": reply, "report_told": "Reported"}
+    context = {"reply": reply, "is_reported": True}
     return render(request, "training/_reply_actions.html", context)
 
 
