@@ -43,6 +43,8 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 OURS = re.compile(
     r'environ(?:\.get\(|\[)"([A-Z_]+)"|(?:flag|number|words|one_of|networks|hosts_of)\("([A-Z_]+)"'
 )
+READING = ("settings.py", "environment.py")
+"""Where the settings read them, below the project."""
 ALSO_OURS = frozenset(
     {"TRAINING_DTYPE", "PORT", "CODE_VERSION", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN"}
 )
@@ -106,9 +108,10 @@ def environment() -> Found:
 
 
 def known_variables() -> set[str]:
-    """Return the variables that the settings read, from the text of the settings themselves."""
-    text = (settings.BASE_DIR / "labelstudio_llm" / "settings.py").read_text(encoding="utf-8")
-    return {first or second for first, second in OURS.findall(text)} | ALSO_OURS
+    """Return the variables that the settings read, from the text of the files that do so."""
+    folder = settings.BASE_DIR / "labelstudio_llm"
+    texts = ((folder / name).read_text(encoding="utf-8") for name in READING)
+    return {first or second for first, second in OURS.findall("".join(texts))} | ALSO_OURS
 
 
 def packages() -> Found:

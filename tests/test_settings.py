@@ -13,10 +13,16 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from labelstudio_llm import settings as rules
+from labelstudio_llm import environment as rules
 
 LONG_KEY = "a-long-random-k3y-for-this-test-alone-" * 2
 PRODUCTION = {"SECRET_KEY": LONG_KEY, "ALLOWED_HOSTS": "labels.example.org"}
+NOWHERE = Path("/nowhere")
+
+read_hosts = partial(rules.allowed_hosts, "")
+read_broker = partial(rules.embedded_or_named_broker, NOWHERE)
+read_folder = partial(rules.own_folder, NOWHERE)
+read_database = partial(rules.database, NOWHERE)
 
 
 def load(
@@ -68,14 +74,14 @@ def test_it_starts_in_production_with_a_key_and_hosts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("read", "name", "value", "cure"),
     [
-        (rules.allowed_hosts, "ALLOWED_HOSTS", "https://a.example", "Write names alone"),
-        (rules.allowed_hosts, "ALLOWED_HOSTS", "a.example:443", "Write names alone"),
+        (read_hosts, "ALLOWED_HOSTS", "https://a.example", "Write names alone"),
+        (read_hosts, "ALLOWED_HOSTS", "a.example:443", "Write names alone"),
         (rules.trusted_origins, "CSRF_TRUSTED_ORIGINS", "a.example", "Write each with https://"),
         (rules.former_secret_keys, "SECRET_KEY_FALLBACKS", "short", "could never have been"),
-        (rules.embedded_or_named_broker, "REDIS_URL", "broker:6379", "REDIS_URL can't be"),
-        (rules.embedded_or_named_broker, "REDIS_URL", "redis://a:b/0", "REDIS_URL can't be"),
-        (rules.own_folder, "VAR_DIR", "/dev/null", "nothing can be written there"),
-        (rules.database, "DATABASE_URL", "postgresql://host", "names no database"),
+        (read_broker, "REDIS_URL", "broker:6379", "REDIS_URL can't be"),
+        (read_broker, "REDIS_URL", "redis://a:b/0", "REDIS_URL can't be"),
+        (read_folder, "VAR_DIR", "/dev/null", "nothing can be written there"),
+        (read_database, "DATABASE_URL", "postgresql://host", "names no database"),
     ],
 )
 def test_it_refuses_what_would_fail_later(
@@ -90,7 +96,7 @@ def test_it_refuses_what_would_fail_later(
     ("read", "name", "value", "last"),
     [
         (
-            rules.allowed_hosts,
+            read_hosts,
             "ALLOWED_HOSTS",
             ".a.example,10.0.0.7,[2001:db8::7]",
             "[2001:db8::7]",
@@ -112,7 +118,6 @@ def test_it_refuses_what_would_fail_later(
 def test_it_takes_what_works(
     monkeypatch: pytest.MonkeyPatch, read: Callable[[], list[str]], name: str, value: str, last: str
 ) -> None:
-    monkeypatch.setattr(rules, "DEMO", False)
     monkeypatch.setenv(name, value)
     assert read()[-1] == last
 
@@ -120,7 +125,7 @@ def test_it_takes_what_works(
 def test_it_takes_brokers_with_passwords_and_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("rediss://:secret@broker.lan:6380/1", "redis+socket:///run/broker.sock"):
         monkeypatch.setenv("REDIS_URL", url)
-        assert rules.embedded_or_named_broker() == url
+        assert read_broker() == url
 
 
 @pytest.mark.parametrize(
@@ -130,13 +135,12 @@ def test_a_demo_listens_to_its_own_machine_alone(
     monkeypatch: pytest.MonkeyPatch, bind: str, refused: bool
 ) -> None:
     monkeypatch.setenv("BIND", bind)
-    rules.check_bind()
-    monkeypatch.setattr(rules, "DEMO", True)
+    rules.check_bind("")
     if refused:
         with pytest.raises(ImproperlyConfigured, match=f"BIND is {bind}, and DEMO is on"):
-            rules.check_bind()
+            rules.check_bind("DEMO")
     else:
-        rules.check_bind()
+        rules.check_bind("DEMO")
 
 
 def test_it_passes_djangos_own_deployment_check(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from labelstudio_llm.settings import SQLITE_OPTIONS
+from labelstudio_llm.environment import SQLITE_OPTIONS
 from labelstudio_llm.sqlite.base import DatabaseWrapper
 
 pytestmark = pytest.mark.django_db(transaction=True)  # lets these threads at a database
