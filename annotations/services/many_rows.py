@@ -49,6 +49,8 @@ def insert_rows(
 
 def _defaults(field: Field[Any, Any], count: int) -> Iterable[Any]:
     connection = connections[DEFAULT_DB_ALIAS]
+    if isinstance(field, JSONField) and field.has_default():  # made anew for each object only
+        return repeat(_encoded(field.get_default()))
     if field.has_default() and callable(field.default):
         defaults = (field.get_default() for _ in range(count))
         return [field.get_db_prep_save(one, connection) for one in defaults]
