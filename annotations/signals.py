@@ -25,8 +25,9 @@ kind_decided = Signal()
 reason, decided_by. Sent inside the transaction."""
 
 import_waits = Signal()
-"""A file is to be imported, or there is more of it. Sent on commit, with `import_id`; without a
-receiver it is found by whoever looks for waiting imports next."""
+"""A file is to be imported, or there is more of it than was imported where it was started. Sent
+on commit, with `import_id`; without a receiver it is found by whoever looks for waiting imports
+next."""
 
 file_kept = Signal()
 """A file that is to be imported lies in `folder`, in full. Without a receiver it lies there alone:

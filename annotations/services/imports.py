@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -52,6 +54,10 @@ KEPT_ROWS = 10_000
 KEPT_CONTAINERS = ("jsonl", "json", "csv")
 """Whose rows hold no more than the file has bytes."""
 MOST_BAD_KEPT = 200
+AT_ONCE_BYTES = 1024 * 1024
+"""A file of no more than that is imported where it is started, before anybody is told to."""
+AT_ONCE_S = 3.0
+"""For about so long: a worker does the rest."""
 HELD_FOR = timedelta(seconds=90)
 LEFT_ALONE_FOR = timedelta(days=14)
 """After so long nobody goes on with a file that was brought."""
@@ -61,6 +67,9 @@ POINTS = (5, 7, 10)
 """How many points a scale of a file is taken to have: the fewest that hold its highest."""
 
 State = Import.State
+
+_at_once = threading.Lock()
+"""Of the imports that a process is to start it carries out one at a time: it has pages to show."""
 
 
 class Superseded(Exception):
@@ -78,7 +87,7 @@ def start_import(brought: Import, *, leave_out_bad: bool = False) -> None:
     brought.found, brought.written, brought.questions = {}, {}, {}
     brought.bad, brought.bad_count, brought.problem, brought.ended_at = [], 0, "", None
     brought.save()
-    hint(brought)
+    go_on(brought)
 
 
 @transaction.atomic
@@ -120,10 +129,25 @@ def _forget(brought: Import) -> None:
         transaction.on_commit(lambda: remove_file(brought))
 
 
-def hint(brought: Import) -> None:
-    """Tell a worker, on commit, that an import waits. Lost hints are sent again by the beat."""
-    number = brought.pk
-    transaction.on_commit(lambda: import_waits.send(sender=Import, import_id=number))
+def go_on(brought: Import) -> None:
+    """Import a small file on commit, and tell a worker of a large one, or of what is left.
+
+    Hints that are lost are sent again by the beat.
+    """
+    transaction.on_commit(partial(_go_on, brought.pk, brought.size))
+
+
+def _go_on(import_id: int, size: int) -> None:
+    if size <= AT_ONCE_BYTES and _at_once.acquire(blocking=False):
+        try:
+            if not continue_import(import_id, seconds=AT_ONCE_S):
+                return
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("Import %s has no database and waits (%s).", import_id, error)
+            return
+        finally:
+            _at_once.release()
+    import_waits.send(sender=Import, import_id=import_id)
 
 
 def waiting_imports() -> list[int]:
@@ -301,7 +325,7 @@ def _write(brought: Import, until: float, kept: list[Read]) -> None:
                 asks=brought.asks,
             )
             brought.written = dict(Counter(brought.written) + written)
-            if last is None:
+            if last is None or brought.rows == brought.total:
                 brought.state, brought.ended_at = State.DONE, timezone.now()
             _save(brought)
         if brought.state == State.DONE:

@@ -7,7 +7,7 @@ import json
 import resource
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from annotations.models import (
 )
 from annotations.selectors import agreement_overview
 from annotations.services import imports as writing
+from annotations.signals import import_waits
 from annotations.tests.algorithms.test_agreement import shared_data
 
 PAIR = {"prompt": "A haiku", "left": "a\nfrog", "right": "b", "winner": "left", "annotator": "w1"}
@@ -184,6 +185,50 @@ def test_who_was_superseded_writes_nothing(project, monkeypatch):
     monkeypatch.setattr(writing, "_go_to", stopped_meanwhile)
     assert services.run_import(brought).state == Import.State.CANCELLED
     assert state_of() == [0, 0, 0, 0]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the imports that a worker is told of; there is no worker."""
+    heard: list[int] = []
+
+    def hear(*, import_id: int, **_: Any) -> None:
+        heard.append(import_id)
+
+    monkeypatch.setattr(import_waits, "receivers", [])
+    import_waits.connect(hear, weak=False)
+    return heard
+
+
+def test_a_small_file_is_imported_where_it_is_started(
+    project, told, django_capture_on_commit_callbacks
+):
+    brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.start_import(brought)
+    brought.refresh_from_db()
+    assert (brought.state, brought.held_until, told) == (Import.State.DONE, None, [])
+    assert Annotation.objects.count() == 1
+
+
+@pytest.mark.parametrize("hindrance", ["large", "slow", "another"])
+def test_whatever_is_not_done_at_once_a_worker_is_told_of(
+    project, told, hindrance, monkeypatch, django_capture_on_commit_callbacks
+):
+    brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
+    with ExitStack() as stack:
+        match hindrance:
+            case "large":
+                monkeypatch.setattr(writing, "AT_ONCE_BYTES", brought.size - 1)
+            case "slow":
+                monkeypatch.setattr(writing, "AT_ONCE_S", 0)
+            case _:
+                stack.enter_context(writing._at_once)
+        with django_capture_on_commit_callbacks(execute=True):
+            services.start_import(brought)
+    assert told == [brought.pk]
+    assert services.continue_import(brought.pk, seconds=9) is False, "nobody holds it"
+    assert Annotation.objects.count() == 1
 
 
 @pytest.mark.parametrize("container", ["jsonl", "json", "csv"])

@@ -84,7 +84,7 @@ DOORS: tuple[Door, ...] = (project_called, base_called, endpoint_called, file_ca
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotations.services.imports.hint", lambda _: None)
+    monkeypatch.setattr("annotations.services.imports.go_on", lambda _: None)
 
 
 @pytest.mark.parametrize("door", DOORS)
