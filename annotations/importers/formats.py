@@ -46,8 +46,8 @@ class Format:
     is_of: Callable[[Mapping[str, Any]], bool] | None = None
     targets: Sequence[str] = ()
     """What its columns may be; without, they have names of their own."""
-    inside: str = ""
-    """Where in a row the columns are."""
+    inside: Callable[[Mapping[str, Any]], Any] | None = None
+    """What of a row has the columns, if not the row itself."""
     usual: Mapping[str, str] = field(default_factory=dict)
     """Columns that are looked for where the first rows do not have them."""
     annotator: str = ""
@@ -61,10 +61,14 @@ FORMATS: dict[str, Format] = {
         label_studio.is_of,
         targets=label_studio.TARGETS,
         usual=label_studio.USUAL,
-        inside="data",
+        inside=label_studio.data_of,
     ),
     "argilla": Format(
-        "Argilla records", argilla.records, argilla.is_of, targets=argilla.TARGETS, inside="fields"
+        "Argilla records",
+        argilla.records,
+        argilla.is_of,
+        targets=argilla.TARGETS,
+        inside=argilla.fields_of,
     ),
     "open_assistant": Format(
         "Open-Assistant trees",
@@ -112,7 +116,7 @@ def columns_in(format: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]
     inside = FORMATS[format].inside
     if not FORMATS[format].targets:
         return {}
-    nested = (row.get(inside) for row in rows) if inside else rows
+    nested = map(inside, rows) if inside else rows
     return columns_of(row for row in nested if isinstance(row, dict))
 
 

@@ -17,6 +17,7 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 _LAST_NUMBER = re.compile(r"(\d+)\D*\Z")
 _STRENGTH_NAMES = ("strength", "how_much")
 STRENGTHS = ("significantly", "better", "slightly", "negligibly")
+_YES_OR_NO = {"yes": 1, "no": 0, "true": 1, "false": 0}
 BAD_BUCKETS = ("bias", "bad", "irrelevant", "reject", "worse", "unsafe", "harmful", "wrong")
 """A bucket with such a word in its name is worse than one without."""
 
@@ -39,7 +40,7 @@ class Answers:
 
     def choose(self, name: str, values: Sequence[str], about: int | None) -> None:
         """Take a choice of labels: which of two is better, how much, or what is flagged."""
-        if len(values) == 1 and question_name(name) in _STRENGTH_NAMES and values[0] in STRENGTHS:
+        if len(values) == 1 and says_strength(name, values[0]):
             self.strength = values[0]
         elif about is None and len(values) == 1 and (outcome := outcome_of(values[0])):
             self.outcome = outcome
@@ -48,6 +49,9 @@ class Answers:
                 f"The choice {quoted(name)} says neither which of two is better nor of which "
                 "completion it speaks."
             )
+        elif len(values) == 1 and values[0] != name and values[0].strip().lower() in _YES_OR_NO:
+            answer = _YES_OR_NO[values[0].strip().lower()]
+            self.flags.setdefault(about, {})[question_name(name)] = answer
         else:
             raised = self.flags.setdefault(about, {})
             denied = f"not {name}"
@@ -96,6 +100,11 @@ class Answers:
                 for text in self.texts[:1]
             ]
         return said
+
+
+def says_strength(name: str, value: str) -> bool:
+    """Return whether an answer says how much better one of two is."""
+    return question_name(name) in _STRENGTH_NAMES and value in STRENGTHS
 
 
 def question_name(name: str) -> str:

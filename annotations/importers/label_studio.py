@@ -16,6 +16,8 @@ from annotations.importers.reading import (
     Reading,
     candidates_in,
     completion_in,
+    one_each,
+    prompt_and_answer_in,
     prompt_in,
     tags_in,
     value_at,
@@ -59,9 +61,14 @@ def is_of(row: Mapping[str, Any]) -> bool:
     )
 
 
+def data_of(row: Mapping[str, Any]) -> Any:
+    """Return what a task is about."""
+    return row.get("data")
+
+
 def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     """Yield the record of a task."""
-    data = row.get("data")
+    data = data_of(row)
     if not isinstance(data, dict):
         raise BadLine('A task needs its fields in "data".')
     # A project's tasks may be of several kinds: a column that this one has not is none of its own.
@@ -78,7 +85,7 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     for annotation in _listed(row, "annotations"):
         said += task.of_person(annotation, signed)
     yield Record(
-        messages=prompt_in(data, reading.columns),
+        messages=task.messages,
         candidates=tuple(task.candidates),
         said=tuple(said),
         external_id=name_of(data if data.get("id") is not None else row, "id"),
@@ -118,12 +125,17 @@ class _Task:
                 if isinstance(one, dict) and isinstance(one.get("id"), str | int):
                     self.places[str(one["id"])] = place
         elif self.candidates:
-            self.places = {columns["left"]: 0, columns["right"]: 1}
+            names = one_each(data, columns, "left", "right")
+            self.places = {name: place for place, name in enumerate(names)}
         elif "completion" in columns and value_at(data, columns["completion"]) is not None:
             text = completion_in(value_at(data, columns["completion"]), columns["completion"])
             model = value_at(data, columns.get("model"))
             self.candidates = [Candidate(text, name_of({"model": model}, "model"))]
             self.places = {columns["completion"]: 0}
+        if self.candidates:
+            self.messages = prompt_in(data, columns)
+        else:
+            self.messages, self.candidates = prompt_and_answer_in(data, columns)
         for name, place in self.places.items():
             if model := models.get(name):
                 self.candidates[place] = replace(self.candidates[place], model=model)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 from annotations.algorithms.text import MAX_COMPLETION_CHARS, MAX_REASON_CHARS, check_text
@@ -26,7 +27,7 @@ TARGETS = {
     "chosen": "Chosen completion",
     "rejected": "Rejected completion",
     "left": "First completion",
-    "right": "Second completion",
+    "right": "Second completion, and those numbered on",
     "completions": "Completions (a list)",
     "ranks": "Ranks (a list, 1 is best)",
     "winner": "Which is better",
@@ -116,6 +117,7 @@ _WINNERS = {
 }
 _WINNER_OF = {name: outcome for outcome, names in _WINNERS.items() for name in names}
 _GOOD = {"true": 1, "1": 1, "false": 0, "0": 0}
+_NUMBERED = re.compile(r"(.*?)(\d{1,3})")
 _WRITTEN_BELOW = re.compile(r"[\s_-]+")
 
 
@@ -205,6 +207,27 @@ def prompt_in(row: Mapping[str, Any], columns: Mapping[str, str]) -> Messages:
     return messages_of({"prompt": prompt})
 
 
+def prompt_and_answer_in(
+    row: Mapping[str, Any], columns: Mapping[str, str]
+) -> tuple[Messages, list[Candidate]]:
+    """Return the prompt of a row, and what answers it, if that is the prompt's last message."""
+    turns = conversation(value_at(row, columns.get("prompt")))
+    if not is_answered(turns):
+        return prompt_in(row, columns), []
+    answer = Candidate(completion_in(turns, columns["prompt"]), _name(row, columns.get("model")))
+    return messages_of({"prompt": turns[:-1]}), [answer]
+
+
+def is_answered(turns: Any) -> bool:
+    """Return whether the last of several messages is the assistant's."""
+    return (
+        isinstance(turns, list)
+        and len(turns) > 1
+        and isinstance(turns[-1], dict)
+        and turns[-1].get("role") == "assistant"
+    )
+
+
 def conversation(value: Any) -> Any:
     """Return messages with role and content alone, whatever their keys are called; or the value."""
     if isinstance(value, str) or not isinstance(value, list):
@@ -256,7 +279,7 @@ _column = lru_cache(maxsize=64)(quoted)
 
 
 def candidates_in(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[Candidate]:
-    """Return the completions of a row: two columns, a list of them, or chosen and rejected."""
+    """Return the completions of a row: columns, a list of them, or chosen and rejected."""
     listed = value_at(row, columns.get("completions"))
     if "completions" in columns and (listed is not None or "left" not in columns):
         if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_CANDIDATES:
@@ -269,12 +292,39 @@ def candidates_in(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[Ca
         ]
     for pair in (("chosen", "rejected"), ("left", "right")):
         if all(side in columns for side in pair):
-            models = (columns.get("left_model"), columns.get("right_model"))
+            names = [columns[side] for side in pair]
+            if pair == ("left", "right"):
+                names = one_each(row, columns, *pair)
+            models = one_each(row, columns, "left_model", "right_model")
             return [
-                Candidate(completion_in(value_at(row, columns[side]), columns[side]), _name(row, m))
-                for side, m in zip(pair, models, strict=True)
+                Candidate(completion_in(value_at(row, name), name), _name(row, model))
+                for name, model in zip_longest(names, models[: len(names)], fillvalue="")
             ]
     return []
+
+
+def one_each(
+    row: Mapping[str, Any], columns: Mapping[str, str], left: str, right: str
+) -> list[str]:
+    """Return the columns of one completion each: the first two, and those numbered on from them.
+
+    Where it is said which of two is better there are two.
+
+    >>> more = {"response 3": "c", "response 4": "d", "response 6": "f"}
+    >>> one_each(more, {"left": "response 1", "right": "response 2"}, "left", "right")
+    ['response 1', 'response 2', 'response 3', 'response 4']
+    """
+    names = [columns.get(left, ""), columns.get(right, "")]
+    first, second = (_NUMBERED.fullmatch(name) for name in names)
+    if not first or not second or first[1] != second[1] or {"winner", "votes"} & columns.keys():
+        return names
+    number = max(int(first[2]), int(second[2])) + 1
+    while value_at(row, name := f"{first[1]}{number}") not in (None, ""):
+        names.append(name)
+        number += 1
+    if len(names) > MOST_CANDIDATES:
+        raise BadLine(f"There are {len(names)} completions, and at most {MOST_CANDIDATES} fit.")
+    return names
 
 
 def _model_of(value: Any) -> str:

@@ -16,6 +16,7 @@ from annotations.importers.reading import (
     conversation,
     expect_good,
     expect_outcome,
+    is_answered,
     prompt_in,
     reason_in,
     tags_in,
@@ -65,7 +66,7 @@ def _prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Messages:
     """Return the prompt; without a column of its own, what chosen and rejected begin with."""
     if "prompt" in columns:
         turns = conversation(value_at(row, columns["prompt"]))
-        if "completion" not in columns and _is_answered(turns):
+        if "completion" not in columns and is_answered(turns):
             return messages_of({"prompt": turns[:-1]})
         return prompt_in(row, columns)
     chosen, rejected = (
@@ -76,15 +77,6 @@ def _prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Messages:
     if chosen[:-1] != rejected[:-1]:
         raise BadLine("Chosen and rejected differ before their last messages: two prompts.")
     return messages_of({"prompt": chosen[:-1]})
-
-
-def _is_answered(turns: Any) -> bool:
-    return (
-        isinstance(turns, list)
-        and len(turns) > 1
-        and isinstance(turns[-1], dict)
-        and turns[-1].get("role") == "assistant"
-    )
 
 
 def _said(
@@ -123,7 +115,7 @@ def _written(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     if "completion" in columns:
         return _filled(row, columns["completion"])
     turns = conversation(value_at(row, columns.get("prompt")))
-    return _filled(row, columns["prompt"]) if _is_answered(turns) else ""
+    return _filled(row, columns["prompt"]) if is_answered(turns) else ""
 
 
 def _filled(row: Mapping[str, Any], column: str) -> str:

@@ -359,6 +359,24 @@ def test_label_studio_ratings_choices_and_rewrites_come_in(project):
     assert Rewrite.objects.get().original.text == "old pond"
 
 
+def test_label_studio_s_own_assessment_of_chats_comes_in(project):
+    """Its template has the answer as the last message, and a yes or no for each question."""
+    turns = [("user", "A haiku?"), ("assistant", "No."), ("user", "Why?"), ("assistant", "Tired.")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    about = {"to_name": "dialogue"}
+    one = task({"messages": messages}, "rating", {"rating": 6}, from_name="likert_scale", **about)
+    one["annotations"][0]["result"] += [
+        {"from_name": name, "type": "choices", "value": {"choices": [choice]}, **about}
+        for name, choice in (("hallucination", "No"), ("fails_to_follow", "Yes"))
+    ]
+    brought = bring(project, json.dumps([one]).encode())
+    assert brought.state == Import.State.DONE, brought.bad or brought.problem
+    answers = dict(RatingAnswer.objects.values_list("question", "value"))
+    assert answers == {"likert_scale": 6, "hallucination": 0, "fails_to_follow": 1}
+    completion = Completion.objects.get()
+    assert (completion.text, completion.prompt.messages) == ("Tired.", messages[:-1])
+
+
 def test_predictions_are_kept_and_never_learned_from(project):
     one = {
         "data": TASK,
@@ -404,6 +422,75 @@ def test_argilla_records_come_in(project, responses):
     (row,) = exports.preferences(project.pk)
     assert row["chosen"][0]["content"] == "b"
     assert Prompt.objects.get().external_id == "r1"
+
+
+THREE = {"prompt": "A haiku", "response-1": "a", "response-2": "b", "response-3": "c"}
+BEST_FIRST = ["response-3", "response-1", "response-2"]
+RANKED_BEFORE = [{"value": name, "rank": n} for n, name in enumerate(BEST_FIRST, start=1)]
+HANDED_IN = {"user_id": ["u1", "u2"], "status": ["submitted", "draft"]}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"fields": THREE, "responses": {"order": [{"value": BEST_FIRST, "user_id": "u1"}]}},
+        {
+            **THREE,
+            "order.responses": [BEST_FIRST, BEST_FIRST[::-1]],
+            "order.responses.users": HANDED_IN["user_id"],
+            "order.responses.status": HANDED_IN["status"],
+            "note.responses": None,
+            "note.suggestion": None,
+            "note.suggestion.agent": None,
+        },
+        {
+            **THREE,
+            "order": {**HANDED_IN, "value": [RANKED_BEFORE, RANKED_BEFORE[:1]]},
+            "metadata": "{}",
+        },
+        {
+            **THREE,
+            "order": [{"user_id": "u1", "value": RANKED_BEFORE, "status": "submitted"}],
+            "order-suggestion": None,
+            "order-suggestion-metadata": {"type": None, "score": None, "agent": None},
+        },
+    ],
+    ids=["2 as JSON", "2 as a data set", "1 in columns", "1 as a data set"],
+)
+def test_argilla_rankings_of_many_come_in_however_they_were_exported(project, record):
+    brought = bring(project, lines(record | {"id": "r1", "_server_id": "s1", "suggestions": {}}))
+    assert (brought.format, brought.state) == ("argilla", Import.State.DONE), brought.bad
+    assert ranked() == [("c", 0), ("a", 1), ("b", 2)]
+    assert Prompt.objects.get().external_id == "r1"
+
+
+def test_a_table_with_a_column_for_each_of_many_is_ranked(project):
+    names = [f"answer {number}" for number in range(1, 5)]
+    rows = ["question,gold," + ",".join(names), "A haiku,,a,b,c,d", "Another,,a,b,,"]
+    brought = bring(
+        project,
+        "\n".join(rows).encode(),
+        columns={"prompt": "question", "left": names[0], "right": names[1]},
+    )
+    assert brought.state == Import.State.DONE, brought.bad
+    shown = [(one.kind, one.completions.count()) for one in Item.objects.order_by("id")]
+    assert shown == [("ranking", 4), ("comparison", 2)]
+
+
+def argilla(fields: dict[str, str], **answers: str) -> dict[str, Any]:
+    values = {question: {"value": answer} for question, answer in answers.items()}
+    return {"fields": fields, "responses": [{"values": values}], "metadata": {}}
+
+
+def test_argilla_labels_are_no_texts(project):
+    pair = {"instruction": "A haiku", "response-1": "a", "response-2": "b"}
+    one = {"instruction": "A haiku", "response": "a frog"}
+    said = [argilla(one, safe="no", topic="nature"), argilla(one, mended="a b")]
+    for rows in ([argilla(pair, best="response-2")], said):
+        assert (brought := bring(project, lines(*rows))).state == Import.State.DONE, brought.bad
+    assert Comparison.objects.get().outcome == "right"
+    assert dict(RatingAnswer.objects.values_list("question", "value")) == {"safe": 0, "nature": 1}
+    assert Rewrite.objects.get().completion.text == "a b"
 
 
 def test_what_nobody_judged_is_asked(project):
