@@ -15,6 +15,12 @@ operations = Operations("Exports")
 
 Content = Literal[
     "label-studio",
+    "label-studio-demonstration",
+    "label-studio-comparison",
+    "label-studio-ranking",
+    "label-studio-rating",
+    "label-studio-rewrite",
+    "label-studio-assembly",
     "annotations",
     "sft-messages",
     "sft-prompt-completion",
@@ -22,7 +28,7 @@ Content = Literal[
     "unpaired",
     "prompts",
 ]
-Format = Literal["json", "jsonl", "parquet"]
+Format = Literal["json", "jsonl", "parquet", "xml"]
 
 
 class ExportOut(Answer):

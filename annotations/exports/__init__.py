@@ -7,7 +7,14 @@ function holds a few thousand rows in memory at a time, however large the projec
 
 from annotations.exports.arena import ArenaRow, arena_counts, arena_votes
 from annotations.exports.battles import EvaluationVote, battles, evaluation_votes
-from annotations.exports.files import EXPORTS, MEDIA_TYPES, Export, export_name, write_export
+from annotations.exports.files import (
+    EXPORTS,
+    MEDIA_TYPES,
+    Export,
+    export_name,
+    exports_of,
+    write_export,
+)
 from annotations.exports.guidelines import (
     CaseRow,
     cases_of_version,
@@ -100,6 +107,7 @@ __all__ = [
     "draft_cases",
     "evaluation_votes",
     "export_name",
+    "exports_of",
     "finished_overlap",
     "fitting",
     "guideline_cases",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from annotations.exports import everything, label_studio, trl
+from annotations.exports import everything, label_config, label_studio, trl
 from annotations.exports.state import one_state
-from annotations.models import Project
+from annotations.models import Kind, Project
 
 ROWS_AT_ONCE = 500
 """Rows in one piece that is sent, and in one row group of Parquet."""
@@ -24,6 +25,19 @@ class Export:
     help: str
     rows: Callable[[Project], Iterator[dict[str, Any]]]
     formats: tuple[str, ...] = ("jsonl", "parquet")
+    kind: str = ""
+    """The only kind of work that it is of, if it is."""
+
+
+def _of_kind(kind: Kind) -> Export:
+    return Export(
+        f"Label Studio, {kind.label.lower()}",
+        "Tasks of this kind alone, as a project there wants them, and the labelling configuration "
+        "(xml) that shows them.",
+        partial(label_studio.label_studio_tasks, kinds=[kind]),
+        ("json", "xml"),
+        kind,
+    )
 
 
 EXPORTS: dict[str, Export] = {
@@ -34,6 +48,7 @@ EXPORTS: dict[str, Export] = {
         label_studio.label_studio_tasks,
         ("json",),
     ),
+    **{f"label-studio-{kind.value}": _of_kind(kind) for kind in label_studio.KINDS},
     "annotations": Export(
         "Everything",
         "Every annotation with all that is known of it: superseded, taken back and recalled ones, "
@@ -73,7 +88,17 @@ MEDIA_TYPES = {
     "json": "application/json",
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
+    "xml": "application/xml",
 }
+
+
+def exports_of(project: Project) -> list[tuple[str, Export]]:
+    """Return what a project can give away: of single kinds of work those that it has."""
+    return [
+        (name, export)
+        for name, export in EXPORTS.items()
+        if not export.kind or project.items.filter(kind=export.kind).exists()
+    ]
 
 
 def export_name(project: Project, name: str, format: str) -> str:
@@ -92,6 +117,8 @@ def write_export(project: Project, name: str, format: str) -> Iterator[bytes]:
                 yield from _array(rows)
             case "parquet":
                 yield from _parquet(rows, name)
+            case "xml":
+                yield label_config.label_config(project, EXPORTS[name].kind).encode()
             case _:
                 raise ValueError(f"{name} is not written as {format!r}.")
 

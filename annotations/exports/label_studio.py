@@ -42,10 +42,10 @@ PROMPT = "prompt"
 Result = dict[str, Any]
 
 
-def label_studio_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def label_studio_tasks(project: Project, kinds: Sequence[str] = KINDS) -> Iterator[dict[str, Any]]:
     """Yield a task for each item that somebody annotated, by item."""
     prefix = origin_prefix(project)
-    counted = counted_annotations(project.pk).filter(kind__in=KINDS)
+    counted = counted_annotations(project.pk).filter(kind__in=kinds)
     annotated = Item.objects.filter(
         Exists(counted.filter(item=OuterRef("pk"))), project=project
     ).select_related("prompt")

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -157,6 +158,31 @@ def test_label_studio_gets_its_documented_results_and_no_names(project, bob, bea
             assert "completed_by" not in annotation
             for result in annotation["result"]:
                 assert {"id", "from_name", "to_name", "type", "value"} == result.keys()
+
+
+def test_each_kind_goes_to_label_studio_with_the_configuration_that_shows_it(project, bob, bea):
+    make_one_of_each(project, bob, bea)
+    whole = json.loads(written(project, "label-studio", "json"))
+    parts = []
+    for name in (name for name, one in exports.EXPORTS.items() if one.kind):
+        tasks = json.loads(written(project, name, "json"))
+        parts += tasks
+        config = ElementTree.fromstring(written(project, name, "xml"))
+        there = {one.get("name"): one for one in config}
+        for task in tasks:
+            assert {task["meta"]["kind"]} == {exports.EXPORTS[name].kind}
+            fields = {one.get("value", "$prompt").strip("$").split("[")[0] for one in config}
+            assert fields <= task["data"].keys()
+            for result in (one for said in task["annotations"] for one in said["result"]):
+                control = there[result["from_name"]]
+                assert control.tag.lower() == result["type"]
+                assert result["to_name"] in (control.get("toName"), control.get("name"))
+                assert result["to_name"] in there
+                choices = {one.get("value") or one.get("name") for one in control}
+                assert choices >= set(result["value"].get("choices", ()))
+                assert choices >= set(result["value"].get("ranker", ()))
+                assert int(control.get("maxRating", 10)) >= result["value"].get("rating", 0)
+    assert sorted(task["id"] for task in parts) == [task["id"] for task in whole]
 
 
 def test_everything_has_what_counts_no_longer_and_says_so(project, bob, bea):

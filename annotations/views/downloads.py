@@ -19,7 +19,7 @@ def downloads(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project.pk),
-        "exports": exports.EXPORTS.items(),
+        "exports": exports.exports_of(project),
     }
     return render(request, "annotations/downloads.html", context)
 

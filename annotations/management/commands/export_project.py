@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", help="the project's number or name")
         parser.add_argument("content", choices=list(exports.EXPORTS), help="what is written")
-        parser.add_argument("file", type=Path, help="where to, ending in .json, .jsonl, .parquet")
+        parser.add_argument(
+            "file", type=Path, help="where to, ending in .json, .jsonl, .parquet, .xml"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_of(options["project"])
