@@ -1,6 +1,7 @@
 """Whatever a page does a program can do, or it is written down here why not.
 
-A new page fails until somebody has said which operations do the same, or why none does.
+A new page fails until somebody has said which operations do the same, or why none does. The admin
+site is none of them: there the operator makes accounts and looks at tables.
 """
 
 from __future__ import annotations

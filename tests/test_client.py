@@ -37,6 +37,7 @@ class Line:
 
     def __init__(self) -> None:
         self.breaks_after_answer = False
+        self.error: Exception = URLError("the line broke")
         self.slept: list[float] = []
 
     def __call__(self, request: Request, timeout: float) -> Any:
@@ -50,7 +51,7 @@ class Line:
         )
         if self.breaks_after_answer:
             self.breaks_after_answer = False
-            raise URLError("the line broke")
+            raise self.error
         if response.status_code >= 400:
             headers = Message()
             for name, value in response.items():
@@ -205,9 +206,18 @@ def test_a_program_imports_a_file(
     assert Import.objects.count() == 2  # the first was sent again, and once is enough
 
 
+def no_gateway() -> HTTPError:
+    """Return what a proxy answers while the site is started anew: it may name a date."""
+    headers = Message()
+    headers["Retry-After"] = "Wed, 21 Oct 2026 07:28:00 GMT"
+    return HTTPError("http://localhost", 502, "Bad Gateway", headers, io.BytesIO(b"<html>"))
+
+
+@pytest.mark.parametrize("error", [URLError("the line broke"), no_gateway()], ids=["line", "502"])
 def test_what_was_sent_again_after_a_break_is_done_once(
-    module: ModuleType, line: Line, project: Project, bob: User
+    module: ModuleType, line: Line, project: Project, bob: User, error: Exception
 ) -> None:
+    line.error = error
     make_item(project)
     client = client_of(module, bob, project)
     assignment = client.next(project.pk)

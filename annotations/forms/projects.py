@@ -59,7 +59,7 @@ class ProjectSettingsForm(ProjectForm):
 
     comparison_overlap = forms.IntegerField(
         min_value=1,
-        max_value=50,
+        max_value=100,
         label="Labellers per comparison",
         help_text="How many people judge each comparison. Two or more let agreement be measured.",
     )
@@ -99,7 +99,7 @@ class ProjectSettingsForm(ProjectForm):
     )
     max_skips = forms.IntegerField(
         min_value=0,
-        max_value=1000,
+        max_value=1_000_000,
         required=False,
         label="Give up after so many skips",
         help_text="An item that so many people skipped is handed out no more. 0: never.",

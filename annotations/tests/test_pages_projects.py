@@ -7,10 +7,12 @@ import re
 from typing import Any
 
 import pytest
+from django import forms
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from annotations.forms import ProjectSettingsForm
 from annotations.models import (
     Item,
     Kind,
@@ -19,6 +21,7 @@ from annotations.models import (
     Prompt,
     User,
 )
+from annotations.services.projects import LIMITS
 from annotations.tests.factories import make_item, make_prompt
 
 PASSWORD = "haiku-demo"
@@ -152,6 +155,13 @@ def test_a_project_needs_a_name_of_its_own(alices: Client, project: Project) -> 
         response = alices.post(reverse("annotations:create_project"), {"name": name})
         assert response.status_code == 422, name
     assert Project.objects.count() == 1
+
+
+def test_the_page_takes_every_number_that_a_program_may_set() -> None:
+    for name, (low, high, _) in LIMITS.items():
+        field = ProjectSettingsForm.base_fields[name]
+        assert isinstance(field, forms.IntegerField)
+        assert (field.min_value, field.max_value) == (low, high)
 
 
 def test_settings_are_saved_and_wrong_ones_refused(alices: Client, project: Project) -> None:

@@ -39,7 +39,7 @@ Kind = Literal[
     "review",
     "conversation",
 ]
-AGAIN = (429, 503)
+AGAIN = (429, 502, 503, 504)
 """Answers after which the same request may do better."""
 LONGEST_WAIT_S = 60.0
 PROMPTS_AT_ONCE = 500
@@ -362,7 +362,8 @@ class Client:
                 problem = _problem(error)
                 if error.code not in AGAIN or attempt == self.tries:
                     raise ApiError(problem) from None
-                wait = float(error.headers.get("Retry-After") or 2**attempt)
+                after = error.headers.get("Retry-After") or ""  # a proxy may name a date
+                wait = float(after if after.isdecimal() else 2**attempt)
             except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
                 if attempt == self.tries:
                     title = f"{self.site} does not answer ({error}). Try again later."
