@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import unicodedata
 from datetime import timedelta
 
 from django.db.models import Q
@@ -32,6 +33,8 @@ MOST_OF_NAME = 50
 FAILURES_KEPT = timedelta(days=1)
 SUCCESSES_KEPT = timedelta(days=30)
 
+LONGEST_NAME = 150
+
 RETRY_SECONDS = int(WINDOW.total_seconds())
 WAIT = gettext_lazy(
     "That was tried too often. Wait a quarter of an hour, then try again; who runs this site can "
@@ -51,7 +54,7 @@ def admit(name: str, address: str) -> SignInAttempt:
     """
     _forget_old()
     attempt = SignInAttempt.objects.create(
-        name_digest=_digest("name", name.strip().casefold()),
+        name_digest=_digest("name", one_spelling(name)),
         address_digest=_digest("address", network_of(address)),
     )
     if _is_over(attempt):
@@ -70,8 +73,19 @@ def succeed(attempt: SignInAttempt) -> None:
 
 def forget_name(name: str) -> None:
     """Delete what is kept of attempts with a name."""
-    digest = _digest("name", name.strip().casefold())
+    digest = _digest("name", one_spelling(name))
     SignInAttempt.objects.filter(name_digest=digest).delete()
+
+
+def one_spelling(name: str) -> str:
+    """Return what counts as one name: the form signs in by NFKC, so each name has many spellings.
+
+    What is longer than any name is cut: it can't sign in, and may be megabytes.
+
+    >>> one_spelling(" ｂob") == one_spelling("𝐁ob") == one_spelling("bob")
+    True
+    """
+    return unicodedata.normalize("NFKC", name.strip()[: LONGEST_NAME + 1]).casefold()
 
 
 def network_of(address: str) -> str:

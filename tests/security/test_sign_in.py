@@ -46,6 +46,14 @@ def test_after_some_wrong_passwords_the_right_one_waits_too(bob: User) -> None:
     assert try_it("bob", PASSWORD).status_code == 303
 
 
+def test_a_name_in_other_letters_is_the_same_name(bob: User) -> None:
+    """Full-width and mathematical letters sign in as plain ones, so they count as these."""
+    assert try_it("ｂ𝒐ⓑ", PASSWORD, THERE).status_code == 303
+    fail("𝓫ｏｂ", HOME, sign_in.MOST_OF_NAME_HERE - 1)
+    assert try_it("ⓑⓞⓑ", "wrong").status_code == 422
+    assert try_it("bob", PASSWORD).status_code == 429
+
+
 def test_it_answers_the_same_for_names_that_nobody_has(bob: User) -> None:
     def answers(username: str) -> list[tuple[int, str]]:
         fail(username, HOME, sign_in.MOST_OF_NAME_HERE - 1)
