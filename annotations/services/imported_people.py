@@ -11,6 +11,10 @@ from django.contrib.auth.hashers import make_password
 from annotations.models import HeldOut, Membership, Project, Role, User
 from annotations.services.rules import CHUNK, chunks
 
+IMPORTED = "imported-"
+"""How the names begin of those who stand for somebody. Nobody else may be called so: what a file
+says would be theirs, in whatever project it comes to."""
+
 
 class ImportedPeople:
     """The users that stand for people who voted elsewhere, and for models that did.
@@ -56,7 +60,7 @@ def _imported_username(project: Project, name: str) -> str:
     """Return the username of an imported person; names that cannot be one are hashed."""
     if not re.fullmatch(r"[A-Za-z0-9.@+-]{1,100}", name):
         name = "_" + hashlib.sha256(name.encode("utf-8")).hexdigest()[:32]
-    return f"imported-{project.pk}-{name}"
+    return f"{IMPORTED}{project.pk}-{name}"
 
 
 def _create_imported_users(project: Project, names: Mapping[str, str]) -> list[User]:

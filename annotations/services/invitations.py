@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from annotations.models import Invitation, Membership, Project, User
 from annotations.models.invitations import digest_of
+from annotations.services.imported_people import IMPORTED
 from annotations.services.projects import add_member
 from annotations.services.rules import ServiceError
 
@@ -66,10 +67,13 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
 @transaction.atomic
 def sign_up(invitation: Invitation, *, username: str, name: str, password: str) -> User:
     """Make an account for somebody with a link, and them a member; both or neither."""
+    taken = _("Somebody has this name already. Choose another.")
+    if username.casefold().startswith(IMPORTED):
+        raise ServiceError(taken)
     try:
         with transaction.atomic():
             user = User.objects.create_user(username, password=password, first_name=name)
     except IntegrityError:
-        raise ServiceError(_("Somebody has this name already. Choose another.")) from None
+        raise ServiceError(taken) from None
     accept_invitation(invitation, user)
     return user
