@@ -22,6 +22,7 @@ from annotations.models import (
     AssignmentEvent,
     AutomaticPause,
     Battle,
+    CorrectionDraft,
     FlagDecision,
     GuidelineAcknowledgement,
     GuidelineDraft,
@@ -30,6 +31,7 @@ from annotations.models import (
     MemberNote,
     Membership,
     PayEntry,
+    Prompt,
     RankedCompletion,
     RatingAnswer,
     Recall,
@@ -37,6 +39,7 @@ from annotations.models import (
     TestAttempt,
     TestVerdict,
     TicketReport,
+    Turn,
     User,
 )
 from annotations.selectors.flags import TITLES
@@ -128,6 +131,13 @@ def stored_about(user: User) -> list[Stored]:
         ),
         Stored("events", gettext_noop("What happened to them"), _events(user)),
         Stored("annotations", gettext_noop("What you have annotated"), _annotations(user)),
+        Stored(
+            "correction_drafts",
+            gettext_noop("Corrections that you have begun"),
+            _correction_drafts(user),
+        ),
+        Stored("prompts", gettext_noop("Prompts that you have written"), _prompts(user)),
+        Stored("turns", gettext_noop("What you have said in conversations"), _turns(user)),
         Stored(
             "rankings", gettext_noop("Your rankings, completion by completion"), _rankings(user)
         ),
@@ -236,6 +246,24 @@ def _annotations(user: User) -> Rows:
             "review__completion__text",
         )
     )
+
+
+def _correction_drafts(user: User) -> Rows:
+    rows = CorrectionDraft.objects.filter(annotator=user).order_by("annotation_id")
+    return rows.values("annotation_id", "fields")
+
+
+def _prompts(user: User) -> Rows:
+    """Return what somebody wrote: not what a file held, nor what stands in battles and turns."""
+    elsewhere = (Prompt.Origin.IMPORTED, Prompt.Origin.ARENA)
+    rows = Prompt.objects.filter(created_by=user).exclude(origin__in=elsewhere).order_by("id")
+    return rows.values("id", "project__name", "text", "style", "created_at")
+
+
+def _turns(user: User) -> Rows:
+    rows = Turn.objects.filter(assignment__annotator=user).order_by("id")
+    said = ("prompt__text", "asked_at", "outcome", "strength")
+    return rows.values("assignment_id", "number", *said)
 
 
 def _rankings(user: User) -> Rows:

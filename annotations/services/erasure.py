@@ -18,11 +18,14 @@ from django.db.models import Q, QuerySet
 from annotations.algorithms.mentions import mention
 from annotations.models import (
     WRITTEN_KINDS,
+    ApiAnswer,
+    ApiToken,
     Assignment,
     AutomaticPause,
     CorrectionDraft,
     FlagDecision,
     GuidelineDraft,
+    Import,
     KindDecision,
     MemberNote,
     Membership,
@@ -128,16 +131,25 @@ def _forget_what_was_written(user: User) -> None:
     KindDecision.objects.filter(person=user).update(reason=ERASED)
     TestVerdict.objects.filter(answer__person=user).update(reason=ERASED)
     PayEntry.objects.filter(person=user).exclude(reason="").update(reason=ERASED)
-    blank_mentions(names_of(user), PayEntry.objects.all(), "reason")
-    blank_mentions(names_of(user), Recall.objects.all(), "reason", "lift_reason")
-    blank_mentions(names_of(user), FlagDecision.objects.all(), "reason", "evidence")
-    blank_mentions(names_of(user), KindDecision.objects.all(), "reason")
-    blank_mentions(names_of(user), TestVerdict.objects.all(), "reason")
-    blank_mentions(names_of(user), TicketEvent.objects.all(), "words")
-    blank_mentions(names_of(user), MemberNote.objects.all(), "text")
+    names = names_of(user)
+    blank_mentions(names, PayEntry.objects.all(), "reason")
+    blank_mentions(names, Recall.objects.all(), "reason", "lift_reason")
+    blank_mentions(names, FlagDecision.objects.all(), "reason", "evidence")
+    blank_mentions(names, KindDecision.objects.all(), "reason")
+    blank_mentions(names, TestVerdict.objects.all(), "reason")
+    blank_mentions(names, TicketEvent.objects.all(), "words")
+    blank_mentions(names, TicketReport.objects.all(), "words")
+    blank_mentions(names, MemberNote.objects.all(), "text")
+    blank_mentions(names, Assignment.objects.exclude(skip_note=""), "skip_note")
+    blank_mentions(names, Import.objects.all(), "name", "annotator", "problem")
+    blank_mentions(names, ApiToken.objects.all(), "name")
+    # Sent again, such a request does nothing, as before: only what was answered is gone.
+    blank_mentions(names, ApiAnswer.objects.all(), "body", erased="")
 
 
-def blank_mentions(names: list[str], rows: QuerySet[Any], *fields: str) -> None:
+def blank_mentions(
+    names: list[str], rows: QuerySet[Any], *fields: str, erased: str = ERASED
+) -> None:
     """Erase each text of `rows` that names a person."""
     is_meant = mention(names)
     for field in fields:
@@ -147,7 +159,7 @@ def blank_mentions(names: list[str], rows: QuerySet[Any], *fields: str) -> None:
         texts = rows.filter(found).values_list("pk", field)
         meant = [key for key, text in texts if is_meant.search(text)]
         for part in chunks(meant):
-            rows.filter(pk__in=part).update(**{field: ERASED})
+            rows.filter(pk__in=part).update(**{field: erased})
 
 
 def _forget_sessions(user: User) -> None:

@@ -14,7 +14,9 @@ from django.urls import reverse
 
 from annotations import services
 from annotations.models import (
+    Annotation,
     AutomaticPause,
+    CorrectionDraft,
     FlagDecision,
     Item,
     Kind,
@@ -24,7 +26,13 @@ from annotations.models import (
 )
 from annotations.selectors import stored_about
 from annotations.selectors.own_data import NOT_TOLD
-from annotations.tests.factories import make_assignment, make_completion, make_item
+from annotations.tests.factories import (
+    make_assignment,
+    make_completion,
+    make_item,
+    make_prompt,
+    make_replies,
+)
 from annotations.tests.test_people import work
 
 
@@ -77,7 +85,8 @@ def test_the_file_has_everything_of_oneself_and_nothing_of_others(
     assert "gold" not in text
     empty = {name for name, rows in mine.items() if not rows}
     nothing = {"battles", "flags", "guideline_drafts", "pauses", "recalls", "reports", "tests"}
-    assert empty == nothing | {"kind_decisions", "test_texts", "verdicts"}
+    drafts = {"correction_drafts", "kind_decisions", "prompts", "turns"}
+    assert empty == nothing | drafts | {"test_texts", "verdicts"}
     assert mine["pay"][0]["amount_micros"] == 1_500_000
     assert {row["kind"] for row in mine["annotations"]} == {
         "comparison",
@@ -86,6 +95,55 @@ def test_the_file_has_everything_of_oneself_and_nothing_of_others(
         "rating",
         "rewrite",
     }
+
+
+NOT_IN_THE_FILE = {
+    "DailyWork": "what is reckoned from the annotations",
+    "DailyCost": "what is reckoned from the ledger",
+    "Completion": "its text stands beside the annotation that holds it",
+    "TwoFactor": "a secret",
+    "RecoveryCode": "a secret",
+    "ApiToken": "on the page of tokens",
+    "Chat": "on its own page",
+    "Praise": "on the pages of chats and battles",
+    "LogEntry": "the operator's log of the admin site",
+} | dict.fromkeys(
+    (
+        "AuditEntry", "Automation", "CompletionScore", "DatasetSnapshot", "Endpoint", "Gate",
+        "GuidelineVersion", "Import", "Invitation", "PayRate", "Project", "Promotion", "Push",
+        "RatingScheme", "Reask", "RegressionCase", "Round", "Run", "TicketEvent", "Webhook",
+    ),
+    "what somebody did for a project, in its pages and its log",
+)  # fmt: skip
+
+
+def test_every_table_that_names_a_person_is_in_the_file_or_has_its_reason(bob: User) -> None:
+    pointing = [one for one in User._meta.get_fields(include_hidden=True) if one.one_to_many]
+    pointing += [one for one in User._meta.related_objects if one.one_to_one]
+    tables = {one.related_model for one in pointing}
+    naming = {table.__name__ for table in tables if not table._meta.auto_created}
+    told = {part.rows.model.__name__ for part in stored_about(bob)}
+    assert naming - told == set(NOT_IN_THE_FILE)
+
+
+def test_it_has_what_somebody_said_and_wrote_beside_their_annotations(
+    client: Client, project: Project, bob: User, bea: User
+) -> None:
+    for person in (bob, bea):
+        name = person.first_name
+        talk = make_assignment(make_item(project, Kind.CONVERSATION), person)
+        make_replies(talk, "one", "other")
+        make_prompt(project, f"Asked by {name}", origin="annotator", created_by=person)
+        work(project, person)
+        said = Annotation.objects.filter(annotator=person).first()
+        fields = {"reason": [f"{name} thinks again"]}
+        CorrectionDraft.objects.create(annotation=said, annotator=person, fields=fields)
+    client.force_login(bob)
+    mine = take(client)
+    assert [row["text"] for row in mine["prompts"]] == ["Asked by Bob"]
+    assert [row["number"] for row in mine["turns"]] == [0]
+    assert [row["fields"]["reason"] for row in mine["correction_drafts"]] == [["Bob thinks again"]]
+    assert "Bea" not in json.dumps(mine)
 
 
 def test_evidence_that_counts_gold_is_not_told(

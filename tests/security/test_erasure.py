@@ -22,15 +22,23 @@ from annotations.models import (
     Assignment,
     AutomaticPause,
     FlagDecision,
+    Import,
     Kind,
     Project,
     Recall,
     ScreeningAnswer,
     TestAttempt,
     TestVerdict,
+    Ticket,
+    TicketReport,
     User,
 )
-from annotations.tests.factories import make_assignment, make_item
+from annotations.tests.factories import (
+    make_assignment,
+    make_completion,
+    make_item,
+    make_prompt,
+)
 from annotations.tests.test_people import work
 from conftest import PASSWORD
 from training.models import AuditEntry, Chat, ChatMessage
@@ -102,6 +110,21 @@ def mina(project: Project) -> User:
     services.decide_kind(
         project, person, "rating", "withdrawn", reason=f"As {name} asked.", decided_by=alice
     )
+    reported = make_completion(make_prompt(project), "no haiku")
+    ticket = Ticket.objects.create(project=project, completion=reported, reason="other")
+    TicketReport.objects.create(
+        ticket=ticket, reporter=alice, reason="other", words=f"{name} found it", source="queue"
+    )
+    skipped = make_assignment(make_item(project), alice)
+    Assignment.objects.filter(id=skipped.pk).update(skip_note=f"As {username} said.")
+    Import.objects.create(
+        project=project, name=f"{name}.jsonl", size=1, sha256="", container="jsonl",
+        format="table", annotator=username, created_by=alice,
+    )  # fmt: skip
+    token, _ = services.make_api_token(
+        alice, name=f"for {name}", projects=[project], scopes=["read"], days=1
+    )
+    token.answers.create(key="1", digest="", status=201, body=f'{{"username": "{username}"}}')
     base = make_base(project)
     chat = Chat.objects.create(
         project=project, person=person, title=name, left=base, temperature=1, top_p=1,
