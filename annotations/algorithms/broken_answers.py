@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 ERRORS = re.compile(
-    r"\s*(?:<!doctype html|<html\b|traceback \(most recent call last\)"
+    r"\s*+(?:<!doctype html|<html\b|traceback \(most recent call last\)"
     r"|(?:\W*)(?:internal server|network|api(?: request)?|rate limit|connection|time-?out) error\b"
     r"|(?:http )?error(?: code)?:?\s*[45]\d\d\b|\{\s*\"error\")",
     re.IGNORECASE,

@@ -13,7 +13,9 @@ LONGEST_VERSE = 80
 MOST_PARTS = 100
 """Parts of one text; those of a longer one are taken together, so that each has several."""
 
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[”’」』)]*")
+SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？]+[”’」』)]*")
+"""Begins where the marks begin and gives none back: each of 20,000 dots is looked at once."""
+
 ABBREVIATION = re.compile(r"\b(?:[A-HJ-Z]|(?i:mr|mrs|ms|dr|prof|st|vs|approx|e\.g|i\.e))\.$")
 
 
