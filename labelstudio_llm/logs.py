@@ -41,6 +41,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class TextFormatter(logging.Formatter):
+    """Writes a record for people, as one that nobody could have made up.
+
+    What was sent may stand in it: a line that goes on is set in, so that only a record begins at
+    the margin, and what would steer the terminal is spelled out.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        """Return the record without its traceback."""
+        line = super().formatMessage(record)
+        shown = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in line)
+        return "".join(shown).replace("\n", "\n  ")
+
+
 class Console(logging.StreamHandler):
     """Writes to standard error as long as somebody reads it."""
 
@@ -79,7 +93,10 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "json": {"()": "labelstudio_llm.logs.JsonFormatter"},
-            "text": {"format": "%(levelname)s %(name)s: %(message)s"},
+            "text": {
+                "()": "labelstudio_llm.logs.TextFormatter",
+                "format": "%(levelname)s %(name)s: %(message)s",
+            },
         },
         "filters": {"secrets": {"()": "labelstudio_llm.logs.HideSecrets"}},
         "handlers": {

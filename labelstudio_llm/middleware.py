@@ -37,7 +37,10 @@ class DatabaseBusyMiddleware:
         if not isinstance(exception, OperationalError | InterfaceError | StoreError):
             return None
         away = "artifact store" if isinstance(exception, StoreError) else "database"
-        logger.error("%s %s had no %s", request.method, request.path, away, exc_info=exception)
+        # Not the address, in which the secret of an invitation may stand.
+        match = request.resolver_match
+        route = f"/{match.route}" if match else "a page"
+        logger.error("%s %s had no %s", request.method, route, away, exc_info=exception)
         page = render_to_string("503.html", {"away": away})
         return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
 

@@ -79,13 +79,14 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    # Before all that may answer: redirects, refused hosts, probes and files have the policy, too.
+    "csp.middleware.CSPMiddleware",
     "labelstudio_llm.middleware.believe_proxy",
     "labelstudio_llm.requests.number_requests",
     # Before the redirect to https and the check of the host: who probes asks by an address.
     "labelstudio_llm.probes.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "labelstudio_llm.middleware.keep_private",
     "labelstudio_llm.languages.LanguageMiddleware",

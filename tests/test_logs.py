@@ -36,6 +36,16 @@ def test_a_line_is_json_with_the_ids_of_what_it_belongs_to():
     assert "run_id" not in line_of("%s")
 
 
+def test_what_was_sent_makes_no_line_of_its_own_and_steers_no_terminal():
+    form = logs.configuration(as_json=False, level="INFO")["formatters"]["text"]
+    formatter = logs.TextFormatter(form["format"])
+    message = "GET /x\nERROR django: forged\r\x1b[2J failed é"
+    record = logging.LogRecord("some.name", logging.ERROR, "", 0, message, (), None)
+    shown = "ERROR some.name: GET /x\n  ERROR django: forged\\r\\x1b[2J failed é"
+    assert formatter.format(record) == shown
+    assert form["()"].endswith(".TextFormatter")
+
+
 def test_a_line_that_django_writes_after_the_answer_has_the_id_of_its_request():
     record = logging.LogRecord("django.request", logging.WARNING, "", 0, "Not Found", (), None)
     record.request = RequestFactory().get("/")  # type: ignore[attr-defined]  # as Django adds it

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.http import HttpResponse
 from django.template.loader import render_to_string
-from django.test import Client
-from django.urls import reverse
+from django.test import Client, RequestFactory
+from django.urls import resolve, reverse
 
 from annotations import services
 from annotations.models import Project, User
 from annotations.templatetags.texts import shown_text
 from annotations.tests.test_api import Program
+from labelstudio_llm.middleware import DatabaseBusyMiddleware
 
 
 def test_there_is_no_second_place_to_sign_in(client: Client, project: Project, bob: User) -> None:
@@ -37,6 +41,54 @@ def test_nothing_of_a_person_stays_in_the_browser(
     client.force_login(bob)
     for page in ("/", reverse("annotations:project", args=[project.pk]), "/no-such-page/"):
         assert "no-store" in client.get(page)["Cache-Control"], page
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/healthz", 200),
+        ("/sign-in/", 200),
+        ("/sign-in", 301),
+        ("/no-such-page/", 404),
+        ("/sign-out/", 405),
+        ("/admin/login/", 302),
+        ("/api/v1/", 200),
+        ("/api/v1/openapi.json", 200),
+        ("/api/v1/me", 401),
+        ("/v1/models", 401),
+    ],
+)
+def test_every_answer_bears_the_policy(client: Client, db: None, address: str, status: int) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert_strict(answer)
+
+
+def test_refusals_before_any_page_bear_the_policy(db: None, settings: Any) -> None:
+    assert_strict(Client().get("/sign-in/", headers={"host": "evil.example"}))
+    assert_strict(Client(enforce_csrf_checks=True).post("/sign-in/"))
+    settings.SECURE_SSL_REDIRECT = True
+    refused, moved = Client(), Client()
+    assert_strict(refused.get("/sign-in/", headers={"host": "evil.example"}))
+    assert moved.get("/sign-in/").status_code == 301
+    assert_strict(moved.get("/sign-in/"))
+
+
+def test_the_admin_site_bears_the_policy(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    for address in ("/admin/", "/admin/annotations/user/", "/admin/annotations/user/add/"):
+        page = client.get(address)
+        assert page.status_code == 200
+        assert_strict(page)
+
+
+def assert_strict(answer: Any) -> None:
+    """Nothing runs but files of ours: there is no inline script that a nonce would have to tell."""
+    policy = answer["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "base-uri 'none'"} <= set(policy)
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    if answer.get("Content-Type", "").startswith("text/html"):
+        assert not re.search(r"<script(?![^>]*\ssrc=)|<[^>]*\son\w+=|javascript:", answer.text)
 
 
 def test_a_forged_host_is_refused(client: Client, db: None) -> None:
@@ -63,6 +115,19 @@ def test_no_secret_reaches_the_log(
     assert client.get("/v1/models", headers={"authorization": "Bearer canary-four"})
     assert "Unprocessable" in caplog.text
     assert secret not in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_the_secret_of_an_invitation_is_not_logged_where_the_database_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = RequestFactory().get("/invitations/canary-six/")
+    request.resolver_match = resolve(request.path)
+    busy = DatabaseBusyMiddleware(lambda _: HttpResponse())
+    refused = busy.process_exception(request, OperationalError("away"))
+    assert refused is not None
+    assert refused.status_code == 503
+    assert "/invitations/<str:secret>/ had no database" in caplog.text
     assert "canary" not in caplog.text
 
 
