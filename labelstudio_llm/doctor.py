@@ -158,6 +158,12 @@ def security() -> Found:
     key = settings.VAR_DIR / "secret_key"
     if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
         yield "wrong", f"Others can read {key}. Run `chmod 600 {key}`."
+    if stat.S_IMODE(settings.VAR_DIR.stat().st_mode) & 0o007:
+        yield (
+            "warning",
+            "Other users of this machine can look into VAR_DIR, where files of the database and "
+            f"what people wrote may lie. Run `chmod o-rwx {settings.VAR_DIR}`.",
+        )
     if not (settings.DEBUG or settings.DEMO):
         behind = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) is not None
         yield (

@@ -200,7 +200,8 @@ def own_folder(default: Path) -> Path:
     """Return VAR_DIR, made where it is not there. It has to be ours to write to."""
     folder = Path(os.environ.get("VAR_DIR") or default).resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # The database lies there, sessions, and what people wrote: no other user is to look.
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         # Large files lie there while they arrive, and are moved to the artifacts: renamed, on one
         # disk.
         (folder / "incoming").mkdir(exist_ok=True)

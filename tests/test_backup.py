@@ -61,6 +61,7 @@ def test_what_is_restored_is_what_was_there_and_others_are_told_from_it(
     call_command("backup", target)
     told = capsys.readouterr()
     assert file_sha256(tmp_path / "backup" / "manifest.json") in told.out
+    assert not (tmp_path / "backup").stat().st_mode & 0o077
     with pytest.raises(CommandError, match="not empty"):
         call_command("backup", target)
 

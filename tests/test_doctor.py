@@ -67,6 +67,15 @@ def test_it_says_when_it_runs_as_somebody_else(monkeypatch):
     assert any("this runs as user 10001" in one for one in words)
 
 
+def test_it_says_when_others_can_look_into_its_folder(db, settings, tmp_path):
+    settings.VAR_DIR = tmp_path
+    told = []
+    for mode in (0o755, 0o750):
+        tmp_path.chmod(mode)
+        told.append(" ".join(words for _, words in findings("security")["security"]))
+    assert [f"chmod o-rwx {tmp_path}" in words for words in told] == [True, False]
+
+
 def test_it_knows_every_variable_that_the_documentation_lists():
     documented = (django_settings.BASE_DIR / "docs" / "operations.md").read_text()
     table = documented.split("## Settings")[1].split("\n## ")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
@@ -39,6 +40,11 @@ class Archive:
         """Raise BackupError where something lies already: no backup is written over another."""
         if self.files.exists(self.root) and self.files.ls(self.root):
             raise BackupError(f"{self.url} is not empty. Choose a place where nothing lies yet.")
+
+    def open_to_nobody_else(self) -> None:
+        """Make the folder, if it is one of this machine, for its user alone: all is in it."""
+        if "file" in self.files.protocol:
+            Path(self.root).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, name: str, chunks: Iterable[bytes]) -> Entry:
         """Write a file; return its bytes and hash."""

@@ -49,6 +49,7 @@ def back_up(url: str) -> Made:
     archive = Archive(url)
     archive.expect_nothing()
     _expect_outside_store(archive)
+    archive.open_to_nobody_else()
     with tables.one_state():
         written = {tables.name_of(table): _write(archive, table) for table in tables.tables()}
         named = _named_folders()
