@@ -53,6 +53,10 @@ class Guard:
             raise OutwardError(
                 "The address must be like https://host/v1, with http or https before it."
             )
+        if not url.isascii():
+            raise OutwardError(
+                "The address may have ASCII characters only. Write it percent-encoded."
+            )
         if parts.username or parts.password or parts.fragment:
             raise OutwardError("The address may have no user, password or “#” in it.")
         if _as_address(host) and not self._allows(host, host):

@@ -162,8 +162,6 @@ def _checked_url(url: str) -> str:
         parts = guard().check_url(url)
     except (TextError, OutwardError) as error:
         raise ServiceError(str(error)) from None
-    if not url.isascii():
-        raise ServiceError("The address may have ASCII characters only. Write it percent-encoded.")
     if parts.scheme == "http" and not {"*", parts.hostname} & set(
         settings.ALLOWED_PRIVATE_WEBHOOKS
     ):

@@ -156,6 +156,7 @@ def test_it_tells_a_name_that_nobody_knows(
         "http://[2002:7f00:1::]/v1",
         "http://0.0.0.0/v1",
         "http://224.0.0.1/v1",
+        "https://host/é/v1",
     ],
 )
 def test_it_refuses_addresses_that_may_not_be_asked(url: str) -> None:
