@@ -71,7 +71,10 @@ _beat: ContextVar[Callable[[], object] | None] = ContextVar("beat", default=None
 
 @contextmanager
 def beating(beat: Callable[[], object]) -> Iterator[None]:
-    """Let transfers inside call `beat` every few seconds: they may take longer than a lease."""
+    """Let transfers inside call `beat` every few seconds: they may take longer than a lease.
+
+    Where it says False nothing is sent: what was superseded must not replace what came after it.
+    """
     token = _beat.set(beat)
     try:
         yield
@@ -151,6 +154,32 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder from the store, named by where its copy lies here."""
     if is_remote():
         remove(_relative(folder))
+
+
+def folders() -> Iterator[tuple[str, Files]]:
+    """Yield every folder that the store elsewhere has, named below its root, with its files."""
+    root = f"{_place()}/"
+    with _in_words("read"), suppress(FileNotFoundError):  # nothing was ever sent there
+        for path in _filesystem().find(_place(), refresh=True):
+            folder, _, name = path.removeprefix(root).rpartition("/")
+            if path.startswith(root) and name == INDEX and (files := files_of(folder)) is not None:
+                yield folder, files
+
+
+def files_of(folder: str) -> Files | None:
+    """Return what a folder of the store has at this moment; None where it is gone."""
+    index = _index(Path(settings.ARTIFACTS_ROOT) / folder)
+    return None if index is None else _kept(index)
+
+
+def read(folder: str, kept: Kept) -> Iterator[bytes]:
+    """Yield what a file in the store holds. FileNotFoundError: it was replaced or removed."""
+    if kept.size:  # some stores refuse to read nothing
+        with (
+            _in_words("read"),
+            _filesystem().open(_place(folder, kept.key), "rb", block_size=CHUNK) as source,
+        ):
+            yield from _chunks(source)
 
 
 class WorkFolder:
@@ -299,6 +328,12 @@ def _send(folder: Path, files: list[Path]) -> None:
                 status.st_mtime_ns,
             )
             now[name] = known if known and unchanged else _send_file(folder, path)
+        beat = _beat.get()
+        if beat is not None and beat() is False:
+            raise StoreError(
+                f"{_relative(folder)} was taken over by another machine while this one sent it. "
+                "What is there is the other's."
+            )
         index = {"by": _this_machine(), "files": {name: asdict(one) for name, one in now.items()}}
         text = json.dumps(index, indent=1, sort_keys=True)
         _filesystem().pipe_file(_place(_relative(folder), INDEX), text.encode())
@@ -344,13 +379,9 @@ def _fetch(folder: Path, kept: Kept, target: Path) -> None:
     digest = hashlib.sha256()
     try:
         with _in_words("read"), aside.open("wb") as file:
-            if kept.size:  # some stores refuse to read nothing
-                with _filesystem().open(
-                    _place(_relative(folder), kept.key), "rb", block_size=CHUNK
-                ) as source:
-                    for chunk in _chunks(source):
-                        file.write(chunk)
-                        digest.update(chunk)
+            for chunk in read(_relative(folder), kept):
+                file.write(chunk)
+                digest.update(chunk)
             file.flush()
             os.fsync(file.fileno())
         if digest.hexdigest() != kept.sha256:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,16 @@ from django.utils import timezone
 from labelstudio_llm.backups import tables
 from labelstudio_llm.backups.archive import CHUNK, Archive, BackupError, Entry
 from labelstudio_llm.version import VERSION
-from training import artifacts
+from training import artifacts, store
 from training.models import Checkpoint, DatasetSnapshot
-from training.pipeline.checkpoints import MANIFEST, read_manifest
+from training.pipeline.checkpoints import MANIFEST
 
 logger = logging.getLogger(__name__)
 
 ROWS = "rows.jsonl"
 """What a snapshot consists of."""
+TRIES = 5
+"""How often a folder is read that somebody sends again meanwhile: a run does so every 15 s."""
 SCRATCH = (".tmp", ".deleted")
 """Parts of the names of what is half written or half removed."""
 
@@ -59,7 +63,7 @@ def back_up(url: str) -> Made:
         str(folder): dict(_copy(archive, folder, f"bases/{number}"))
         for number, folder in enumerate(bases)
     }
-    damaged = _damaged(named, files)
+    damaged = _damaged(archive, named, files)
     sha256 = archive.write_manifest(
         {
             "version": VERSION,
@@ -121,7 +125,36 @@ def _bases() -> list[Path]:
 
 
 def _copy_store(archive: Archive) -> Iterator[tuple[str, Entry]]:
-    return _copy(archive, artifacts.root(), "artifacts")
+    """Copy the artifacts: from where the machines share them, not what this one has of them."""
+    if not store.is_remote():
+        yield from _copy(archive, artifacts.root(), "artifacts")
+        return
+    try:
+        for folder, _ in store.folders():
+            yield from _copy_shared(archive, folder).items()
+    except store.StoreError as error:
+        raise BackupError(str(error)) from error
+
+
+def _copy_shared(archive: Archive, folder: str) -> dict[str, Entry]:
+    """Copy a folder as it is at one moment. It may be sent again, or deleted, while it is read."""
+    for _ in range(TRIES):
+        with suppress(FileNotFoundError):
+            copied = {}
+            for name, kept in (store.files_of(folder) or {}).items():
+                path = f"{folder}/{name}"
+                entry = archive.write(f"artifacts/{path}", store.read(folder, kept))
+                if entry["sha256"] != kept.sha256:
+                    raise BackupError(
+                        f"{path} in the artifact store is damaged: its hash is not what its index "
+                        "says. Restore it from an older backup or delete it, then try again."
+                    )
+                copied[path] = entry
+            return copied
+    raise BackupError(
+        f"{folder} in the artifact store was replaced {TRIES} times while it was read, or lacks "
+        "files that its index names. Make the backup again, in another place."
+    )
 
 
 def _copy(archive: Archive, folder: Path, to: str) -> Iterator[tuple[str, Entry]]:
@@ -143,7 +176,9 @@ def _chunks_of(path: Path) -> Iterable[bytes]:
             yield chunk
 
 
-def _damaged(named: dict[str, tuple[type[Any], int]], files: dict[str, Entry]) -> list[str]:
+def _damaged(
+    archive: Archive, named: dict[str, tuple[type[Any], int]], files: dict[str, Entry]
+) -> list[str]:
     """Return the folders of rows that are not whole in the backup, nor were they here.
 
     Raise BackupError where one was deleted while the backup was made.
@@ -151,7 +186,7 @@ def _damaged(named: dict[str, tuple[type[Any], int]], files: dict[str, Entry]) -
     broken = []
     for folder, (model, number) in named.items():
         rows = f"{folder}/{ROWS}"
-        if rows in files if model is DatasetSnapshot else _is_whole(folder, files):
+        if rows in files if model is DatasetSnapshot else _is_whole(archive, folder, files):
             continue
         if not model._default_manager.filter(pk=number).exists():
             raise BackupError(
@@ -162,15 +197,15 @@ def _damaged(named: dict[str, tuple[type[Any], int]], files: dict[str, Entry]) -
     return broken
 
 
-def _is_whole(folder: str, files: dict[str, Entry]) -> bool:
+def _is_whole(archive: Archive, folder: str, files: dict[str, Entry]) -> bool:
     """Return whether what was copied of a folder is what its manifest names."""
+    path = f"{folder}/{MANIFEST}"
+    if path not in files:
+        return False
     try:
-        manifest = read_manifest(artifacts.root() / folder)
-    except (OSError, ValueError):
+        hashes = json.loads(b"".join(archive.read(f"artifacts/{path}", files[path])))["files"]
+    except (ValueError, KeyError):
         return False
-    if f"{folder}/{MANIFEST}" not in files:
-        return False
-    hashes = manifest.get("files", {})
     return all(
         files.get(f"{folder}/{name}", {}).get("sha256") == sha256 for name, sha256 in hashes.items()
     )

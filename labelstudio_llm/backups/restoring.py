@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from labelstudio_llm.backups import tables
 from labelstudio_llm.backups.archive import Archive, BackupError, Entry
-from training import artifacts
+from training import artifacts, store
 
 
 @dataclass
@@ -46,6 +46,7 @@ def restore(url: str, *, replace: bool = False) -> Restored:
     notes = _put_bases(archive, manifest["bases"])
     _load(archive, manifest["tables"])
     notes += _put_store(aside, root)
+    _share(manifest["artifacts"], root)
     notes += [f"{folder} was damaged when the backup was made." for folder in manifest["damaged"]]
     return Restored(
         rows=sum(table["rows"] for table in manifest["tables"].values()),
@@ -77,6 +78,11 @@ def _expect_place(manifest: dict[str, Any], replace: bool) -> None:
         )
     root = artifacts.root()
     has_files = root.is_dir() and any(root.iterdir())
+    if _is_shared():
+        raise BackupError(
+            f"{store.described()} has artifacts already, which other installations may use: they "
+            "are neither replaced nor mixed with others. Name an empty place in ARTIFACTS_URL."
+        )
     if not replace and (has_files or not tables.is_empty()):
         raise BackupError(
             "There is something here already. Restore into a new database and an empty folder of "
@@ -154,3 +160,28 @@ def _put_store(aside: Path, root: Path) -> list[str]:
         root.rmdir()
     aside.rename(root)
     return notes
+
+
+def _is_shared() -> bool:
+    """Return whether machines share a store on which something lies."""
+    try:
+        return store.is_remote() and next(store.folders(), None) is not None
+    except store.StoreError as error:
+        raise BackupError(str(error)) from error
+
+
+def _share(files: Iterable[str], root: Path) -> None:
+    """Send what was restored here to the store that other machines bring it from."""
+    if not store.is_remote():
+        return
+    # projects/ID/KIND/ID is what is sent and brought as one.
+    parts = (name.split("/") for name in files)
+    folders = {"/".join(part[:4]) for part in parts if len(part) > 4}
+    try:
+        for folder in sorted(folders):
+            store.keep(root / folder)
+    except store.StoreError as error:
+        raise BackupError(
+            f"The rows are restored, but {error} Then name another empty place and restore again, "
+            "with --replace."
+        ) from error

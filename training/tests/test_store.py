@@ -5,6 +5,7 @@ The storage is a real server of S3's protocol on this machine; each machine has 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from annotations import services as collecting
 from annotations.models import Comparison, Import, Project
@@ -20,7 +22,7 @@ from training import artifacts, removal, snapshots, store, tasks
 from training.models import Checkpoint, Run
 from training.pipeline.checkpoints import is_whole, seal
 from training.tests import scripted
-from training.tests.factories import make_run
+from training.tests.factories import make_checkpoint, make_run
 
 Machine = Callable[[str], Path]
 
@@ -203,6 +205,16 @@ def test_long_transfers_give_signs_of_life(on: Machine, monkeypatch: pytest.Monk
     assert beats
 
 
+def test_what_was_superseded_while_it_was_sent_replaces_nothing(on: Machine) -> None:
+    """A machine may sleep for an hour in the middle of sending what it made."""
+    store.keep(write(on("gpu-2") / "projects/1/checkpoints/run-1", weights="published"))
+    late = write(on("gpu-1") / "projects/1/checkpoints/run-1", weights="late")
+    with store.beating(lambda: False), pytest.raises(store.StoreError, match="taken over"):
+        store.keep(late)
+    brought = store.bring(on("web") / "projects/1/checkpoints/run-1")
+    assert (brought / "weights").read_text() == "published"
+
+
 def test_a_run_goes_on_on_another_machine_from_what_was_saved(on: Machine, project: Any) -> None:
     run = make_run(project)
     work = artifacts.work_folder
@@ -251,3 +263,40 @@ def test_web_and_gpu_machines_share_snapshots_checkpoints_and_logs(
     client.force_login(eve)
     log = client.get(f"/runs/{run.pk}/log.txt")
     assert b"start" in b"".join(log.streaming_content)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_holds_what_any_machine_made_and_is_restored_for_all_of_them(
+    on: Machine, project: Any, storage: str, settings: Any, tmp_path: Path
+) -> None:
+    on("gpu")
+    checkpoint, run = make_checkpoint(project), make_run(project)
+    store.keep(artifacts.root() / checkpoint.path)
+    store.keep(artifacts.snapshot_folder(run.snapshot))
+    store.WorkFolder(write(artifacts.work_folder(run), **{"log.txt": "one"})).keep()
+    on("web")
+    call_command("backup", str(tmp_path / "backup"), stderr=(said := io.StringIO()))
+    assert said.getvalue() == "", "nothing is missing"
+    with pytest.raises(CommandError, match="empty place in ARTIFACTS_URL"):
+        call_command("restore", str(tmp_path / "backup"), "--replace")
+    settings.ARTIFACTS_REMOTE = f"{storage}-new"
+    call_command("restore", str(tmp_path / "backup"), "--replace")
+    on("gpu-2")
+    assert is_whole(artifacts.checkpoint_folder(checkpoint))
+    store.WorkFolder(artifacts.work_folder(run)).bring()
+    assert (artifacts.work_folder(run) / "log.txt").read_text() == "one"
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+def test_no_backup_is_made_of_a_store_that_is_damaged(
+    on: Machine, project: Any, tmp_path: Path
+) -> None:
+    folder = on("gpu") / make_checkpoint(project).path
+    store.keep(folder)
+    key = json.loads((folder / store.MARK).read_text())["files"]["adapter_model.safetensors"]["key"]
+    place = store._place(store._relative(folder), key)
+    store._filesystem().pipe_file(place, b"whale")
+    with pytest.raises(CommandError, match="is damaged"):
+        call_command("backup", str(tmp_path / "backup"))
+    assert not (tmp_path / "backup" / "manifest.json").exists()
