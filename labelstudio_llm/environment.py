@@ -260,6 +260,9 @@ POSTGRESQL_OPTIONS = {
     # A server that went without a word is given up after a while, not after a quarter of an hour.
     "keepalives_idle": 30,
     "tcp_user_timeout": 30_000,
+    # A standby that is not promoted yet counts as a server that is away: it would refuse every
+    # write with an error that nothing here waits out.
+    "target_session_attrs": "read-write",
     # The server plans a statement once for each connection, not each time that it is sent.
     "server_side_binding": True,
     "prepare_threshold": 2,

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
-from django.db import InterfaceError, ProgrammingError, connection, transaction
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from labelstudio_llm.postgresql import base
 
@@ -68,6 +68,22 @@ def test_one_that_was_ended_is_not_usable() -> None:
     assert not connection.is_usable()
     connection.close()
     assert backend() != mine
+
+
+def test_a_standby_counts_as_a_server_that_is_away() -> None:
+    """What it refuses would be an error of another kind, which no page and no worker waits out."""
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as server:
+        name = server.info.dbname
+        connection.close()
+        connection.close_pool()
+        server.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        try:
+            with pytest.raises(OperationalError, match="read-only"):
+                backend()
+        finally:
+            server.execute("SET default_transaction_read_only = off")
+            server.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert backend()
 
 
 def test_nobody_gets_one_in_the_middle_of_a_transaction() -> None:

@@ -59,6 +59,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "10 database away: 503 with Retry-After, no restart needed": (
         f"{A}/test_database_busy.py::test_it_answers_503_and_takes_the_same_submit_a_moment_later",
         "tests/test_connections.py::test_nobody_gets_one_that_the_server_has_ended",
+        "tests/test_connections.py::test_a_standby_counts_as_a_server_that_is_away",
         "tests/test_probes.py::test_it_is_not_ready_before_its_migrations_or_without_its_database",
     ),
     "11 offline, reload, closed tab, ended session: text and choice are back, one label": (
@@ -141,6 +142,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "30 wrong clocks: leases and signs of life go by the database's": (
         f"{T}/test_cold_shutdown.py::test_a_wrong_clock_takes_no_run_and_no_lease",
+        f"{T}/test_lifecycle.py::test_a_clock_that_is_set_back_keeps_no_lost_run_alive",
+        f"{T}/test_webhooks.py::test_a_message_waits_for_no_clock_of_another_machine",
     ),
     "31 a worker that never gave a sign of life is taken for lost": (
         f"{T}/test_lifecycle.py::test_it_takes_back_a_run_that_went_silent",
@@ -202,6 +205,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "43 what is restored is what was backed up": (
         "tests/test_backup.py::test_what_is_restored_is_what_was_there_and_others_are_told_from_it",
         "tests/test_backup.py::test_a_damaged_backup_changes_nothing",
+        f"{T}/test_store.py"
+        "::test_a_backup_holds_what_any_machine_made_and_is_restored_for_all_of_them",
     ),
     "44 every task twice": (
         f"{T}/test_every_task.py::test_a_task_run_twice_leaves_the_same_database",

@@ -264,18 +264,20 @@ def _cancel_queued(run_id: int) -> bool:
 def reap() -> list[int]:
     """Take back running runs that went silent; return their ids.
 
-    A run whose worker died before its first heartbeat counts from `started_at`.
+    A run whose worker died before its first heartbeat counts from `started_at`. One seen in the
+    future was seen before the database's clock was set back, or by the server before this one: it
+    counts from now, or a lost one would look alive for as long as the clock needs to catch up.
     """
     allowed = silence_allowed()
     why = (
         f"The worker was lost: no sign of life for {allowed.total_seconds():.0f} seconds. "
         "See the worker's log and the machine's memory, then start the run again. It happened"
     )
-    silent = (
-        Run.objects.filter(state=State.RUNNING)
-        .alias(seen=Coalesce("heartbeat_at", "started_at"))
-        .filter(seen__lt=Now() - allowed)
+    going = Run.objects.filter(state=State.RUNNING).alias(
+        seen=Coalesce("heartbeat_at", "started_at")
     )
+    going.filter(seen__gt=Now()).update(heartbeat_at=Now())
+    silent = going.filter(seen__lt=Now() - allowed)
     taken = []
     for run_id, attempt in silent.values_list("id", "attempt"):
         if _give_back(run_id, silent.filter(attempt=attempt), why=why):
@@ -291,7 +293,8 @@ def due_for_hint(*, at_once: bool = False) -> list[tuple[int, str]]:
     """
     queued = Run.objects.filter(state=State.QUEUED)
     if not at_once:
-        queued = queued.filter(Q(hinted_at=None) | Q(hinted_at__lt=Now() - HINT_AGAIN_AFTER))
+        of_late = Q(hinted_at__gte=Now() - HINT_AGAIN_AFTER, hinted_at__lte=Now())
+        queued = queued.filter(Q(hinted_at=None) | ~of_late)
     rows = queued.order_by("-priority", "id").values_list("id", "stage")
     return [(run_id, QUEUES[Stage(stage)]) for run_id, stage in rows]
 

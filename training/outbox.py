@@ -11,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -124,7 +125,7 @@ def _write(
                 kind=kind,
                 key=f"{kind}:{key}",
                 body=body,
-                next_at=now,
+                next_at=Now(),  # held against the same clock, which this machine's need not be
             )
             for webhook in webhooks
         ],

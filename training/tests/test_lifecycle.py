@@ -220,6 +220,17 @@ def test_a_late_heartbeat_counts_although_the_start_is_long_ago(project: Project
     assert lifecycle.reap() == []
 
 
+@pytest.mark.parametrize("heartbeat", [True, False])
+def test_a_clock_that_is_set_back_keeps_no_lost_run_alive(
+    project: Project, heartbeat: bool
+) -> None:
+    run, attempt = claimed(project)
+    age(run, -7200, heartbeat=heartbeat)
+    assert lifecycle.reap() == []
+    assert Run.objects.filter(id=run.pk, heartbeat_at__lte=Now()).exists()
+    assert lifecycle.heartbeat(run.pk, attempt), "it is not taken from a worker that lives"
+
+
 def test_it_fails_a_run_whose_worker_was_lost_three_times(project: Project) -> None:
     run = make_run(project)
     for _ in range(3):
@@ -372,8 +383,9 @@ def test_it_sends_a_hint_again_that_may_be_lost(project: Project) -> None:
     assert lifecycle.due_for_hint() == [(run.pk, "training")]
     lifecycle.hinted(run.pk)
     assert lifecycle.due_for_hint() == []
-    Run.objects.update(hinted_at=Now() - timedelta(seconds=30))
-    assert lifecycle.due_for_hint() == [(run.pk, "training")]
+    for seconds in (30, -7200):  # long ago, and before the clock was set back
+        Run.objects.update(hinted_at=Now() - timedelta(seconds=seconds))
+        assert lifecycle.due_for_hint() == [(run.pk, "training")]
 
 
 def test_it_hints_nothing_that_is_not_queued(project: Project) -> None:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -68,6 +69,16 @@ def make_due(message: WebhookMessage) -> None:
 
 
 # What is told
+
+
+def test_a_message_waits_for_no_clock_of_another_machine(
+    webhook: Webhook, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + timedelta(hours=2))
+    services.try_webhook(webhook)
+    webhooks.deliver()
+    assert len(server.asked) == 1
 
 
 def test_it_tells_of_annotations_and_of_items_that_are_finished(
