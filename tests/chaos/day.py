@@ -41,7 +41,7 @@ from tests.chaos.people import Person
 from tests.chaos.schedule import AGAIN, Fault
 from tests.chaos.system import System
 from training import artifacts, lifecycle, tasks
-from training.models import Checkpoint, DatasetSnapshot, Metric, Run
+from training.models import Checkpoint, DatasetSnapshot, Run
 from training.pipeline.checkpoints import file_sha256, is_whole
 from training.pipeline.config import SFTConfig
 from training.tests.factories import make_base, make_run, make_snapshot
@@ -248,13 +248,6 @@ def places_of(project: Project) -> list[Place]:
 
 
 def runs_of(project: Project) -> list[Ended]:
-    repeated = (
-        Metric.objects.filter(run__project=project)
-        .values("run", "name", "step")
-        .annotate(times=Count("id"))
-        .filter(times__gt=1)
-    )
-    twice = [(row["run"], row["step"]) for row in repeated]
     return [
         Ended(
             run=run.pk,
@@ -265,10 +258,19 @@ def runs_of(project: Project) -> list[Ended]:
             checkpoints=Checkpoint.objects.filter(run=run).count(),
             config=f"{run.stage} {sorted(run.config.items())}",
             digest=digest_of(run),
-            repeated_steps=tuple(step for number, step in twice if number == run.pk),
+            repeated_steps=tuple(step for step, times in steps_of(run).items() if times > 1),
         )
         for run in Run.objects.filter(project=project)
     ]
+
+
+def steps_of(run: Run) -> Counter[int]:
+    """Return how often each step was done, where the children write that down."""
+    try:
+        text = (artifacts.work_folder(run) / "steps.txt").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return Counter()
+    return Counter(map(int, text.split()))
 
 
 def digest_of(run: Run) -> str:

@@ -88,7 +88,7 @@ class Ended:
     digest: str = ""
     """Of the weights that it made."""
     repeated_steps: tuple[int, ...] = ()
-    """Steps of which the curve has two points of one name."""
+    """Steps that two attempts did, one of which had been given up."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def every_run_ends(history: History, end: End) -> Iterator[str]:
 
 
 def every_step_counts_once(_history: History, end: End) -> Iterator[str]:
-    """An attempt that was given up writes nothing more."""
+    """An attempt that was given up does nothing more."""
     for run in end.runs:
         if run.repeated_steps:
             yield f"Run {run.run} has the steps {run.repeated_steps} twice."

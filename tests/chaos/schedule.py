@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 AGAIN = "deliver again"
+FORGET = "forget"
 KINDS = {
     "kill": 5.0,
     "suspend": 3.0,
@@ -14,12 +15,16 @@ KINDS = {
     "cut": 2.0,
     "hang": 2.0,
     AGAIN: 1.2,
+    FORGET: 0.8,
 }
 """How often each kind comes, beside the others."""
-LONGEST_S = {"kill": 0.0, "suspend": 8.0, "fill the disk of": 5.0, "cut": 6.0, "hang": 6.0}
+AT_ONCE = {AGAIN: "every message", FORGET: "every message"}
+"""What needs no target, and is over as soon as it has happened."""
+LONGEST_S = {"kill": 0.0, "suspend": 14.0, "fill the disk of": 5.0, "cut": 6.0, "hang": 6.0}
+"""A worker may sleep for longer than a run may be silent: its run is another's when it wakes up."""
 EVERY_S = 3.0
 BEYOND_REACH = ("fill the disk of", "database")
-"""PostgreSQL refuses to be root and so may belong to another user, whose limits are not ours."""
+"""PostgreSQL takes "file too large" for a fault of its own, and not for a full disk."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,11 @@ def plan(
     faults, at = [], 0.0
     while (at := at + draw.expovariate(1 / every_s)) < seconds or due:
         (kind,) = [due.pop()] if due else draw.choices(list(KINDS), list(KINDS.values()))
-        if kind == AGAIN:
-            faults.append(Fault(at, kind, "every message"))
-            continue
-        over_network = kind in ("cut", "hang")
-        if over_network and not links:
+        if kind in AT_ONCE:
+            faults.append(Fault(at, kind, AT_ONCE[kind]))
             continue
         hit = [name for name in processes if (kind, name) != BEYOND_REACH]
-        target = draw.choice(list(links) if over_network else hit)
+        target = draw.choice(list(links) if kind in ("cut", "hang") else hit)
         longest = LONGEST_S[kind] * min(1.0, every_s / EVERY_S)
         faults.append(Fault(at, kind, target, draw.uniform(0.2, 1) * longest))
     return faults

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import redis
+
 from labelstudio_llm import broker
 from tests.chaos.network import Line, wait_for
-from tests.chaos.schedule import Fault
+from tests.chaos.schedule import FORGET, Fault
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 AGAIN_AFTER_S = 0.5
@@ -208,7 +210,7 @@ class System:
         inner = {
             "web": ["one web process"],
             "worker": ["worker's scheduler", "worker's pool", "worker's run"],
-            "default worker": ["default worker's scheduler"],
+            "default worker": ["default worker's scheduler", "default worker's pool"],
             "training worker": ["training worker's pool", "training worker's run"],
         }
         return [name for part in self.parts for name in (part, *inner.get(part, []))]
@@ -223,14 +225,19 @@ class System:
         if not inner:
             return [pid] if pid else []
         below = children_of(pid)
-        runs = [run for process in below for run in children_of(process)]
-        return {"pool": below[-1:], "scheduler": below[:1], "run": runs[-1:]}[inner]
+        pool = [process for process in below if is_of_the_pool(process)]
+        schedulers = [process for process in below if process not in pool]
+        runs = [run for process in pool for run in children_of(process)]
+        return {"pool": pool[-1:], "scheduler": schedulers[-1:], "run": runs[-1:]}[inner]
 
     def _pid(self, part: str) -> int:
         return self.parts[part].pid or 0
 
     def strike(self, fault: Fault, draw: random.Random) -> Callable[[], None]:
         """Let a fault happen; return what mends it."""
+        if fault.kind == FORGET:
+            self.forget()
+            return lambda: None
         if fault.kind in ("cut", "hang"):
             line = self.lines[fault.target]
             (line.cut if fault.kind == "cut" else line.hang)()
@@ -248,6 +255,12 @@ class System:
         for pid in below:
             limit_files(pid, (0, resource.RLIM_INFINITY))
         return self.empty_disk
+
+    def forget(self) -> None:
+        """Let the broker forget every message, unless it is away."""
+        with contextlib.suppress(redis.RedisError):
+            place = str(self.broker_socket)
+            redis.Redis(unix_socket_path=place, socket_timeout=1).flushall()
 
     def empty_disk(self) -> None:
         """Let every process write again; those that were started meanwhile inherited the limit."""
@@ -300,6 +313,16 @@ def limit_files(pid: int, limits: tuple[int, int]) -> None:
     """Let a process write no file beyond so many bytes: 0 is a full disk."""
     with contextlib.suppress(ProcessLookupError):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+def is_of_the_pool(pid: int) -> bool:
+    """Return whether a process of a worker carries tasks out: those ignore SIGINT, alone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:  # it has just ended
+        return False
+    ignored = next(line.split()[1] for line in lines if line.startswith("SigIgn:"))
+    return bool(int(ignored, 16) & 1 << (signal.SIGINT - 1))
 
 
 def processes_marked(mark: str) -> Iterator[str]:
