@@ -140,7 +140,7 @@ def _copy_shared(archive: Archive, folder: str) -> dict[str, Entry]:
     """Copy a folder as it is at one moment. It may be sent again, or deleted, while it is read."""
     for _ in range(TRIES):
         with suppress(FileNotFoundError):
-            copied = {}
+            copied: dict[str, Entry] = {}
             for name, kept in (store.files_of(folder) or {}).items():
                 path = f"{folder}/{name}"
                 entry = archive.write(f"artifacts/{path}", store.read(folder, kept))
