@@ -11,6 +11,7 @@ import logging
 import unicodedata
 from datetime import timedelta
 
+from django.contrib.sessions.models import Session
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
@@ -121,6 +122,8 @@ def _is_over(attempt: SignInAttempt) -> bool:
 
 
 def _forget_old() -> None:
+    """Delete attempts that count no more, and sessions that are over: nobody else does."""
+    Session.objects.filter(expire_date__lt=Now()).delete()
     old = Q(succeeded=False, created_at__lt=Now() - FAILURES_KEPT)
     SignInAttempt.objects.filter(old | Q(created_at__lt=Now() - SUCCESSES_KEPT)).delete()
 

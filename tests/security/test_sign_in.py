@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -52,6 +53,14 @@ def test_a_name_in_other_letters_is_the_same_name(bob: User) -> None:
     fail("𝓫ｏｂ", HOME, sign_in.MOST_OF_NAME_HERE - 1)
     assert try_it("ⓑⓞⓑ", "wrong").status_code == 422
     assert try_it("bob", PASSWORD).status_code == 429
+
+
+def test_sessions_that_are_over_are_forgotten(bob: User) -> None:
+    over = {"expire_date": timezone.now() - timedelta(minutes=1)}
+    Session.objects.create(session_key="over", **over)
+    assert try_it("bob", PASSWORD).status_code == 303
+    [session] = Session.objects.all()
+    assert session.session_key != "over"
 
 
 def test_it_answers_the_same_for_names_that_nobody_has(bob: User) -> None:
