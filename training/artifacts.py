@@ -251,7 +251,9 @@ def code_version() -> str:
     root = Path(__file__).resolve().parent.parent
     if revision := os.environ.get("CODE_VERSION"):
         return revision
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    # A service seldom owns its code, and of what another user owns git says nothing by itself.
+    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), "describe"]
+    command += ["--always", "--dirty", "--abbrev=12"]
     with suppress(OSError, subprocess.SubprocessError):  # no git here, or no repository
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
         return done.stdout.strip()
