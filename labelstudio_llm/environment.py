@@ -6,6 +6,7 @@ DEBUG or DEMO, and empty where neither is on.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
@@ -23,6 +24,7 @@ from labelstudio_llm import broker
 SHORTEST_SECRET_KEY = 50
 SHORTEST_METRICS_TOKEN = 20
 WELL_KNOWN_SECRET_KEYS = ("django-insecure", "changeme", "change-me", "secret", "example")
+HOW_SIGNS_ARE_WRITTEN = "In a password # is written %23, / is %2F, ? is %3F and @ is %40."
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -156,8 +158,13 @@ def check_names(name: str, hosts: list[str]) -> None:
 
 
 def check_bind(opened_by: str) -> None:
-    """Refuse a demo that listens to other machines: they can send any name of a host."""
-    bind = os.environ.get("BIND") or THIS_MACHINE[1]
+    """Refuse a demo that listens to other machines: they can send any name of a host.
+
+    And refuse a port that there is none of.
+    """
+    bind, port = os.environ.get("BIND") or THIS_MACHINE[1], os.environ.get("PORT") or "8000"
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
+        raise ImproperlyConfigured(f"PORT is {port!r}; set it to a number from 1 to 65535.")
     if opened_by and bind not in (*THIS_MACHINE, "::1") and not bind.startswith("127."):
         raise ImproperlyConfigured(
             f"BIND is {bind}, and {opened_by} is on, which lets everybody in who reaches the "
@@ -185,13 +192,14 @@ def embedded_or_named_broker(folder: Path) -> str:
         return broker.socket_url(folder)
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        is_named = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        known = bool(is_named and re.fullmatch(r"/?\d*", parts.path))
     except ValueError:  # the port is no number
         known = False
     if not known and not url.startswith("redis+socket:///"):
         raise ImproperlyConfigured(
             "REDIS_URL can't be read; write redis://:password@host:6379/0, rediss:// for TLS, or "
-            "redis+socket:///folder/of/the.sock."
+            f"redis+socket:///folder/of/the.sock. {HOW_SIGNS_ARE_WRITTEN}"
         )
     return url
 
@@ -205,6 +213,8 @@ def own_folder(default: Path) -> Path:
         # Large files lie there while they arrive, and are moved to the artifacts: renamed, on one
         # disk.
         (folder / "incoming").mkdir(exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ImproperlyConfigured(
             f"VAR_DIR is {folder}, and nothing can be written there ({error.strerror}). Give that "
@@ -285,12 +295,13 @@ def database(var_dir: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(
             "DATABASE_URL can't be read; write postgresql://user:password@host:5432/name "
-            "or sqlite:////folder/file.sqlite3."
+            f"or sqlite:////folder/file.sqlite3. {HOW_SIGNS_ARE_WRITTEN}"
         ) from error
     engine = parsed["ENGINE"]
     if not parsed["NAME"]:
         raise ImproperlyConfigured(
-            "DATABASE_URL names no database; write postgresql://user:password@host:5432/name."
+            "DATABASE_URL names no database; write postgresql://user:password@host:5432/name. "
+            f"{HOW_SIGNS_ARE_WRITTEN}"
         )
     if engine == "django.db.backends.sqlite3":
         options = SQLITE_OPTIONS

@@ -12,7 +12,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from labelstudio_llm import logs, sentry, shared_cache
+from labelstudio_llm import logs, sentry
 from labelstudio_llm.environment import (
     allowed_hosts,
     artifacts_place,
@@ -32,6 +32,7 @@ from labelstudio_llm.environment import (
     words,
 )
 from labelstudio_llm.version import VERSION
+from training import broker_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -133,7 +134,7 @@ CACHES: dict[str, dict[str, Any]] = {
 if redis_url := os.environ.get("REDIS_URL"):  # several machines, perhaps
     CACHES["default"] = {
         "BACKEND": "labelstudio_llm.shared_cache.SharedCache",
-        "LOCATION": shared_cache.address(redis_url),
+        "LOCATION": broker_url.address(redis_url),
         "KEY_PREFIX": "labelstudio-llm-kept",
         "TIMEOUT": KEPT_FOR,
         "OPTIONS": {

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -78,22 +77,3 @@ class SharedCache(RedisCache):
             names = client.scan_iter(match=f"{self.key_prefix}:*", count=AT_ONCE)
             while some := list(islice(names, AT_ONCE)):
                 client.unlink(*some)
-
-
-def address(broker_url: str) -> str:
-    """Return the address of the broker as redis-py reads it, without what is for Celery alone.
-
-    >>> address("redis+socket:///run/redis.sock?virtual_host=1")
-    'unix:///run/redis.sock'
-    >>> address("rediss://:secret@redis:6380/0?ssl_cert_reqs=CERT_REQUIRED")
-    'rediss://:secret@redis:6380/0?ssl_cert_reqs=required'
-    """
-    parts = urlsplit(broker_url)
-    if parts.scheme == "redis+socket":
-        return f"unix://{parts.path}"
-    asked = [(name, value) for name, value in parse_qsl(parts.query) if name.startswith("ssl_")]
-    plain = [
-        (name, value.lower().removeprefix("cert_") if name == "ssl_cert_reqs" else value)
-        for name, value in asked
-    ]
-    return urlunsplit(parts._replace(query=urlencode(plain)))

@@ -164,12 +164,12 @@ def main() -> None:
     if END_WITH_PARENT in sys.argv[1:]:
         orphans.end_with(os.getppid(), signal.SIGTERM)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labelstudio_llm.settings")
-    host, port = os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
-    refuse_taken_port(host, port)
     try:
         django.setup()
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    host, port = os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
+    refuse_taken_port(host, port)
     call_command("migrate", verbosity=0)
     print(f"\n  http://localhost:{port}\n", flush=True)
     if settings.DEMO:

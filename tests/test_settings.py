@@ -21,6 +21,7 @@ NOWHERE = Path("/nowhere")
 
 read_hosts = partial(rules.allowed_hosts, "")
 read_broker = partial(rules.embedded_or_named_broker, NOWHERE)
+read_bind = partial(rules.check_bind, "")
 read_folder = partial(rules.own_folder, NOWHERE)
 read_database = partial(rules.database, NOWHERE)
 
@@ -80,6 +81,10 @@ def test_it_starts_in_production_with_a_key_and_hosts(tmp_path: Path) -> None:
         (rules.former_secret_keys, "SECRET_KEY_FALLBACKS", "short", "could never have been"),
         (read_broker, "REDIS_URL", "broker:6379", "REDIS_URL can't be"),
         (read_broker, "REDIS_URL", "redis://a:b/0", "REDIS_URL can't be"),
+        (read_broker, "REDIS_URL", "redis://a/first", "REDIS_URL can't be"),
+        (read_broker, "REDIS_URL", "redis://:pass#word@a/0", "# is written %23"),
+        (read_bind, "PORT", "http", "PORT is 'http'; set it to a number"),
+        (read_bind, "PORT", "70000", "set it to a number from 1 to 65535"),
         (read_folder, "VAR_DIR", "/dev/null", "nothing can be written there"),
         (read_database, "DATABASE_URL", "postgresql://host", "names no database"),
     ],

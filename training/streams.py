@@ -19,7 +19,11 @@ from django.utils.translation import gettext_noop
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from training.broker_url import address
+
 BrokerError = redis.RedisError
+BrokerRefuses = redis.ResponseError
+"""It answers, and does not do what was asked."""
 
 PREFIX = "labelstudio-llm:streams:"
 WAITING, PACE, SERVED = f"{PREFIX}waiting", f"{PREFIX}pace", f"{PREFIX}served"
@@ -30,6 +34,7 @@ READER_S = 15
 """A completion whose reader gives no sign of life for so long is stopped."""
 ALIVE_S = 10
 """A service that gives no sign of life for so long is taken for dead."""
+TRIED_S = 60
 EXPIRES_S = 600
 """After so long without a new event a stream is forgotten."""
 READ_AGAIN_S = 60
@@ -49,7 +54,7 @@ Message = dict[str, Any]
 def _client(url: str) -> redis.Redis:
     """Return the connections to the broker; a thread that reads holds one of them."""
     return redis.Redis.from_url(
-        url.replace("redis+socket://", "unix://", 1),
+        address(url),
         decode_responses=True,
         protocol=2,
         socket_timeout=5,
@@ -69,6 +74,11 @@ def connection() -> redis.Redis:
 
 def _key(name: str, what: str) -> str:
     return f"{PREFIX}{name}:{what}"
+
+
+def try_to_write() -> None:
+    """Write something that is soon forgotten. One that is full or a replica answers a ping, too."""
+    _broker().set(f"{PREFIX}tried", 1, ex=TRIED_S)
 
 
 def length_of(key: str) -> int:
