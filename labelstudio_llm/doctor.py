@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import shutil
+import socket
 import stat
 import sys
 import time
@@ -17,12 +18,16 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
+import fsspec
 from django.conf import settings
 from django.core import checks
 from django.db import connection
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
+from django.http.request import validate_host
+from fsspec.implementations.local import LocalFileSystem
 
 from labelstudio_llm import readiness, rollout
 from labelstudio_llm.celery import app
@@ -36,8 +41,15 @@ Level = Literal["ok", "warning", "wrong"]
 
 GIB = 2**30
 LITTLE_DISK = 5 * GIB
-OLDEST_POSTGRESQL = 14
+OLDEST_REDIS = (6, 2)
+"""Celery asks for messages that nobody acknowledged by a command that older ones do not know."""
+NEARLY_FULL = 0.8
 MOST_CLOCK_DIFFERENCE_S = 5.0
+KILLED_AFTER_S = 60
+"""What the units (TimeoutStopSec) and compose.yaml (stop_grace_period) give a worker."""
+SHORTEST_SILENCE_S = 30
+"""A child gives a sign of life every few seconds, and seldom while a large file is written."""
+REACHED_IN_S = 3.0
 INSPECT_TIMEOUT_S = 1.5
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 OURS = re.compile(
@@ -102,6 +114,12 @@ def environment() -> Found:
             "warning",
             f"VAR_DIR belongs to user {owner}, and this runs as user {os.geteuid()}: what may be "
             "read and written is not what the services may. Run it as their user.",
+        )
+    if foreign := [one.name for one in settings.VAR_DIR.iterdir() if not os.access(one, os.W_OK)]:
+        yield (
+            "wrong",
+            f"In {settings.VAR_DIR} this user may not write to {', '.join(sorted(foreign))}, which "
+            "another one has made. Give all of it to the user of the services (chown -R).",
         )
     named = ", ".join(sorted(name for name in known if os.environ.get(name)))
     yield "ok", f"Set: {named or 'nothing; all settings have their defaults'}."
@@ -181,28 +199,115 @@ def security() -> Found:
 
 def database() -> Found:
     readiness.database()
-    began = time.time()
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('server_version'), extract(epoch FROM now())")
-            server, clock = cursor.fetchone()
-        if int(server.split(".")[0]) < OLDEST_POSTGRESQL:
-            yield "wrong", f"PostgreSQL {server} is too old. Use {OLDEST_POSTGRESQL} or newer."
-        if abs(float(clock) - began) > MOST_CLOCK_DIFFERENCE_S:
-            yield (
-                "warning",
-                f"The clocks of this machine and the database differ by "
-                f"{abs(float(clock) - began):.0f} seconds. Switch NTP on for both.",
-            )
-        yield "ok", f"PostgreSQL {server} answers."
+        yield from _postgresql()
+        return
+    if not settings.EMBEDDED_BROKER:
+        yield (
+            "warning",
+            "REDIS_URL is set, but the database is SQLite, which only one machine can use. "
+            "Set DATABASE_URL where there are several.",
+        )
+    yield "ok", f"SQLite in {settings.DATABASES['default']['NAME']}."
+
+
+ASKED_OF_POSTGRESQL = """
+    SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp()),
+           current_setting('transaction_read_only'), current_setting('server_encoding'),
+           current_setting('lock_timeout'), current_setting('max_connections')::int,
+           (SELECT sum(numbackends) FROM pg_stat_database), current_user
+"""
+MAY_NOT_WRITE = """
+    SELECT relname FROM pg_class
+    WHERE oid = ANY(%s::regclass[]) AND NOT (
+        has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+        AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
+    )
+    ORDER BY relname
+"""
+
+
+def _postgresql() -> Found:
+    asked = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute(ASKED_OF_POSTGRESQL)
+        [(server, clock, read_only, encoding, lock_timeout, most, taken, role)] = cursor.fetchall()
+        tables = connection.introspection.django_table_names(only_existing=True)
+        cursor.execute(MAY_NOT_WRITE, [[connection.ops.quote_name(table) for table in tables]])
+        closed = [table for (table,) in cursor.fetchall()]
+    if read_only == "on":
+        yield (
+            "wrong",
+            "It takes no writes: DATABASE_URL leads to a standby, or the server was made "
+            "read-only, as some are when their disk is full. Write the address of the primary.",
+        )
+    if encoding != "UTF8":
+        yield (
+            "wrong",
+            f"Its encoding is {encoding}, which can't hold every language. Make one with ENCODING "
+            "'UTF8' TEMPLATE template0, and bring a backup there.",
+        )
+    if closed:
+        yield (
+            "wrong",
+            f"The role {role} may not read and write {_the_first(closed)}. Run the GRANTs of "
+            "docs/operations.md (The logs that nobody changes) as the role that runs `migrate`.",
+        )
+    if abs(float(clock) - asked) > MOST_CLOCK_DIFFERENCE_S:
+        yield (
+            "warning",
+            f"The clocks of this machine and the database differ by "
+            f"{abs(float(clock) - asked):.0f} seconds. Switch NTP on for both.",
+        )
+    if taken > NEARLY_FULL * most:
+        yield (
+            "warning",
+            f"{taken} of its {most} connections are taken. Raise max_connections: a web machine "
+            "opens up to 48, a worker 3.",
+        )
+    if lock_timeout == "0":
+        yield (
+            "warning",
+            "It does not know our limits of time (lock_timeout and others): a pooler in between "
+            "keeps the `options` of a connection to itself. Connect without it.",
+        )
+    yield from _pooler()
+    yield "ok", f"PostgreSQL {server} answers, for {role}; {taken} of {most} connections are taken."
+
+
+def _pooler() -> Found:
+    """Tell whether a pooler passes connections on between transactions: what we keep is lost then.
+
+    The process that was promised to this connection is another one where there is a pooler. Where
+    a second connection meets the first one's process, that was passed on.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [(here,)] = cursor.fetchall()
+    promised = connection.connection.info.backend_pid
+    if here == promised:
+        return
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [(there,)] = cursor.fetchall()
+    finally:
+        other.close()
+    if here == there:
+        yield (
+            "wrong",
+            "A pooler passes connections on between transactions: prepared statements and cursors "
+            "are lost. Let it pool by session (PgBouncer: pool_mode = session), or connect without "
+            "it: each process passes its own connections on.",
+        )
     else:
-        if not settings.EMBEDDED_BROKER:
-            yield (
-                "warning",
-                "REDIS_URL is set, but the database is SQLite, which only one machine can use. "
-                "Set DATABASE_URL where there are several.",
-            )
-        yield "ok", f"SQLite in {settings.DATABASES['default']['NAME']}."
+        yield "ok", "A pooler stands in between; it must pool by session."
+
+
+def _the_first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
 
 
 def migrations() -> Found:
@@ -210,9 +315,7 @@ def migrations() -> Found:
     if missing:
         yield (
             "wrong",
-            f"The database lacks {', '.join(missing[:5])}"
-            f"{f' and {len(missing) - 5} more' if len(missing) > 5 else ''}. "
-            "Run `python manage.py migrate`.",
+            f"The database lacks {_the_first(missing)}. Run `python manage.py migrate`.",
         )
     loader = MigrationLoader(connection)
     # Into an empty database no old process writes.
@@ -241,19 +344,32 @@ def unknown(
 
 
 def broker() -> Found:
+    """Ask the broker how it is set; many that are rented forbid CONFIG, and none forbids INFO."""
     readiness.broker()
-    client = streams.connection()
-    config = client.config_get("maxmemory*")
-    if config.get("maxmemory-policy") != "noeviction":
+    said = streams.connection().info()
+    version = str(said["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        oldest = ".".join(map(str, OLDEST_REDIS))
+        yield "wrong", f"Redis {version} is too old. Use {oldest} or newer, or any Valkey."
+    if said.get("maxmemory_policy") != "noeviction":
         yield (
             "wrong",
             "The broker drops messages when its memory is full. Set `maxmemory-policy noeviction`.",
         )
-    if client.config_get("appendonly").get("appendonly") != "yes":
+    if not said.get("aof_enabled"):
         yield "warning", "The broker forgets everything at a restart. Set `appendonly yes`."
+    if said.get("aof_last_write_status", "ok") != "ok":
+        yield "wrong", "The broker can't write to its disk. Make room there; its log says more."
+    most = int(said.get("maxmemory", 0))
+    if most and said["used_memory"] > NEARLY_FULL * most:
+        yield (
+            "warning",
+            f"{said['used_memory'] / most:.0%} of the broker's memory are taken; when it is full "
+            "nothing is queued. Raise `maxmemory`.",
+        )
     where = "the embedded one" if settings.EMBEDDED_BROKER else "REDIS_URL"
-    server = client.info("server")
-    yield "ok", f"It answers ({where}, version {server.get('redis_version')})."
+    name = "Valkey" if "valkey_version" in said else "Redis"
+    yield "ok", f"It answers ({where}, {name} {said.get('valkey_version', version)})."
 
 
 def workers() -> Found:
@@ -270,6 +386,15 @@ def workers() -> Found:
             "warning",
             f"No worker listens to the queue “{queue}”. Start the one of the Procfile "
             f"(worker-{queue}).",
+        )
+    clocks = sorted(
+        node for node, queues in found.items() if "default" in {queue["name"] for queue in queues}
+    )
+    if len(clocks) > 1:
+        yield (
+            "warning",
+            f"{' and '.join(clocks)} listen to the queue “default”, and each has a clock. Keep "
+            "one: all that comes at its time comes twice.",
         )
     if found:
         yield "ok", f"{', '.join(sorted(found))}."
@@ -293,12 +418,93 @@ def disk() -> Found:
 
 
 def static_files() -> Found:
+    collected = Path(settings.STATIC_ROOT) / "staticfiles.json"
     if settings.DEBUG:
         yield "ok", "DEBUG serves them from the source."
-    elif not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+        return
+    if not collected.exists():
         yield "wrong", "They are not collected. Run `python manage.py collectstatic --noinput`."
+        return
+    since = collected.stat().st_mtime
+    sources = [path for folder in settings.STATICFILES_DIRS for path in Path(folder).rglob("*.*")]
+    if newer := sorted(path.name for path in sources if path.stat().st_mtime > since):
+        yield (
+            "wrong",
+            f"{_the_first(newer)} changed after they were collected. Run `python manage.py "
+            "collectstatic --noinput`, then restart the web processes.",
+        )
     else:
         yield "ok", f"They lie in {settings.STATIC_ROOT}."
+
+
+def limits() -> Found:
+    """Hold the times of a run against each other, and against those who would end it sooner."""
+    wanted = 2 * settings.RUN_SHUTDOWN_SECONDS
+    if wanted > KILLED_AFTER_S:
+        yield (
+            "warning",
+            f"RUN_SHUTDOWN_SECONDS lets a worker take {wanted:.0f} seconds to end, and it is "
+            f"killed after {KILLED_AFTER_S}. Raise TimeoutStopSec of its unit, or "
+            "stop_grace_period in compose.yaml.",
+        )
+    if settings.RUN_SILENCE_SECONDS < SHORTEST_SILENCE_S:
+        yield (
+            "warning",
+            f"RUN_SILENCE_SECONDS is {settings.RUN_SILENCE_SECONDS:g}: a run that is only slow is "
+            f"taken from its worker. Set it to {SHORTEST_SILENCE_S} or more.",
+        )
+    yield "ok", f"A run may take {settings.RUN_LIMIT_HOURS:g} hours."
+
+
+def elsewhere() -> Found:
+    """Look at what is asked or written to now and then: nobody notices before that it is wrong."""
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        name = (urlsplit(origin).hostname or "").removeprefix("*")
+        if not validate_host(name, settings.ALLOWED_HOSTS):
+            yield (
+                "warning",
+                f"CSRF_TRUSTED_ORIGINS names {origin}, and ALLOWED_HOSTS does not: one is "
+                "misspelt, or too much.",
+            )
+    if not (settings.DEMO or settings.METRICS_TOKEN or settings.METRICS_ADDRESSES):
+        yield "warning", "Nobody may read /metrics. Set METRICS_TOKEN or METRICS_ADDRESSES."
+    for name, url in (
+        ("PUSH_HUB_URL", settings.PUSH_HUB_URL),
+        ("HF_ENDPOINT", os.environ.get("HF_ENDPOINT")),
+    ):
+        if url and not re.match(r"https?://[^/]", url):
+            yield "wrong", f"{name} is {url!r}. Write the hub's address, with https:// before it."
+    for target in settings.PUSH_TARGETS:
+        if problem := _why_not_pushed(target):
+            yield "wrong", f"PUSH_TARGETS names {target}: {problem}"
+    if settings.SENTRY_DSN:
+        server = urlsplit(settings.SENTRY_DSN)
+        try:
+            socket.create_connection((server.hostname, server.port or 443), REACHED_IN_S).close()
+        except OSError as error:
+            yield (
+                "warning",
+                f"The server of SENTRY_DSN ({server.hostname}) can't be reached ({error}): errors "
+                "are in the log alone.",
+            )
+    yield "ok", "Looked at: /metrics, Sentry, what is pushed and fetched."
+
+
+def _why_not_pushed(target: str) -> str:
+    try:
+        filesystem, path = fsspec.core.url_to_fs(target)
+    except (ImportError, ValueError) as error:
+        return f"it can't be used here: {error}. Install the package of that kind of store."
+    if isinstance(filesystem, LocalFileSystem):
+        folder = Path(path)
+        while not folder.exists():
+            folder = folder.parent
+        if not os.access(folder, os.W_OK):
+            return (
+                f"this user may not write to {folder}. Give it to them; under systemd name it in "
+                "ReadWritePaths, too."
+            )
+    return ""
 
 
 def base_models() -> Found:
@@ -354,6 +560,8 @@ EXAMINATIONS: Sequence[Callable[[], Found]] = (
     artifact_store,
     disk,
     static_files,
+    limits,
+    elsewhere,
     base_models,
     gpu,
 )

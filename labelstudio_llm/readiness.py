@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, NotSupportedError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from training import store, streams
@@ -30,6 +30,8 @@ def database() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+    except NotSupportedError as error:
+        raise NotReady("The database server is too old. Use PostgreSQL 14 or newer.") from error
     except DatabaseError as error:
         raise NotReady(
             "The database does not answer. Check that it runs and that DATABASE_URL is right."
@@ -66,9 +68,14 @@ def missing_migrations() -> list[str]:
 
 
 def broker() -> None:
-    """Raise NotReady unless the broker answers."""
+    """Raise NotReady unless the broker takes what it is given: one that is full still answers."""
     try:
-        streams.connection().ping()
+        streams.try_to_write()
+    except streams.BrokerRefuses as error:
+        raise NotReady(
+            "The broker takes nothing. Check that its memory and its disk have room, and that it "
+            "is no replica. Labelling goes on without it; runs wait."
+        ) from error
     except streams.BrokerError as error:
         raise NotReady(
             "The broker does not answer. Check that it runs and that REDIS_URL is right. "

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
+from labelstudio_llm import doctor
 from labelstudio_llm.postgresql import base
 
 pytestmark = [
@@ -128,3 +129,29 @@ def test_what_is_read_by_a_cursor_is_planned_to_be_read_to_its_end() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW cursor_tuple_fraction")
         assert cursor.fetchone() == ("1",)
+
+
+def found() -> list[str]:
+    return [words for level, words in doctor.database() if level != "ok"]
+
+
+def test_the_doctor_finds_nothing_where_nothing_is_wrong() -> None:
+    assert found() == []
+
+
+def test_the_doctor_finds_a_standby_and_tables_that_are_closed() -> None:
+    """A standby answers like a server that takes no writes."""
+    backend()
+    connection.connection.execute("SET default_transaction_read_only = on")
+    assert "Write the address of the primary" in found()[0]
+    connection.connection.execute("SET default_transaction_read_only = off")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE reads_only")
+        cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reads_only")
+        cursor.execute("SET ROLE reads_only")
+    try:
+        assert "The role reads_only may not read and write" in found()[0]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP OWNED BY reads_only; DROP ROLE reads_only")

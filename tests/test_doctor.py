@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -12,7 +13,7 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db.migrations import Migration
 
-from labelstudio_llm import doctor
+from labelstudio_llm import doctor, readiness
 from labelstudio_llm.version import VERSION
 from training.tests import brokers
 
@@ -46,6 +47,67 @@ def test_it_finds_a_broker_that_drops_or_forgets_messages(db, settings, monkeypa
         assert (level, second) == ("wrong", "warning")
         assert "Set `maxmemory-policy noeviction`" in words
         assert "Set `appendonly yes`" in forgets
+
+
+def test_it_tells_a_broker_that_answers_and_takes_nothing(settings):
+    with brokers.running() as url:
+        settings.CELERY_BROKER_URL = url
+        client = doctor.streams.connection()
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.1))
+        assert any("Raise `maxmemory`" in words for _, words in findings("broker")["broker"])
+        client.config_set("maxmemory", 1)
+        with pytest.raises(readiness.NotReady, match="its memory and its disk have room"):
+            readiness.broker()
+        client.config_set("maxmemory", 0)
+        client.replicaof("127.0.0.1", "1")
+        with pytest.raises(readiness.NotReady, match="that it is no replica"):
+            readiness.broker()
+
+
+def test_it_finds_what_another_user_has_left_in_its_folder(settings, tmp_path, monkeypatch):
+    settings.VAR_DIR = tmp_path
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(doctor.os, "access", lambda path, _: path.name != "cache")
+    words = [words for level, words in findings("environment")["environment"] if level == "wrong"]
+    assert words[0].startswith(f"In {tmp_path} this user may not write to cache")
+
+
+def test_it_finds_files_that_changed_after_they_were_collected(settings, tmp_path):
+    settings.STATIC_ROOT, settings.STATICFILES_DIRS = tmp_path / "collected", [tmp_path / "static"]
+    for name in ("collected/staticfiles.json", "static/base.css"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("")
+    os.utime(tmp_path / "collected" / "staticfiles.json", (10**9, 10**9))
+    [(level, words)] = findings("static_files")["static_files"]
+    assert level == "wrong"
+    assert words.startswith("base.css changed after")
+    os.utime(tmp_path / "static" / "base.css", (10**9, 10**9))
+    assert findings("static_files")["static_files"][0][0] == "ok"
+
+
+def test_it_finds_what_would_be_noticed_only_when_it_is_needed(settings, tmp_path, monkeypatch):
+    settings.ALLOWED_HOSTS = ["labels.example.org"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://label.example.org", "https://labels.example.org"]
+    settings.PUSH_TARGETS = ["nonsense://bucket", str(tmp_path / "models")]
+    settings.PUSH_HUB_URL = "hub.example.org"
+    settings.SENTRY_DSN = "http://key@127.0.0.1:1/1"
+    monkeypatch.setattr(doctor.os, "access", lambda path, _: path != tmp_path)
+    words = " ".join(words for level, words in findings("elsewhere")["elsewhere"] if level != "ok")
+    assert "names https://label.example.org, and ALLOWED_HOSTS does not" in words
+    assert "https://labels.example.org" not in words
+    assert "Nobody may read /metrics" in words
+    assert "PUSH_HUB_URL is 'hub.example.org'" in words
+    assert "PUSH_TARGETS names nonsense://bucket: it can't be used here" in words
+    assert f"this user may not write to {tmp_path}" in words
+    assert "The server of SENTRY_DSN (127.0.0.1) can't be reached" in words
+
+
+def test_it_finds_times_that_end_a_run_too_soon(settings):
+    settings.RUN_SHUTDOWN_SECONDS, settings.RUN_SILENCE_SECONDS = 90, 2
+    [(_, ends), (_, silent), _] = findings("limits")["limits"]
+    assert "Raise TimeoutStopSec" in ends
+    assert "a run that is only slow is taken from its worker" in silent
 
 
 def test_it_finds_misspelt_variables(monkeypatch):
