@@ -119,9 +119,13 @@ def of_broker() -> list[Family]:
     depths: list[tuple[Labels, float]] = []
     gpus: list[tuple[Labels, machines.GpuUse]] = []
     waiting: list[tuple[Labels, float]] = []
+    memory: list[tuple[Labels, float]] = []
+    most: list[tuple[Labels, float]] = []
     try:
         depths = [({"queue": queue}, streams.length_of(KEY_PREFIX + queue)) for queue in queues]
         waiting = [({}, streams.count_waiting())]
+        said = streams.connection().info("memory")
+        memory, most = [({}, said["used_memory"])], [({}, said.get("maxmemory", 0))]
         gpus = [
             ({"machine": name, "gpu": str(gpu.index)}, gpu)
             for name, used in machines.told().items()
@@ -131,6 +135,10 @@ def of_broker() -> list[Family]:
         up = [({}, 0)]
     return [
         Family("broker_up", "Whether the broker answers.", up),
+        Family("broker_memory_used_bytes", "Memory that the broker has in use.", memory),
+        Family(
+            "broker_memory_most_bytes", "What it may have; full, it takes nothing. 0: all.", most
+        ),
         Family("queue_depth", "Messages that wait for a worker, by queue.", depths),
         Family("streams_waiting", "Streamed completions that wait for a worker.", waiting),
         Family(

@@ -19,11 +19,11 @@ from django.conf import settings
 from django.urls import reverse
 
 from annotations.services import MAX_IMPORT_BYTES
-from labelstudio_llm import broker, doctor, process
+from labelstudio_llm import broker, doctor, metrics, process
 from labelstudio_llm.version import VERSION
 
 ROOT = Path(settings.BASE_DIR)
-UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*@.service"))
 NOT_OURS = {"POSTGRES_PASSWORD", "CERTIFICATES", "TORCH", "VERSION"}
 """Read by compose alone."""
 ENDS_RUNS = 2 * 20
@@ -94,8 +94,14 @@ def test_compose_starts_every_process_of_the_procfile_once() -> None:
     }
     commands = sorted(word for service in ours.values() for word in service["command"])
     assert commands == sorted(set(process.commands()) - {"broker"})
-    assert all(seconds(one["stop_grace_period"]) >= ENDS_RUNS for one in ours.values())
+    given = {seconds(one["stop_grace_period"]) for one in ours.values()}
+    assert given == {doctor.KILLED_AFTER_S}  # as the doctor says
     assert all("migrate" in one["depends_on"] for one in ours.values())
+
+
+def test_no_container_fills_the_disk_with_its_log() -> None:
+    for service in compose()["services"].values():
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}
 
 
 def test_compose_and_the_example_name_no_setting_that_nobody_reads() -> None:
@@ -131,7 +137,25 @@ def test_a_unit_starts_a_process_and_lets_it_end(path: Path) -> None:
     target = unit["Install"]["WantedBy"]  # nothing starts it with the machine but being enabled
     assert f"systemctl enable {target}" in (ROOT / "docs" / "operations.md").read_text()
     if "worker" in path.name:
-        assert int(service["TimeoutStopSec"]) >= ENDS_RUNS
+        assert int(service["TimeoutStopSec"]) == doctor.KILLED_AFTER_S >= ENDS_RUNS
+
+
+def test_the_proxy_ends_an_idle_connection_before_the_site_does() -> None:
+    """A request that is sent on one that has just been ended would be lost."""
+    idle = re.search(r"keepalive_timeout (\d+)s;", (ROOT / "deploy" / "nginx.conf").read_text())
+    kept = re.search(r"--keep-alive (\d+)", process.commands()["web"])
+    assert idle is not None
+    assert kept is not None
+    assert int(idle[1]) < int(kept[1])
+
+
+def test_alarms_are_about_figures_that_there_are(db: None, settings: Any, tmp_path: Path) -> None:
+    settings.CELERY_BROKER_URL = f"redis+socket://{tmp_path}/none.sock"
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus-rules.yml").read_text())
+    asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    names = set(re.findall(r"labelstudio_llm_\w+", " ".join(asked)))
+    assert names
+    assert names <= set(re.findall(r"# TYPE (\S+)", metrics.collect()))
 
 
 def test_the_proxy_takes_what_the_site_takes_and_tells_it_who_asks() -> None:
