@@ -8,10 +8,6 @@ replies_wanted = Signal()
 """A turn of a conversation begins to wait for replies. Sent on commit; without a receiver the
 turn is found by whoever looks for waiting turns next."""
 
-cases_published = Signal()
-"""A version of guidelines with cases is in force. Sent on commit; without a receiver the cases wait
-until somebody asks reward models for their scores."""
-
 annotated = Signal()
 """Somebody said something about an item, or took it back: project_id, kind (annotation.created,
 annotation.retracted), annotation_id, item_id and more ids. Sent inside the transaction, so that

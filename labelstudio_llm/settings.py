@@ -304,6 +304,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "score new cases": {
+        "task": "training.score_cases",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "weigh what is asked next": {
         "task": "training.weigh_questions",
         "schedule": 60.0,

@@ -12,13 +12,12 @@ class TrainingConfig(AppConfig):
     verbose_name = "Training"
 
     def ready(self) -> None:
-        """Hear of turns that wait, of published cases, of what is said, and of files to import."""
+        """Hear of turns that wait, of what is said, and of files to import."""
         from annotations import signals
-        from annotations.signals import annotated, cases_published, flag_decided, replies_wanted
-        from training import brought_files, outbox, published_cases, services, tasks
+        from annotations.signals import annotated, flag_decided, replies_wanted
+        from training import brought_files, outbox, services, tasks
 
         replies_wanted.connect(tasks.hint_replies, dispatch_uid="training.hint_replies")
-        cases_published.connect(published_cases.replay, dispatch_uid="training.replay_cases")
         annotated.connect(outbox.hear_annotated, dispatch_uid="training.hear_annotated")
         flag_decided.connect(outbox.hear_flag_decided, dispatch_uid="training.hear_flag_decided")
         signals.kind_decided.connect(

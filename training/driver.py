@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery import shared_task
@@ -15,11 +16,7 @@ logger = logging.getLogger(__name__)
 @shared_task(name="training.drive_rounds", ignore_result=True, time_limit=600, soft_time_limit=590)
 def drive_rounds(**_later: Any) -> None:
     """Take the next step of every round that goes on by itself. Runs every 5 seconds."""
-    for project_id in selectors.projects_to_drive():
-        try:
-            services.advance(project_id)
-        except Exception:  # the rounds of other projects go on; the next tick tries this one again
-            logger.exception("The rounds of project %s could not be driven.", project_id)
+    _for_each(selectors.projects_to_drive(), services.advance, "Rounds were not driven")
 
 
 @shared_task(name="training.pause_flagged", ignore_result=True, time_limit=300, soft_time_limit=290)
@@ -33,8 +30,20 @@ def pause_flagged(**_later: Any) -> None:
 )
 def weigh_questions(**_later: Any) -> None:
     """Weigh open items again wherever that is due. Runs every minute."""
-    for project_id in selectors.projects_with_checkpoints():
+    projects = selectors.projects_with_checkpoints()
+    _for_each(projects, services.weigh_questions, "Open items were not weighed")
+
+
+@shared_task(name="training.score_cases", ignore_result=True, time_limit=120, soft_time_limit=110)
+def score_cases(**_later: Any) -> None:
+    """Let reward models score the cases that they were not asked about. Runs every minute."""
+    projects = selectors.projects_with_checkpoints()
+    _for_each(projects, services.score_cases, "Cases were not scored")
+
+
+def _for_each(projects: Iterable[int], act: Callable[[int], Any], failed: str) -> None:
+    for project_id in projects:
         try:
-            services.weigh_questions(project_id)
-        except Exception:  # the items of other projects are weighed; the next minute tries again
-            logger.exception("The open items of project %s could not be weighed.", project_id)
+            act(project_id)
+        except Exception:  # the other projects go on; the next time tries this one again
+            logger.exception("%s in project %s.", failed, project_id)

@@ -17,7 +17,7 @@ from annotations.exports.files import (
 )
 from annotations.exports.guidelines import (
     CaseRow,
-    cases_of_version,
+    cases_in_force,
     draft_cases,
     guideline_cases,
 )
@@ -96,7 +96,7 @@ __all__ = [
     "arena_counts",
     "arena_votes",
     "battles",
-    "cases_of_version",
+    "cases_in_force",
     "count_held_out",
     "count_judgements",
     "count_recalled",

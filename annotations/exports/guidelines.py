@@ -27,11 +27,16 @@ def guideline_cases(project: Project, kind: str) -> list[CaseRow]:
     newest = project.guideline_versions.filter(kind=kind).order_by("-version").first()
     if newest is None:
         return []
-    return cases_of_version(newest)
+    return _cases_of(newest)
 
 
-def cases_of_version(version: GuidelineVersion) -> list[CaseRow]:
-    """Return the cases of a version, in its order."""
+def cases_in_force(project: Project) -> list[CaseRow]:
+    """Return the cases of all versions in force, kind by kind."""
+    kinds = project.guideline_versions.order_by("kind").values_list("kind", flat=True).distinct()
+    return [case for kind in kinds for case in guideline_cases(project, kind)]
+
+
+def _cases_of(version: GuidelineVersion) -> list[CaseRow]:
     return [_row(one.clause, one.title, one.case) for one in version.cases.all()]
 
 

@@ -35,7 +35,6 @@ from annotations.selectors.guidelines import (
 )
 from annotations.services.gold import retire_gold
 from annotations.services.rules import ServiceError, check, lock
-from annotations.signals import cases_published
 
 MAX_DRAFT_CHARS = 1_000_000
 """Far more than can be published: what does not fit yet is not lost meanwhile."""
@@ -220,12 +219,6 @@ def _keep_cases(version: GuidelineVersion) -> None:
         )
         for position, (clause, case) in enumerate(found)
     )
-    if found:
-        transaction.on_commit(lambda: _send_published(version), robust=True)
-
-
-def _send_published(version: GuidelineVersion) -> None:
-    cases_published.send(sender=GuidelineVersion, version=version)
 
 
 def _carry_over(general: GuidelineVersion) -> None:

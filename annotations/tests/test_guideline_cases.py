@@ -18,7 +18,6 @@ from annotations.models import (
     User,
 )
 from annotations.services import ServiceError
-from annotations.signals import cases_published
 from annotations.tests.factories import (
     make_assignment,
     make_completion,
@@ -174,25 +173,6 @@ def test_a_case_that_was_not_put_into_the_text_stays_on_the_page(
     assert "Hello &lt;you&gt;!" in field
     assert ("saved without this case" in shown.text) == (button in ("publish", "save"))
     assert not project.guideline_versions.filter(text=TEXT).exists()
-
-
-def test_a_receiver_that_fails_does_not_undo_publishing(
-    project: Project, alice: User, django_capture_on_commit_callbacks: object
-) -> None:
-    heard = []
-
-    def hear(version: object, **_: object) -> None:
-        heard.append(version)
-        raise RuntimeError
-
-    cases_published.connect(hear)
-    try:
-        with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]  # a fixture
-            version = services.publish_guideline(project, Kind.COMPARISON, TEXT, alice)
-            services.publish_guideline(project, Kind.RANKING, "No cases.", alice)
-    finally:
-        cases_published.disconnect(hear)
-    assert heard == [version]
 
 
 # Gold items of cases

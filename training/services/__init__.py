@@ -19,6 +19,7 @@ from training.services.automation import (
 )
 from training.services.bases import NO_HUB, fetch_base, register_base, stop_fetch
 from training.services.boards import read_votes
+from training.services.cases import score_cases
 from training.services.chats import (
     WAITED_FOR_S,
     Choice,
@@ -142,6 +143,7 @@ __all__ = [
     "run_to_be",
     "say",
     "say_differently",
+    "score_cases",
     "send_again",
     "set_arena",
     "set_automation",

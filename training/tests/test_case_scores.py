@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,7 +12,7 @@ from annotations import exports
 from annotations import services as collecting
 from annotations.algorithms.clauses import Case, write_case
 from annotations.models import Kind, Project, User
-from training import artifacts, lifecycle, outcomes, selectors, services
+from training import artifacts, driver, lifecycle, outcomes, selectors, services
 from training.models import CaseScore, Checkpoint, Run
 from training.services import ServiceError
 from training.supervisor import Outcome
@@ -55,17 +54,21 @@ def score(run: Run, scores: dict[str, tuple[float, float]]) -> Run:
     return run
 
 
-def publish(project: Project, text: str, callbacks: Any) -> Run | None:
-    with callbacks(execute=True):
-        collecting.publish_guideline(project, Kind.COMPARISON, text, project.created_by)
-    return Run.objects.filter(stage="replay").order_by("-id").first()
+def publish(project: Project, text: str, kind: str = Kind.COMPARISON) -> list[Run]:
+    """Publish guidelines, let a minute go by, and return the runs that are there then."""
+    collecting.publish_guideline(project, kind, text, project.created_by)
+    driver.score_cases()
+    return list(Run.objects.filter(stage="replay").order_by("id"))
 
 
-def test_publishing_lets_the_newest_reward_model_score_new_cases(
-    project: Project, model: Checkpoint, django_capture_on_commit_callbacks: Any
+def prompts_of(run: Run) -> list[str]:
+    return [row["prompt"][0]["content"] for row in run.request["cases"]]
+
+
+def test_the_newest_reward_model_scores_new_cases_by_itself(
+    project: Project, model: Checkpoint
 ) -> None:
-    run = publish(project, TEXT, django_capture_on_commit_callbacks)
-    assert run is not None
+    (run,) = publish(project, TEXT)
     assert (run.reward_checkpoint, run.parent) == (model, model.parent)
     score(run, {"Rain.": (1.0, 0.5), "Snow.": (2.0, 1.0), "Fog.": (0.0, 0.0)})
     assert CaseScore.objects.count() == 3
@@ -74,16 +77,28 @@ def test_publishing_lets_the_newest_reward_model_score_new_cases(
     assert (rate.count, rate.n) == (1, 2), "a tie is nothing that a score says"
     assert [line.case["prompt"][0]["content"] for line in table.conflicts] == ["Snow."]
     assert table.unscored == []
-    more = TEXT + "\n" + write_case(Case("Hail.", "loud", "hard", "left"))
-    again = publish(project, more, django_capture_on_commit_callbacks)
-    assert again is not None
-    assert [row["prompt"][0]["content"] for row in again.request["cases"]] == ["Hail."]
+    more = write_case(Case("Hail.", "loud", "hard", "left"))
+    _, again = publish(project, "# Rank\n\n" + more, Kind.RANKING)
+    assert prompts_of(again) == ["Hail."]
 
 
-def test_without_a_reward_model_publishing_starts_nothing(
-    project: Project, django_capture_on_commit_callbacks: Any
+def test_a_new_reward_model_is_asked_about_every_case_once(
+    project: Project, model: Checkpoint
 ) -> None:
-    assert publish(project, TEXT, django_capture_on_commit_callbacks) is None
+    publish(project, TEXT)
+    newer = make_checkpoint(project, kind="reward", name="reward-2", parent=model.parent)
+    driver.score_cases()
+    run = Run.objects.get(stage="replay", reward_checkpoint=newer)
+    assert prompts_of(run) == ["Rain.", "Snow.", "Fog."]
+    attempt = lifecycle.claim(run.pk)
+    assert attempt is not None
+    lifecycle.fail(run.pk, attempt, "No memory.")
+    driver.score_cases()
+    assert Run.objects.filter(stage="replay", reward_checkpoint=newer).count() == 1
+
+
+def test_without_a_reward_model_publishing_starts_nothing(project: Project) -> None:
+    assert publish(project, TEXT) == []
     table = selectors.case_table(project, exports.guideline_cases(project, Kind.COMPARISON))
     assert table.models == []
     assert table.clauses[0].rates == []

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from annotations import services as annotation_services
+from annotations.algorithms.clauses import Case, write_case
 from annotations.models import Kind, Project, User
 from annotations.tests.factories import (
     make_assignment,
@@ -161,6 +162,15 @@ def some_open_items(project: Project) -> list[Any]:
     return []
 
 
+def a_case(project: Project) -> list[Any]:
+    make_checkpoint(project, kind="reward", parent=make_checkpoint(project))
+    case = write_case(Case("Rain.", "drip", "drop", "left"))
+    annotation_services.publish_guideline(
+        project, Kind.COMPARISON, f"# Be short\n\n{case}", project.created_by
+    )
+    return []
+
+
 def a_file(project: Project) -> list[Any]:
     rows = [b'{"prompt": "A haiku", "left": "a", "right": "b", "winner": "left"}']
     brought = annotation_services.bring_file(project, "votes.jsonl", rows, project.created_by)
@@ -195,6 +205,7 @@ SCENES: list[tuple[str, Scene]] = [
     ("training.try_endpoint", an_endpoint),
     ("training.drive_rounds", a_round),
     ("training.weigh_questions", some_open_items),
+    ("training.score_cases", a_case),
     ("training.pause_flagged", a_careless_person),
     ("training.deliver_webhooks", a_message),
     ("training.forget_webhook_messages", an_old_message),
