@@ -294,7 +294,10 @@ def get_checkpoint(call: Call, checkpoint_id: int) -> CheckpointOut:
 
 @operations.post("checkpoints/<int:checkpoint_id>/promote", Scope.TRAIN)
 def promote_checkpoint(call: Call, checkpoint_id: int, body: WhyPromoted) -> CheckpointOut:
-    """Let a checkpoint answer the prompts of its project, if the gate is open."""
+    """Let a checkpoint answer the prompts of its project, if the gate is open.
+
+    A round that is open ends with it.
+    """
     checkpoint = access.get_checkpoint_for(call.user, checkpoint_id)
     services.promote_checkpoint(
         checkpoint,

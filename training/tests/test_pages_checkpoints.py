@@ -328,6 +328,22 @@ def test_it_shows_the_closed_gate_and_refuses(
     assert Promotion.objects.count() == 1
 
 
+def test_it_says_which_round_a_promotion_ends(
+    engineer: Client, project: Project, eve: User
+) -> None:
+    first = make_checkpoint(project)
+    promote(first, eve)
+    run = make_run(project, "dpo", parent=first, state="succeeded", ended_at=timezone.now())
+    child = make_checkpoint(project, parent=first, run=run)
+    assert "Promoting ends it" not in text_of(engineer.get(url("checkpoint", child.pk)))
+    opened = Round.objects.create(project=project, number=7, policy=first)
+    page = text_of(engineer.get(url("checkpoint", child.pk)))
+    assert "Round 7 of the" in page
+    assert f"although {child.name} was not made in it" in page
+    Round.objects.filter(id=opened.pk).update(policy_run=run)
+    assert "was not made in it" not in text_of(engineer.get(url("checkpoint", child.pk)))
+
+
 def test_it_lets_only_an_owner_open_the_gate_by_hand(
     engineer: Client, owner: Client, project: Project, eve: User
 ) -> None:
