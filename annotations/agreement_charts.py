@@ -103,4 +103,5 @@ def _point_in_words(point: Point) -> str:
     interval = ""
     if estimate.low is not None and estimate.high is not None:
         interval = f", interval {estimate.low:.2f} to {estimate.high:.2f}"
-    return f"{point.name}: {estimate.value:.2f}{interval}, n {estimate.n}"
+    known = f"{estimate.value:.2f}{interval}".replace("-", "−")
+    return f"{point.name}: {known}, n {estimate.n}"

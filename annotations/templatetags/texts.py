@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.utils.formats import localize
 
 from annotations import markdown
 from annotations.algorithms.hidden_characters import hidden_characters
@@ -24,6 +25,16 @@ def shown_text(project: Project, text: str, what: str = "completion") -> dict[st
         "is_blank": not text.strip(),
         "hidden": hidden_characters(text),
     }
+
+
+@register.filter
+def minus(number: Any) -> str:
+    """Return a number as it is, with a minus where it has a hyphen.
+
+    >>> minus(-3), minus("-0.03")
+    ('−3', '−0.03')
+    """
+    return str(localize(number)).replace("-", "−", 1)
 
 
 @register.filter
