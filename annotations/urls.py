@@ -220,6 +220,7 @@ urlpatterns = [
         name="assignment_history",
     ),
     path("projects/<int:project_id>/history/", history.history, name="history"),
+    path("projects/<int:project_id>/answers/", history.answers, name="answers"),
     path("items/<int:item_id>/", history.item, name="item"),
     path("items/<int:item_id>/gold/", history.make_gold, name="make_gold"),
     path("items/<int:item_id>/decide/", adjudication.adjudicate, name="adjudicate"),

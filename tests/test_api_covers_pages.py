@@ -93,6 +93,7 @@ OPERATIONS_OF: dict[str, str] = {
     "annotations:agreement_as_csv": "get_agreement",
     "annotations:discard_correction": "discard_correction",
     "annotations:item": "get_item_history",
+    "annotations:answers": "list_annotations",
     "annotations:make_gold": "make_gold",
     "annotations:adjudicate": "get_disagreement decide_item",
     "annotations:withdraw_adjudication": "withdraw_decision",

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from django import forms
 from django.http import QueryDict
 
+from annotations.models import Kind, Project, User
+
 LARGEST = 2**31 - 1
 NUMBER = re.compile(r"-?[0-9]{1,19}")
 
@@ -53,6 +55,21 @@ class AcknowledgeForm(forms.Form):
 
     def assignment_id(self) -> int | None:
         return self.cleaned_data["assignment"] if self.is_valid() else None
+
+
+class AnswersForm(forms.Form):
+    """Which answers of a project are to be shown."""
+
+    kind = forms.ChoiceField(choices=[("", "All kinds"), *Kind.choices], required=False)
+    annotator = forms.ModelChoiceField(
+        User.objects.none(), required=False, label="By", empty_label="Everybody"
+    )
+
+    def __init__(self, data: QueryDict, *, project: Project) -> None:
+        super().__init__(data)
+        members = User.objects.filter(memberships__project=project)
+        self.fields["annotator"].queryset = members.order_by("username")  # type: ignore[attr-defined]  # of a choice of rows
+        self.full_clean()  # what makes no sense is as if it were not asked for
 
 
 class GoldForm(forms.Form):

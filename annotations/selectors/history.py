@@ -310,6 +310,15 @@ def _with_state(
     )
 
 
+def newest_in_force(
+    annotations: QuerySet[Annotation], *, kind: str = "", annotator: User | None = None
+) -> QuerySet[Annotation]:
+    """Return the annotations that were neither corrected nor taken back, newest first."""
+    wanted = {"kind": kind, "annotator": annotator}
+    found = annotations.filter(in_force(), **{name: one for name, one in wanted.items() if one})
+    return found.select_related("annotator", "guideline_version", "item__prompt").order_by("-id")
+
+
 def is_owed_by(user: User, assignments: Iterable[Assignment]) -> bool:
     """Say whether a person's own answer is still to come, so that they see nobody's."""
     owed = (Assignment.State.LEASED, Assignment.State.EXPIRED)

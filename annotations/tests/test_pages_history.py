@@ -230,6 +230,31 @@ def test_answers_are_hidden_from_one_who_owes_theirs(
     assert "secret moon" in client.get(page).text
 
 
+def test_an_owner_reads_what_people_said_newest_first(
+    client: Client, project: Project, alice: User, bob: User, carol: User
+) -> None:
+    item, owed = make_item(project, overlap=2), make_item(project, overlap=2)
+    services.submit_comparison(make_assignment(item, bob), "tie", "")
+    services.submit_comparison(make_assignment(item, carol), "left", "better")
+    services.submit_comparison(make_assignment(owed, bob), "tie", "")
+    make_assignment(owed, alice)
+    page = reverse("annotations:answers", args=[project.pk])
+    overview = reverse("annotations:project", args=[project.pk])
+    client.force_login(carol)
+    assert client.get(page).status_code == 404
+    client.force_login(alice)
+    assert f"{page}?kind=comparison" in client.get(overview).text
+    shown = client.get(page)
+    assert [one.annotator for one in shown.context["page"]] == [carol, bob]
+    assert reverse("annotations:item", args=[item.pk]) in shown.text
+    assert reverse("annotations:item", args=[owed.pk]) not in shown.text
+    of_bob = client.get(page, {"annotator": bob.pk})
+    assert [one.annotator for one in of_bob.context["page"]] == [bob]
+    assert "No answer matches" in client.get(page, {"kind": "review"}).text
+    for nonsense in ({"kind": "x"}, {"annotator": "x"}, {"annotator": 2**70}, {"page": "x"}):
+        assert len(client.get(page, nonsense).context["page"]) == 2
+
+
 def test_an_owner_makes_gold_of_an_answer(
     client: Client, project: Project, alice: User, bob: User, carol: User
 ) -> None:

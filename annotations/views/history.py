@@ -15,11 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotations import access, selectors, services
 from annotations.algorithms.diff import changed_lines, word_diff
 from annotations.forms import StartForm
-from annotations.forms.lifecycle import AcknowledgeForm, GoldForm
+from annotations.forms.lifecycle import AcknowledgeForm, AnswersForm, GoldForm
 from annotations.models import Kind, Role
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 50
+MOST_ANSWERS = 1000
+"""The newest that the page of answers looks at: a large project has a million."""
 
 
 @login_required
@@ -43,6 +45,25 @@ def history(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
         "kinds": Kind.choices,
     }
     return render(request, "annotations/history.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def answers(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
+    """Show what people said in a project, newest first."""
+    project = access.get_project_for(request.user, project_id, Role.OWNER)
+    form = AnswersForm(request.GET, project=project)
+    said = access.get_annotations_for(request.user, project_id)
+    found = selectors.newest_in_force(said, **form.cleaned_data)[:MOST_ANSWERS]
+    context = {
+        "project": project,
+        "membership": access.get_membership_for(request.user, project_id),
+        "form": form,
+        "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
+        "most": MOST_ANSWERS,
+    }
+    return render(request, "annotations/answers.html", context)
 
 
 @login_required

@@ -102,6 +102,7 @@ LETS_IN: dict[str, str] = {
     "annotations:assignment_history": LABELLER,
     "annotations:history": MEMBERS,
     "annotations:item": "or",
+    "annotations:answers": OWNER,
     "annotations:make_gold": OWNER,
     "annotations:adjudicate": DECIDING,
     "annotations:withdraw_adjudication": DECIDING,
