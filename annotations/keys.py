@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext
 
 from annotations.models import Kind, User
 
@@ -129,12 +129,12 @@ def is_key(key: str) -> bool:
 
 
 def key_name(key: str) -> str:
-    """Return what stands on a key.
+    """Return what stands on a key, on a keyboard of the language of whoever looks.
 
     >>> key_name("ArrowUp"), key_name("d")
     ('↑', 'd')
     """
-    return NAMED_KEYS.get(key, key)
+    return pgettext("key", NAMED_KEYS[key]) if key in NAMED_KEYS else key
 
 
 def check_bindings(bindings: Mapping[str, str]) -> dict[str, str]:

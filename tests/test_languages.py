@@ -52,6 +52,7 @@ def entries(domain: str) -> dict[str, list[str]]:
             elif line.startswith('"'):
                 words[last] += ast.literal_eval(line)
         if english := words.get("msgid"):
+            english = "\x04".join(filter(None, (words.get("msgctxt"), english)))
             found[english] = [said for key, said in words.items() if key.startswith("msgstr")]
     return found
 

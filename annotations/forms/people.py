@@ -29,7 +29,7 @@ from annotations.models import Kind, User
 _BY_TYPED = {name.casefold(): key for key, name in NAMED_KEYS.items()} | {
     key.casefold(): key for key in NAMED_KEYS if key.strip()
 }
-"""How people write the keys that are not one character: as they stand here, or as browsers do."""
+"""How people write the keys that are not one character: in English, or as browsers do."""
 
 EVERYWHERE = gettext_noop("Everywhere")
 GROUPS: dict[frozenset[Kind], str] = {
@@ -59,13 +59,13 @@ class KeyField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         typed = super().to_python(value) or ""
-        return _BY_TYPED.get(typed.strip().casefold(), typed.strip() or typed[:1])
+        known = _BY_TYPED | {key_name(key).casefold(): key for key in NAMED_KEYS}
+        return known.get(typed.strip().casefold(), typed.strip() or typed[:1])
 
 
 class KeysForm(forms.Form):
     """A key for every action, and whether choosing sends."""
 
-    key_names = NAMED_KEYS
     sends_on_choice = forms.BooleanField(
         required=False,
         label=gettext_lazy("Choosing in a comparison sends it"),
@@ -90,6 +90,10 @@ class KeysForm(forms.Form):
         """Return the keys as they were sent; an empty field means the key of the page."""
         sent = {action.name: self.cleaned_data.get(action.name, "") for action in ACTIONS}
         return {name: key for name, key in sent.items() if key}
+
+    def key_names(self) -> dict[str, str]:
+        """Return what stands on the keys that are not one character, by their names in browsers."""
+        return {key: key_name(key) for key in NAMED_KEYS}
 
     def groups(self) -> list[tuple[str, list[BoundField]]]:
         """Return the fields by where they count."""

@@ -2,7 +2,7 @@
 
 import { listenForKeys } from "./keys.js";
 import { announce, work } from "./page.js";
-import "./report.js";
+import "./panels.js";
 import { showTrouble } from "./requests.js";
 import { events } from "./stream.js";
 import { beginUndo, undo } from "./undo.js";

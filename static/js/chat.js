@@ -1,7 +1,7 @@
 // A chat: Enter sends, replies stream in, Esc stops them. What one writes is kept in this tab.
 
 import { announce } from "./page.js";
-import "./report.js";
+import "./panels.js";
 import { showTrouble } from "./requests.js";
 import { events } from "./stream.js";
 

@@ -13,9 +13,9 @@ import { beginGuidelines, closeSheet, searchGuidelines, toggleGuidelines } from 
 import "./held.js";
 import { isTyping, listenForKeys, showKeys } from "./keys.js";
 import { answer, send, work } from "./page.js";
+import "./panels.js";
 import { answerQuestion, isAsked } from "./questions.js";
 import { beginRanking, isIncomplete, isRanking, move, pickByKey, showBoard, step } from "./ranking.js";
-import "./report.js";
 import { beginUndo, undo } from "./undo.js";
 
 // Keys
@@ -44,12 +44,11 @@ function press(selector) {
 }
 
 function leave(event) {
+  const isInPanel = event.target.closest?.("[data-skip], [data-report]");
   for (const panel of panels()) panel.removeAttribute("open");
   closeSheet();
-  if (isTyping(event.target)) {
-    event.target.blur();
-    work()?.focus({ preventScroll: true });
-  }
+  // To the page, where every key does what it says: Enter sends, and opens no panel again.
+  if (isInPanel || isTyping(event.target)) work()?.focus({ preventScroll: true });
 }
 
 const stepBy = (by) => (isRanking() ? step(by) : stepChoice(by));
@@ -91,16 +90,6 @@ document.addEventListener("click", (event) => {
   if (target?.hasAttribute("data-show-keys")) showKeys();
   if (target?.hasAttribute("data-take-stored")) handedIn(idOf(answer()));
 });
-
-// Skipping: the panel closes when something else is clicked, and opens onto what comes first.
-
-document.addEventListener("click", (event) => {
-  const panel = skipPanel();
-  if (panel?.open && !panel.contains(event.target)) panel.open = false;
-});
-document.addEventListener("toggle", (event) => {
-  if (event.target === skipPanel() && event.target.open) event.target.querySelector("input[type=radio], button")?.focus();
-}, true);
 
 // Entering
 

@@ -1,18 +1,19 @@
-// The panel with which an answer is reported, on every page that shows answers.
+// The panels that open from a button: to report an answer, on every page that shows answers, and to
+// skip an item.
 
 const FIRST = "input[type=radio], button";
-const openPanels = () => document.querySelectorAll("[data-report][open]");
+const OPEN = "[data-report][open], [data-skip][open]";
 
 // It closes when something else is clicked or with Esc, and opens onto what comes first.
 document.addEventListener("click", (event) => {
-  for (const panel of openPanels()) if (!panel.contains(event.target)) panel.open = false;
+  for (const panel of document.querySelectorAll(OPEN)) if (!panel.contains(event.target)) panel.open = false;
 });
 document.addEventListener("toggle", (event) => {
-  if (event.target.matches?.("[data-report]") && event.target.open) event.target.querySelector(FIRST).focus();
+  if (event.target.matches?.(OPEN)) event.target.querySelector(FIRST).focus();
 }, true);
 
 document.addEventListener("keydown", (event) => {
-  const panel = event.target.closest?.("[data-report][open]");
+  const panel = event.target.closest?.(OPEN);
   if (!panel) return;
   // Enter in a field would press the first button of its form: a reason that nobody chose.
   if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
