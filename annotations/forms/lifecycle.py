@@ -61,14 +61,14 @@ class AnswersForm(forms.Form):
     """Which answers of a project are to be shown."""
 
     kind = forms.ChoiceField(choices=[("", "All kinds"), *Kind.choices], required=False)
-    annotator = forms.ModelChoiceField(
-        User.objects.none(), required=False, label="By", empty_label="Everybody"
-    )
+    annotator = forms.ModelChoiceField(User.objects.none(), required=False, empty_label="Everybody")
 
     def __init__(self, data: QueryDict, *, project: Project) -> None:
         super().__init__(data)
         members = User.objects.filter(memberships__project=project)
         self.fields["annotator"].queryset = members.order_by("username")  # type: ignore[attr-defined]  # of a choice of rows
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "input input--small"
         self.full_clean()  # what makes no sense is as if it were not asked for
 
 

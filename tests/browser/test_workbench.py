@@ -632,6 +632,10 @@ def test_a_skip_can_be_undone(page: Page, project: Project, bob: User, sign_in: 
     sign_in(bob)
     open_item(page, first, bob)
     page.keyboard.press("s")
+    page.locator("#skip-note").press("Enter")  # no reason was chosen
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_focused()
+    page.keyboard.press("s")
     expect(page.locator("[data-skip] form button").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(prompt_of(page)).not_to_have_text(first.prompt.text)

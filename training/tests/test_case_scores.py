@@ -161,6 +161,7 @@ def test_the_cases_of_ones_own_draft_are_scored_before_the_act(
     score(run, {"Rain.": (0, 1), "Snow.": (0, 1), "Fog.": (1, 0)})
     page = client.get(address, {"draft": 1}).text
     assert "reward-1 decides 1 case otherwise" in page
+    assert "A − B −1.00" in page
     again = client.post(replay, {"checkpoint": model.pk, "draft": 1}, follow=True)
     assert "has scored every case" in again.text
 
