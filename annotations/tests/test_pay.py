@@ -372,7 +372,7 @@ def test_an_owner_sets_a_rate_and_adds_a_bonus_from_the_pages(
     assert refused.status_code == 422
     assert "below zero" in refused.text
     assert client.post(adjusting, bonus | {"below_zero": "on"}).status_code == 303
-    assert "-2.00 EUR" in client.get(bobs).text
+    assert "−2.00 EUR" in client.get(bobs).text
 
 
 def test_files_say_what_the_pages_say(
