@@ -263,7 +263,7 @@ def _postgresql() -> Found:
         yield (
             "warning",
             f"{taken} of its {most} connections are taken. Raise max_connections: a web machine "
-            "opens up to 48, a worker 3.",
+            "opens up to 72, a worker 3.",
         )
     if lock_timeout == "0":
         yield (
