@@ -13,6 +13,9 @@ from django.db import connection
 
 from labelstudio_llm import broker
 
+STARTED_S = 120
+"""How long a worker may take to start and carry out its first: a busy machine takes a minute."""
+
 
 class Machine:
     """A broker and workers of their own, all ended with the test."""

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from annotations.models import Kind, Project, Turn, User
 from annotations.services.conversations import CLAIM_SECONDS
 from annotations.tests.factories import make_assignment, make_item, make_prompt
-from tests.faults.machine import Machine, is_alive, wait_until
+from tests.faults.machine import STARTED_S, Machine, is_alive, wait_until
 from training import tasks
 from training.models import Promotion
 from training.tests.factories import make_checkpoint
@@ -62,7 +62,7 @@ def child_of(machine: Machine) -> int:
 def test_the_dispatcher_finds_a_turn_of_which_no_hint_came(machine: Machine, turn: Turn) -> None:
     machine.start_beat()
     machine.start_worker("sampling")
-    wait_until(lambda: fresh(turn).state == State.ANSWERED, 120)
+    wait_until(lambda: fresh(turn).state == State.ANSWERED, STARTED_S)
 
 
 @pytest.mark.long
@@ -72,7 +72,7 @@ def test_a_second_worker_answers_the_turn_of_one_that_was_killed(
     machine.start_beat()
     machine.environment |= {"SCRIPTED_REPLIES": "never ends"}
     first = machine.start_worker("sampling")
-    wait_until(lambda: fresh(turn).progress > 0, 120)
+    wait_until(lambda: fresh(turn).progress > 0, STARTED_S)
     child = child_of(machine)
     first.kill()
     wait_until(lambda: not is_alive(child), 20)
@@ -81,7 +81,7 @@ def test_a_second_worker_answers_the_turn_of_one_that_was_killed(
     assert fresh(turn).state == State.WAITING
     run_out = Now() - timedelta(seconds=CLAIM_SECONDS + 1)
     Turn.objects.filter(id=turn.pk).update(claimed_at=run_out)
-    wait_until(lambda: fresh(turn).state == State.ANSWERED, 120)
+    wait_until(lambda: fresh(turn).state == State.ANSWERED, STARTED_S)
     assert turn.attempt == 2
 
 
@@ -96,7 +96,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_turn_back_at_once(
     machine.environment |= {"SCRIPTED_REPLIES": "never ends"}
     first = machine.start_worker("sampling")
     send_hint()
-    wait_until(lambda: fresh(turn).progress > 0, 120)
+    wait_until(lambda: fresh(turn).progress > 0, STARTED_S)
     first.send_signal(number)
     wait_until(lambda: fresh(turn).claimed_at is None, 20)
     assert turn.state == State.WAITING
@@ -111,9 +111,9 @@ def test_two_workers_on_one_device_have_one_model_between_them(
     machine.start_worker("sampling")
     send_hint()
     send_hint()
-    wait_until(lambda: fresh(turn).state == State.ANSWERED, 120)
+    wait_until(lambda: fresh(turn).state == State.ANSWERED, STARTED_S)
     second = make_turn(project, bea)
     send_hint()
-    wait_until(lambda: fresh(second).state == State.ANSWERED, 120)
+    wait_until(lambda: fresh(second).state == State.ANSWERED, STARTED_S)
     log = (service_folder(machine) / "log.txt").read_text()
     assert log.count("the service starts") == 1

@@ -14,7 +14,7 @@ import redis
 from annotations.models import Project
 from labelstudio_llm import broker
 from tests.faults.conftest import STEPS
-from tests.faults.machine import Machine, is_alive, wait_until
+from tests.faults.machine import STARTED_S, Machine, is_alive, wait_until
 from training import artifacts, lifecycle, tasks
 from training.models import Checkpoint, Run
 from training.tests.factories import make_run
@@ -50,12 +50,12 @@ def test_a_second_worker_finishes_the_run_of_one_that_was_killed(
     run = make_run(project)
     machine.start_beat()
     first = machine.start_worker("training")
-    wait_until(lambda: fresh(run).step >= 3, 30)
+    wait_until(lambda: fresh(run).step >= 3, STARTED_S)
     child = child_of(run)
     first.kill()
     wait_until(lambda: not is_alive(child), 5)
     machine.start_worker("training")
-    wait_until(lambda: fresh(run).state in Run.TERMINAL, 30)
+    wait_until(lambda: fresh(run).state in Run.TERMINAL, STARTED_S)
     check_ended_well(run, attempts=2, lost_points=5)
 
 
@@ -70,14 +70,14 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back_at_once(
     run = make_run(project)
     first = machine.start_worker("training")
     assert tasks.send_hint(run.pk, "training")
-    wait_until(lambda: fresh(run).step >= 3, 30)
+    wait_until(lambda: fresh(run).step >= 3, STARTED_S)
     first.send_signal(number)
     wait_until(lambda: fresh(run).state == State.QUEUED, 5)
     if number == signal.SIGTERM:  # the other way waits out its soft timeout, whatever is left to do
         assert first.wait(10) == 0
     machine.start_worker("training")
     tasks.send_hint(run.pk, "training")
-    wait_until(lambda: fresh(run).state in Run.TERMINAL, 30)
+    wait_until(lambda: fresh(run).state in Run.TERMINAL, STARTED_S)
     check_ended_well(run, attempts=2)
 
 
@@ -87,14 +87,14 @@ def test_runs_survive_a_broker_that_forgets_everything(machine: Machine, project
     machine.environment |= {"SCRIPTED_STEP_S": "0.1"}
     machine.start_beat()
     machine.start_worker("training")
-    wait_until(lambda: fresh(runs[0]).step + fresh(runs[1]).step >= 2, 30)
+    wait_until(lambda: fresh(runs[0]).step + fresh(runs[1]).step >= 2, STARTED_S)
     lost = machine.processes[0]
     lost.kill()
     lost.wait()
     for path in machine.folder.glob("appendonlydir/*"):
         path.unlink()
     machine.start_broker()
-    wait_until(lambda: all(fresh(run).state in Run.TERMINAL for run in runs), 35)
+    wait_until(lambda: all(fresh(run).state in Run.TERMINAL for run in runs), STARTED_S)
     for run in runs:
         check_ended_well(run, attempts=1)
 
@@ -128,13 +128,13 @@ def test_a_killed_scheduler_is_started_anew_and_ends_with_its_worker(
     def at_work() -> set[int]:
         """Return the scheduler and the one that carries out, who have just done something."""
         Run.objects.update(hinted_at=None)
-        wait_until(lambda: fresh(run).hinted_at, 30)
+        wait_until(lambda: fresh(run).hinted_at, STARTED_S)
         return set(map(int, of_worker.read_text().split()))
 
     first = at_work()
     for pid in first:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: len(at_work() - first) == 2, 30)
+    wait_until(lambda: len(at_work() - first) == 2, STARTED_S)
     second = at_work()
     worker.kill()
     wait_until(lambda: not any(map(is_alive, second)), 10)
