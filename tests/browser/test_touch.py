@@ -73,6 +73,7 @@ class Finger:
     def take(self, handle: Locator) -> None:
         # In one step: the board may draw the handle anew between two.
         handle.evaluate("handle => handle.scrollIntoViewIfNeeded()")
+        wait_for_frames(self.page)
         self.down(*point_in(handle))
         self.move(*MIDDLE)
 
@@ -100,6 +101,16 @@ def point_in(element: Locator, height: float = 0.5) -> tuple[float, float]:
     # Asked of the page itself: while a window turns, the driver knows of no box for a moment.
     box = element.evaluate("element => element.getBoundingClientRect().toJSON()")
     return box["x"] + min(40, box["width"] / 2), box["y"] + box["height"] * height
+
+
+def wait_for_frames(page: Page) -> None:
+    """Wait until what has changed is drawn, and the page has heard that its window turned.
+
+    Until then a finger falls where things were, and a turn ends a drag that began after it.
+    """
+    page.evaluate(
+        "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+    )
 
 
 def handle(page: Page, letter: str) -> Locator:
