@@ -164,7 +164,7 @@ def test_no_other_user_looks_into_the_folder_that_it_makes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("VAR_DIR", str(tmp_path / "some" / "where"))
-    assert not rules.own_folder().stat().st_mode & 0o007
+    assert not read_folder().stat().st_mode & 0o007
 
 
 def test_it_makes_a_key_for_a_demo_once_and_for_its_owner_alone(tmp_path: Path) -> None:
