@@ -282,7 +282,10 @@ POSTGRESQL_OPTIONS = {
         "-c idle_in_transaction_session_timeout=30000 "
         # What is read by a cursor is read to its end. Planned for the first tenth, as is usual, a
         # report of a million answers held every one of them against every gold item.
-        "-c cursor_tuple_fraction=1"
+        "-c cursor_tuple_fraction=1 "
+        # Compiling a statement takes longer than all of these together, and what decides on it is
+        # a guess of their costs.
+        "-c jit=off"
     ),
 }
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypedDict
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
@@ -80,9 +80,20 @@ class Literal(Value):
         return f"'{self.value}'", ()
 
 
+class LookedUp(Exists):
+    """`EXISTS`, looked up for each row, as few are looked at.
+
+    Without `OFFSET` PostgreSQL may make a join of it, and read everything that a person ever had to
+    hand them one item.
+    """
+
+    template = "EXISTS(%(subquery)s OFFSET 0)"
+
+
 OPEN = Q(open_slots__gt=Literal(0))
 LEASED = Q(state=Literal(Assignment.State.LEASED.value))
 WAITING = Q(state=Literal(Turn.State.WAITING.value))
+ASIDE = Q(purpose__in=[Literal(purpose.value) for purpose in Item.ASIDE])
 
 
 def shown_completions(assignment: Assignment) -> list[Completion]:
@@ -113,7 +124,7 @@ def items_open_to(user: User | Slot, project: Project, kind: str) -> QuerySet[It
     question in another item, what they have annotated, what shows or reviews a text of their own,
     what too many have skipped, and what is no part of the work: gold items, battles.
     """
-    return _open_to(user, project, kind).exclude(purpose__in=Item.ASIDE).order_by("-priority", "id")
+    return _open_to(user, project, kind).exclude(ASIDE).order_by("-priority", "id")
 
 
 def drawn_items(user: User, project: Project, kind: str, *, at_random: bool) -> QuerySet[Item]:
@@ -121,7 +132,7 @@ def drawn_items(user: User, project: Project, kind: str, *, at_random: bool) -> 
 
     Both orders are those of an index, and at most so many items as a weighing takes in are there.
     """
-    items = _open_to(user, project, kind).exclude(purpose__in=Item.ASIDE)
+    items = _open_to(user, project, kind).exclude(ASIDE)
     if at_random:
         return items.filter(arm=Literal(Arm.RANDOM.value)).order_by("lot")
     return items.filter(worth__isnull=False).order_by("-worth", "id")
@@ -134,7 +145,7 @@ def items_skipped_by(user: User, project: Project, kind: str) -> QuerySet[Item]:
     return (
         _open_to(user, project, kind, again=(Assignment.State.SKIPPED,))
         .filter(assignments__annotator=user, assignments__state=Assignment.State.SKIPPED)
-        .exclude(purpose__in=Item.ASIDE)
+        .exclude(ASIDE)
         .order_by("assignments__closed_at", "id")
     )
 
@@ -213,14 +224,16 @@ def _in_line(
     project = Project(id=project_id, max_skips=max_skips, review_percent=review_percent)
     items = items_open_to(person, project, kind)
     if part == "behind, if calm":
-        items = items.filter(~Exists(_more_urgent(project_id, kind, priority)))
+        open_ones = Item.objects.filter(OPEN, project=project_id, kind=kind)
+        most_urgent = open_ones.order_by("-priority", "id").values("priority")[:1]
+        items = items.alias(most=Subquery(most_urgent)).filter(most=priority)
     if part.startswith("behind"):
         items = items.filter(priority=priority, id__gt=mark)
     elif part == "below":
         items = items.filter(priority__lt=priority)
     if wanted != Wanted.TO_COUNT:
         had = Assignment.objects.filter(item=OuterRef("pk"), annotator=person)
-        items = items.annotate(was_had=Exists(had))
+        items = items.annotate(was_had=LookedUp(had))
     return read(items, wanted)
 
 
@@ -389,10 +402,10 @@ def _open_to(
     own_text = Item.completions.through.objects.filter(item=OuterRef("pk"), completion__author=user)
     items = Item.objects.filter(
         OPEN,
-        ~Exists(had.exclude(state__in=again)),
-        ~Exists(same_question),
-        ~Exists(elsewhere),
-        ~Exists(own_text),
+        ~LookedUp(had.exclude(state__in=[Literal(str(state)) for state in again])),
+        ~LookedUp(same_question),
+        ~LookedUp(elsewhere),
+        ~LookedUp(own_text),
         project=project,
         kind=kind,
     )
@@ -401,7 +414,7 @@ def _open_to(
     if kind == Kind.REVIEW:
         return _reviewable(items, user, project)
     if kind in WRITTEN_KINDS and project.review_percent:
-        return items.exclude(Exists(_reviews_of(OuterRef("pk"), user)))
+        return items.filter(~LookedUp(_reviews_of(OuterRef("pk"), user)))
     return items
 
 
@@ -410,7 +423,7 @@ def _reviewable(items: QuerySet[Item], user: User | Slot, project: Project) -> Q
     owed = Assignment.objects.filter(
         item=OuterRef("subject__item"), annotator=user, state__in=UNANSWERED
     )
-    about = items.filter(~Exists(owed), counted("subject__", project.pk))
+    about = items.filter(~LookedUp(owed), counted("subject__", project.pk))
     return about.exclude(subject__annotator=user)
 
 

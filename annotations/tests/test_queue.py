@@ -194,6 +194,15 @@ def test_it_does_not_read_all_that_a_person_ever_said_for_each_item(project, bob
         assert "annotation_by_day" not in plan
 
 
+def test_postgresql_looks_up_each_item_instead_of_joining_all_that_a_person_ever_had(project, bob):
+    if connection.vendor != "postgresql":
+        pytest.skip("no other joins what is asked with EXISTS")
+    plan = items_open_to(bob, project, Kind.COMPARISON)[:1].explain()
+    assert "SubPlan" in plan
+    assert "Anti Join" not in plan
+    assert "hashed SubPlan" not in plan
+
+
 def test_whoever_asks_next_frees_the_places_of_every_project(project, bob, bea):
     other = make_item(Project.objects.create(name="Other", created_by=bob))
     late = run_out(make_assignment(other, bob))
