@@ -30,6 +30,7 @@ from typing import Any
 
 import fsspec
 from django.conf import settings
+from django.db import Error as DatabaseError
 
 from training.pipeline.checkpoints import MANIFEST
 from training.pipeline.errors import PipelineError
@@ -156,20 +157,23 @@ def remove_folder(folder: Path) -> None:
         remove(_relative(folder))
 
 
-def folders() -> Iterator[tuple[str, Files]]:
-    """Yield every folder that the store elsewhere has, named below its root, with its files."""
+def folders() -> list[str]:
+    """Return every folder that the store elsewhere has, named below its root."""
     root = f"{_place()}/"
     with _in_words("read"), suppress(FileNotFoundError):  # nothing was ever sent there
-        for path in _filesystem().find(_place(), refresh=True):
-            folder, _, name = path.removeprefix(root).rpartition("/")
-            if path.startswith(root) and name == INDEX and (files := files_of(folder)) is not None:
-                yield folder, files
+        paths = _filesystem().find(_place(), refresh=True)
+        return [
+            path.removeprefix(root).removesuffix(f"/{INDEX}")
+            for path in paths
+            if path.startswith(root) and path.endswith(f"/{INDEX}")
+        ]
+    return []
 
 
-def files_of(folder: str) -> Files | None:
-    """Return what a folder of the store has at this moment; None where it is gone."""
+def files_of(folder: str) -> Files:
+    """Return what a folder of the store has at this moment; nothing where it is gone."""
     index = _index(Path(settings.ARTIFACTS_ROOT) / folder)
-    return None if index is None else _kept(index)
+    return {} if index is None else _kept(index)
 
 
 def read(folder: str, kept: Kept) -> Iterator[bytes]:
@@ -221,7 +225,7 @@ class WorkFolder:
     def _keep_or_say(self) -> None:
         try:
             _send(self.folder, _files_in(self.folder, is_work=True))
-        except (StoreError, OSError) as error:  # a file may go while it is read
+        except (StoreError, OSError, DatabaseError) as error:  # a file may go while it is read
             logger.warning("%s could not be sent to the artifact store: %s", self.folder, error)
         self._kept_at = time.monotonic()
 
@@ -273,10 +277,13 @@ def _this_machine() -> str:
 
 @contextmanager
 def _in_words(what: str) -> Iterator[None]:
-    """Turn whatever a file system raises into a sentence; a missing file stays what it is."""
+    """Turn whatever a file system raises into a sentence; a missing file stays what it is.
+
+    So does a database that was away at a sign of life: that is no fault of the store.
+    """
     try:
         yield
-    except (FileNotFoundError, StoreError):
+    except (FileNotFoundError, StoreError, DatabaseError):
         raise
     except Exception as error:  # each file system has errors of its own
         raise StoreError(

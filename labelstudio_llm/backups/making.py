@@ -39,7 +39,7 @@ class Made:
     bytes: int
     sha256: str
     damaged: tuple[str, ...]
-    """Folders that a row names and that were not whole here either."""
+    """Folders that were not whole here either."""
 
 
 def back_up(url: str) -> Made:
@@ -58,12 +58,12 @@ def back_up(url: str) -> Made:
         written = {tables.name_of(table): _write(archive, table) for table in tables.tables()}
         named = _named_folders()
         bases = _bases()
-    files = dict(_copy_store(archive))
+    files, damaged = _copy_store(archive)
     outside = {
         str(folder): dict(_copy(archive, folder, f"bases/{number}"))
         for number, folder in enumerate(bases)
     }
-    damaged = _damaged(archive, named, files)
+    damaged |= _damaged(archive, named, files)
     sha256 = archive.write_manifest(
         {
             "version": VERSION,
@@ -73,7 +73,7 @@ def back_up(url: str) -> Made:
             "tables": written,
             "artifacts": files,
             "bases": outside,
-            "damaged": damaged,
+            "damaged": sorted(damaged),
         }
     )
     everything = [*files.values(), *(entry for base in outside.values() for entry in base.values())]
@@ -83,7 +83,7 @@ def back_up(url: str) -> Made:
         bytes=sum(entry["bytes"] for entry in everything)
         + sum(table["file"]["bytes"] for table in written.values()),
         sha256=sha256,
-        damaged=tuple(damaged),
+        damaged=tuple(sorted(damaged)),
     )
 
 
@@ -124,36 +124,45 @@ def _bases() -> list[Path]:
     return sorted(one for one in folders if not one.is_relative_to(artifacts.root()))
 
 
-def _copy_store(archive: Archive) -> Iterator[tuple[str, Entry]]:
-    """Copy the artifacts: from where the machines share them, not what this one has of them."""
+def _copy_store(archive: Archive) -> tuple[dict[str, Entry], set[str]]:
+    """Copy the artifacts; return the files, and the folders that are not what they should be.
+
+    They are copied from where the machines share them, not as far as this one has them.
+    """
     if not store.is_remote():
-        yield from _copy(archive, artifacts.root(), "artifacts")
-        return
+        return dict(_copy(archive, artifacts.root(), "artifacts")), set()
+    files: dict[str, Entry] = {}
+    damaged = set()
     try:
-        for folder, _ in store.folders():
-            yield from _copy_shared(archive, folder).items()
+        for folder in store.folders():
+            copied, is_whole = _copy_shared(archive, folder)
+            files |= copied
+            if not is_whole:
+                damaged.add(folder)
     except store.StoreError as error:
         raise BackupError(str(error)) from error
+    return files, damaged
 
 
-def _copy_shared(archive: Archive, folder: str) -> dict[str, Entry]:
-    """Copy a folder as it is at one moment. It may be sent again, or deleted, while it is read."""
+def _copy_shared(archive: Archive, folder: str) -> tuple[dict[str, Entry], bool]:
+    """Copy a folder as it is at one moment; say whether all that its index names was there.
+
+    It may be sent again, or deleted, while it is read: then it is read again.
+    """
     for _ in range(TRIES):
-        with suppress(FileNotFoundError):
-            copied: dict[str, Entry] = {}
-            for name, kept in (store.files_of(folder) or {}).items():
-                path = f"{folder}/{name}"
+        named = store.files_of(folder)
+        copied: dict[str, Entry] = {}
+        for name, kept in named.items():
+            path = f"{folder}/{name}"
+            with suppress(FileNotFoundError):
                 entry = archive.write(f"artifacts/{path}", store.read(folder, kept))
-                if entry["sha256"] != kept.sha256:
-                    raise BackupError(
-                        f"{path} in the artifact store is damaged: its hash is not what its index "
-                        "says. Restore it from an older backup or delete it, then try again."
-                    )
-                copied[path] = entry
-            return copied
+                if entry["sha256"] == kept.sha256:
+                    copied[path] = entry
+        if len(copied) == len(named) or store.files_of(folder) == named:
+            return copied, len(copied) == len(named)
     raise BackupError(
-        f"{folder} in the artifact store was replaced {TRIES} times while it was read, or lacks "
-        "files that its index names. Make the backup again, in another place."
+        f"{folder} in the artifact store was replaced {TRIES} times while it was read. Make the "
+        "backup again, in another place."
     )
 
 
@@ -178,12 +187,12 @@ def _chunks_of(path: Path) -> Iterable[bytes]:
 
 def _damaged(
     archive: Archive, named: dict[str, tuple[type[Any], int]], files: dict[str, Entry]
-) -> list[str]:
+) -> set[str]:
     """Return the folders of rows that are not whole in the backup, nor were they here.
 
     Raise BackupError where one was deleted while the backup was made.
     """
-    broken = []
+    broken = set()
     for folder, (model, number) in named.items():
         rows = f"{folder}/{ROWS}"
         if rows in files if model is DatasetSnapshot else _is_whole(archive, folder, files):
@@ -193,7 +202,7 @@ def _damaged(
                 f"{folder} was deleted while the backup was made, so this one is of no use. "
                 "Make it again, in another place."
             )
-        broken.append(folder)
+        broken.add(folder)
     return broken
 
 

@@ -165,7 +165,7 @@ def _put_store(aside: Path, root: Path) -> list[str]:
 def _is_shared() -> bool:
     """Return whether machines share a store on which something lies."""
     try:
-        return store.is_remote() and next(store.folders(), None) is not None
+        return store.is_remote() and bool(store.folders())
     except store.StoreError as error:
         raise BackupError(str(error)) from error
 
@@ -182,6 +182,6 @@ def _share(files: Iterable[str], root: Path) -> None:
             store.keep(root / folder)
     except store.StoreError as error:
         raise BackupError(
-            f"The rows are restored, but {error} Then name another empty place and restore again, "
-            "with --replace."
+            "The rows are restored; their files are here, but not where machines share them. "
+            f"{error} Name another empty place in ARTIFACTS_URL for that, and add --replace."
         ) from error
