@@ -33,6 +33,8 @@ MOST_OF_NAME = 50
 """Failures of one name anywhere, where nobody ever signed in by it."""
 FAILURES_KEPT = timedelta(days=1)
 SUCCESSES_KEPT = timedelta(days=30)
+SESSIONS_AT_ONCE = 1000
+"""So many that are over one sign-in deletes: many may have gathered before anybody deleted them."""
 
 LONGEST_NAME = 150
 
@@ -123,7 +125,8 @@ def _is_over(attempt: SignInAttempt) -> bool:
 
 def _forget_old() -> None:
     """Delete attempts that count no more, and sessions that are over: nobody else does."""
-    Session.objects.filter(expire_date__lt=Now()).delete()
+    over = Session.objects.filter(expire_date__lt=Now()).order_by("expire_date").values("pk")
+    Session.objects.filter(pk__in=over[:SESSIONS_AT_ONCE]).delete()
     old = Q(succeeded=False, created_at__lt=Now() - FAILURES_KEPT)
     SignInAttempt.objects.filter(old | Q(created_at__lt=Now() - SUCCESSES_KEPT)).delete()
 

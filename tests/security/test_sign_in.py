@@ -63,6 +63,15 @@ def test_sessions_that_are_over_are_forgotten(bob: User) -> None:
     assert session.session_key != "over"
 
 
+def test_a_sign_in_waits_for_no_million_of_them(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sign_in, "SESSIONS_AT_ONCE", 2)
+    for day in range(1, 4):
+        over = timezone.now() - timedelta(days=day)
+        Session.objects.create(session_key=f"over-{day}", expire_date=over)
+    sign_in.admit("bob", HOME)
+    assert [session.session_key for session in Session.objects.all()] == ["over-1"]
+
+
 def test_it_answers_the_same_for_names_that_nobody_has(bob: User) -> None:
     def answers(username: str) -> list[tuple[int, str]]:
         fail(username, HOME, sign_in.MOST_OF_NAME_HERE - 1)
