@@ -115,7 +115,8 @@ def environment() -> Found:
             f"VAR_DIR belongs to user {owner}, and this runs as user {os.geteuid()}: what may be "
             "read and written is not what the services may. Run it as their user.",
         )
-    if foreign := [one.name for one in settings.VAR_DIR.iterdir() if not os.access(one, os.W_OK)]:
+    inside = [one for one in settings.VAR_DIR.iterdir() if one.name != "lost+found"]  # a disk's own
+    if foreign := [one.name for one in inside if not os.access(one, os.W_OK)]:
         yield (
             "wrong",
             f"In {settings.VAR_DIR} this user may not write to {', '.join(sorted(foreign))}, which "
@@ -344,9 +345,13 @@ def unknown(
 
 
 def broker() -> Found:
-    """Ask the broker how it is set; many that are rented forbid CONFIG, and none forbids INFO."""
+    """Ask the broker how it is set; many that are rented forbid CONFIG, and few forbid INFO."""
     readiness.broker()
-    said = streams.connection().info()
+    try:
+        said = streams.connection().info()
+    except streams.BrokerRefuses as error:
+        yield "warning", f"It answers, and does not say how it is set ({error}). Allow INFO."
+        return
     version = str(said["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         oldest = ".".join(map(str, OLDEST_REDIS))
@@ -479,8 +484,9 @@ def elsewhere() -> Found:
             yield "wrong", f"PUSH_TARGETS names {target}: {problem}"
     if settings.SENTRY_DSN:
         server = urlsplit(settings.SENTRY_DSN)
+        port = server.port or (80 if server.scheme == "http" else 443)
         try:
-            socket.create_connection((server.hostname, server.port or 443), REACHED_IN_S).close()
+            socket.create_connection((server.hostname, port), REACHED_IN_S).close()
         except OSError as error:
             yield (
                 "warning",
@@ -496,9 +502,9 @@ def _why_not_pushed(target: str) -> str:
     except (ImportError, ValueError) as error:
         return f"it can't be used here: {error}. Install the package of that kind of store."
     if isinstance(filesystem, LocalFileSystem):
-        folder = Path(path)
-        while not folder.exists():
-            folder = folder.parent
+        # Not exists(), which fails where this user may not look.
+        places = (Path(path), *Path(path).parents)
+        folder = next(place for place in places if os.access(place, os.F_OK))
         if not os.access(folder, os.W_OK):
             return (
                 f"this user may not write to {folder}. Give it to them; under systemd name it in "

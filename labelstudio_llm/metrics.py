@@ -7,6 +7,7 @@ same and none has to remember anything. Each query is cheap on millions of rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from annotations.selectors.vitals import RATE_OVER, collecting_vitals
@@ -124,8 +125,9 @@ def of_broker() -> list[Family]:
     try:
         depths = [({"queue": queue}, streams.length_of(KEY_PREFIX + queue)) for queue in queues]
         waiting = [({}, streams.count_waiting())]
-        said = streams.connection().info("memory")
-        memory, most = [({}, said["used_memory"])], [({}, said.get("maxmemory", 0))]
+        with suppress(streams.BrokerRefuses):  # some do not tell everybody
+            said = streams.connection().info("memory")
+            memory, most = [({}, said["used_memory"])], [({}, said.get("maxmemory", 0))]
         gpus = [
             ({"machine": name, "gpu": str(gpu.index)}, gpu)
             for name, used in machines.told().items()

@@ -26,7 +26,7 @@ class NotReady(Exception):
 
 
 def database() -> None:
-    """Raise NotReady unless the database answers."""
+    """Raise NotReady unless the database answers, and is one that takes writes."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -34,7 +34,8 @@ def database() -> None:
         raise NotReady("The database server is too old. Use PostgreSQL 14 or newer.") from error
     except DatabaseError as error:
         raise NotReady(
-            "The database does not answer. Check that it runs and that DATABASE_URL is right."
+            "The database does not answer, or takes no writes. Check that it runs, that it is no "
+            "standby, and that DATABASE_URL is right."
         ) from error
 
 
