@@ -21,6 +21,7 @@ from django.urls import reverse
 from annotations.services import MAX_IMPORT_BYTES
 from labelstudio_llm import broker, doctor, metrics, process
 from labelstudio_llm.version import VERSION
+from training import artifacts
 
 ROOT = Path(settings.BASE_DIR)
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*@.service"))
@@ -138,6 +139,16 @@ def test_a_unit_starts_a_process_and_lets_it_end(path: Path) -> None:
     assert f"systemctl enable {target}" in (ROOT / "docs" / "operations.md").read_text()
     if "worker" in path.name:
         assert int(service["TimeoutStopSec"]) == doctor.KILLED_AFTER_S >= ENDS_RUNS
+
+
+def test_the_version_of_code_that_another_user_owns_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under systemd root owns the copy, of which git says nothing to others by itself."""
+    monkeypatch.delenv("CODE_VERSION", raising=False)
+    ours = artifacts.code_version.__wrapped__()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert artifacts.code_version.__wrapped__() == ours
 
 
 def test_the_proxy_ends_an_idle_connection_before_the_site_does() -> None:
