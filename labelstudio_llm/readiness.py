@@ -64,7 +64,7 @@ def missing_migrations() -> list[str]:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
-        raise NotReady("The database does not answer, so its migrations are unknown.") from error
+        raise NotReady("What migrations the database has can't be read.") from error
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
