@@ -247,8 +247,9 @@ def change_import(call: Call, import_id: int, body: NewReading) -> ImportWithErr
 def start_import(call: Call, import_id: int, body: Start) -> ImportWithErrors:
     """Let a file be checked as a whole and then imported. A second time changes nothing.
 
-    A small file is often done when this is answered; else it goes on in the background: ask for
-    the import until its `state` is an end. The same file twice adds nothing.
+    A small file is often done when this is answered, though what a request with a key is answered
+    was written before; others go on in the background. Ask for the import until its `state` is an
+    end. The same file twice adds nothing.
     """
     brought = access.get_import_for(call.user, import_id)
     if brought.state == Import.State.CANCELLED:

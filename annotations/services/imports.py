@@ -55,7 +55,8 @@ KEPT_CONTAINERS = ("jsonl", "json", "csv")
 """Whose rows hold no more than the file has bytes."""
 MOST_BAD_KEPT = 200
 AT_ONCE_BYTES = 1024 * 1024
-"""A file of no more than that is imported where it is started, before anybody is told to."""
+"""A file of no more than that is imported where it is started, before anybody is told to: of
+`KEPT_CONTAINERS`, since a packed one may take hours."""
 AT_ONCE_S = 3.0
 """For about so long: a worker does the rest."""
 HELD_FOR = timedelta(seconds=90)
@@ -134,11 +135,12 @@ def go_on(brought: Import) -> None:
 
     Hints that are lost are sent again by the beat.
     """
-    transaction.on_commit(partial(_go_on, brought.pk, brought.size))
+    is_small = brought.size <= AT_ONCE_BYTES and brought.container in KEPT_CONTAINERS
+    transaction.on_commit(partial(_go_on, brought.pk, is_small=is_small))
 
 
-def _go_on(import_id: int, size: int) -> None:
-    if size <= AT_ONCE_BYTES and _at_once.acquire(blocking=False):
+def _go_on(import_id: int, *, is_small: bool) -> None:
+    if is_small and _at_once.acquire(blocking=False):
         try:
             if not continue_import(import_id, seconds=AT_ONCE_S):
                 return

@@ -211,13 +211,19 @@ def test_a_small_file_is_imported_where_it_is_started(
     assert Annotation.objects.count() == 1
 
 
-@pytest.mark.parametrize("hindrance", ["large", "slow", "another"])
+@pytest.mark.parametrize("hindrance", ["large", "packed", "slow", "another"])
 def test_whatever_is_not_done_at_once_a_worker_is_told_of(
     project, told, hindrance, monkeypatch, django_capture_on_commit_callbacks
 ):
-    brought = services.bring_file(project, "votes.jsonl", [lines(PAIR)], project.created_by)
+    packed = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([PAIR]), packed)
+    content = packed.getvalue() if hindrance == "packed" else lines(PAIR)
+    brought = services.bring_file(project, "votes", [content], project.created_by)
+    assert brought.size < writing.AT_ONCE_BYTES
     with ExitStack() as stack:
         match hindrance:
+            case "packed":
+                pass
             case "large":
                 monkeypatch.setattr(writing, "AT_ONCE_BYTES", brought.size - 1)
             case "slow":
