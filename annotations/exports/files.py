@@ -34,7 +34,7 @@ def _of_kind(kind: Kind) -> Export:
         f"Label Studio, {kind.label.lower()}",
         "Tasks of this kind alone, as a project there wants them, and the labelling configuration "
         "(xml) that shows them.",
-        partial(label_studio.label_studio_tasks, kinds=[kind]),
+        partial(label_studio.label_studio_tasks, kind=kind.value),
         ("json", "xml"),
         kind,
     )
@@ -94,11 +94,8 @@ MEDIA_TYPES = {
 
 def exports_of(project: Project) -> list[tuple[str, Export]]:
     """Return what a project can give away: of single kinds of work those that it has."""
-    return [
-        (name, export)
-        for name, export in EXPORTS.items()
-        if not export.kind or project.items.filter(kind=export.kind).exists()
-    ]
+    kinds = {"", *project.items.order_by().values_list("kind", flat=True).distinct()}
+    return [(name, export) for name, export in EXPORTS.items() if export.kind in kinds]
 
 
 def export_name(project: Project, name: str, format: str) -> str:

@@ -19,7 +19,8 @@ Element = ET.Element
 def label_config(project: Project, kind: str) -> str:
     """Return the configuration for the tasks of one kind of work."""
     view = ET.Element("View")
-    _add(view, "Text", PROMPT, value=f"${PROMPT}")
+    keys = {"nameKey": "role", "textKey": "content"}
+    _add(view, "Paragraphs", PROMPT, value=f"${PROMPT}", layout="dialogue", **keys)
     match kind:
         case Kind.COMPARISON:
             _compare(view)
@@ -64,20 +65,22 @@ def _compare(view: Element) -> None:
 
 def _rate(view: Element, project: Project, most: int) -> None:
     """Ask about each completion whatever was ever asked in the project."""
-    asked = {
-        question["name"]: question
-        for scheme in project.rating_schemes.filter(published_at__isnull=False).order_by("version")
-        for question in scheme.questions
-    }
+    asked: dict[str, str] = {}
+    points: dict[str, int] = {}
+    published = project.rating_schemes.filter(published_at__isnull=False)
+    for question in (one for scheme in published.order_by("version") for one in scheme.questions):
+        name = question["name"]
+        asked[name] = question["form"]
+        points[name] = max(points.get(name, 0), question["points"])
     for place in range(most):
         about = f"answer{place + 1}"
         _add(view, "Text", about, value=f"$items[{place}].body")
-        for name, question in asked.items():
-            if question["form"] == "flag":
+        for name, form in asked.items():
+            if form == "flag":
                 _choices(view, f"{name}-{about}", about, (name, f"not {name}"))
             else:
-                points = str(question["points"])
-                _add(view, "Rating", f"{name}-{about}", toName=about, maxRating=points)
+                most_points = str(points[name])
+                _add(view, "Rating", f"{name}-{about}", toName=about, maxRating=most_points)
 
 
 def _most_shown(project: Project, kind: str) -> int:

@@ -42,10 +42,13 @@ PROMPT = "prompt"
 Result = dict[str, Any]
 
 
-def label_studio_tasks(project: Project, kinds: Sequence[str] = KINDS) -> Iterator[dict[str, Any]]:
-    """Yield a task for each item that somebody annotated, by item."""
+def label_studio_tasks(project: Project, kind: str = "") -> Iterator[dict[str, Any]]:
+    """Yield a task for each item that somebody annotated, by item; of one kind those alone.
+
+    Of one kind every prompt is messages: the configuration that shows them shows all alike.
+    """
     prefix = origin_prefix(project)
-    counted = counted_annotations(project.pk).filter(kind__in=kinds)
+    counted = counted_annotations(project.pk).filter(kind__in=[kind] if kind else KINDS)
     annotated = Item.objects.filter(
         Exists(counted.filter(item=OuterRef("pk"))), project=project
     ).select_related("prompt")
@@ -66,7 +69,10 @@ def label_studio_tasks(project: Project, kinds: Sequence[str] = KINDS) -> Iterat
         told = [one.pk for annotations in said.values() for one in annotations]
         parts = _Parts(told, [item.pk for item in chunk])
         for item in chunk:
-            yield _task(item, said[item.pk], parts, prefix)
+            task = _task(item, said[item.pk], parts, prefix)
+            if kind:
+                task["data"][PROMPT] = list(item.prompt.messages)
+            yield task
 
 
 class _Parts:

@@ -162,6 +162,10 @@ def test_label_studio_gets_its_documented_results_and_no_names(project, bob, bea
 
 def test_each_kind_goes_to_label_studio_with_the_configuration_that_shows_it(project, bob, bea):
     make_one_of_each(project, bob, bea)
+    turns = [("system", "Be short."), ("user", "A haiku?"), ("assistant", "No."), ("user", "Why?")]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    talk = make_prompt(project, "Why?", messages=messages)
+    make_comparison(make_item(project, prompt=talk), bob)
     whole = json.loads(written(project, "label-studio", "json"))
     parts = []
     for name in (name for name, one in exports.EXPORTS.items() if one.kind):
@@ -173,6 +177,7 @@ def test_each_kind_goes_to_label_studio_with_the_configuration_that_shows_it(pro
             assert {task["meta"]["kind"]} == {exports.EXPORTS[name].kind}
             fields = {one.get("value", "$prompt").strip("$").split("[")[0] for one in config}
             assert fields <= task["data"].keys()
+            assert all({"role", "content"} == turn.keys() for turn in task["data"]["prompt"])
             for result in (one for said in task["annotations"] for one in said["result"]):
                 control = there[result["from_name"]]
                 assert control.tag.lower() == result["type"]
@@ -183,6 +188,13 @@ def test_each_kind_goes_to_label_studio_with_the_configuration_that_shows_it(pro
                 assert choices >= set(result["value"].get("ranker", ()))
                 assert int(control.get("maxRating", 10)) >= result["value"].get("rating", 0)
     assert sorted(task["id"] for task in parts) == [task["id"] for task in whole]
+
+
+def test_kinds_that_nobody_works_at_are_not_offered(client, project, bob):
+    make_comparison(make_item(project), bob)
+    client.force_login(project.created_by)
+    page = client.get(reverse("annotations:downloads", args=[project.pk])).text
+    assert ("label-studio-comparison" in page, "label-studio-rating" in page) == (True, False)
 
 
 def test_everything_has_what_counts_no_longer_and_says_so(project, bob, bea):
