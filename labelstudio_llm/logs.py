@@ -48,9 +48,9 @@ class TextFormatter(logging.Formatter):
     the margin, and what would steer the terminal is spelled out.
     """
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
-        """Return the record without its traceback."""
-        line = super().formatMessage(record)
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record with its traceback, in which what was sent may stand as well."""
+        line = super().format(record)
         shown = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in line)
         return "".join(shown).replace("\n", "\n  ")
 

@@ -40,9 +40,11 @@ def test_what_was_sent_makes_no_line_of_its_own_and_steers_no_terminal():
     form = logs.configuration(as_json=False, level="INFO")["formatters"]["text"]
     formatter = logs.TextFormatter(form["format"])
     message = "GET /x\nERROR django: forged\r\x1b[2J failed é"
-    record = logging.LogRecord("some.name", logging.ERROR, "", 0, message, (), None)
+    error = ValueError("x\nERROR django: forged")
+    told = (ValueError, error, None)
+    record = logging.LogRecord("some.name", logging.ERROR, "", 0, message, (), told)
     shown = "ERROR some.name: GET /x\n  ERROR django: forged\\r\\x1b[2J failed é"
-    assert formatter.format(record) == shown
+    assert formatter.format(record) == f"{shown}\n  ValueError: x\n  ERROR django: forged"
     assert form["()"].endswith(".TextFormatter")
 
 
