@@ -197,6 +197,11 @@ def _gather(answers: Answers, values: Values, places: Mapping[str, int], count: 
                 answers.rate(question, value, about)
             case str() if count == 2 and value in places:
                 answers.outcome = ("left", "right")[places[value]]
+            case str() if count > 2 and value in places:
+                raise BadLine(
+                    f"{quoted(question)} names one of {count} completions. What is read is which "
+                    "of two is better, or a ranking of all."
+                )
             case str() if count and _is_label(question, value, about):
                 answers.choose(question, [value], about)
             case str():

@@ -497,6 +497,8 @@ def test_argilla_labels_are_no_texts(project):
     assert Comparison.objects.get().outcome == "right"
     assert dict(RatingAnswer.objects.values_list("question", "value")) == {"safe": 0, "nature": 1}
     assert Rewrite.objects.get().completion.text == "a b"
+    [bad] = bring(project, lines(argilla(THREE, best="response-3"))).bad
+    assert "names one of 3" in bad["message"]
 
 
 def test_what_nobody_judged_is_asked(project):
