@@ -55,8 +55,11 @@ class WantedExport(Query):
 
 @operations.get("projects/<int:project_id>/exports")
 def list_exports(call: Call, project_id: int) -> Exports:
-    """List what can be downloaded of a project, and in which formats."""
-    _project(call, project_id)
+    """List what can be downloaded of a project, and in which formats.
+
+    Of single kinds of work those that the project has.
+    """
+    project = _project(call, project_id)
     return Exports(
         exports=[
             ExportOut.model_validate(
@@ -67,7 +70,7 @@ def list_exports(call: Call, project_id: int) -> Exports:
                     "formats": list(one.formats),
                 }
             )
-            for name, one in exports.EXPORTS.items()
+            for name, one in exports.exports_of(project)
         ]
     )
 
