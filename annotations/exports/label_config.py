@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from django.db.models import Count, Max
 
 from annotations.exports.label_studio import PROMPT
-from annotations.models import Comparison, Kind, Project
+from annotations.models import Comparison, Kind, Project, Question
 
 Element = ET.Element
 
@@ -65,18 +65,19 @@ def _compare(view: Element) -> None:
 
 def _rate(view: Element, project: Project, most: int) -> None:
     """Ask about each completion whatever was ever asked in the project."""
-    asked: dict[str, str] = {}
+    asked: dict[str, Question] = {}
     points: dict[str, int] = {}
     published = project.rating_schemes.filter(published_at__isnull=False)
     for question in (one for scheme in published.order_by("version") for one in scheme.questions):
         name = question["name"]
-        asked[name] = question["form"]
+        asked[name] = question
         points[name] = max(points.get(name, 0), question["points"])
     for place in range(most):
         about = f"answer{place + 1}"
         _add(view, "Text", about, value=f"$items[{place}].body")
-        for name, form in asked.items():
-            if form == "flag":
+        for name, question in asked.items():
+            ET.SubElement(view, "Header", value=question["text"], size="5")
+            if question["form"] == "flag":
                 _choices(view, f"{name}-{about}", about, (name, f"not {name}"))
             else:
                 most_points = str(points[name])

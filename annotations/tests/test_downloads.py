@@ -175,7 +175,8 @@ def test_each_kind_goes_to_label_studio_with_the_configuration_that_shows_it(pro
         there = {one.get("name"): one for one in config}
         for task in tasks:
             assert {task["meta"]["kind"]} == {exports.EXPORTS[name].kind}
-            fields = {one.get("value", "$prompt").strip("$").split("[")[0] for one in config}
+            shown = [one.get("value", "") for one in config if one.get("name")]
+            fields = {value.strip("$").split("[")[0] for value in shown if value}
             assert fields <= task["data"].keys()
             assert all({"role", "content"} == turn.keys() for turn in task["data"]["prompt"])
             for result in (one for said in task["annotations"] for one in said["result"]):
