@@ -23,5 +23,10 @@ export function choose(input) {
 }
 
 export function send() {
-  answer()?.requestSubmit();
+  const form = answer();
+  // htmx sends the button in focus with its form, as if it had been pressed: put together, not sent.
+  if (form && document.activeElement?.matches("button[name]") && document.activeElement.form === form) {
+    work().focus({ preventScroll: true });
+  }
+  form?.requestSubmit();
 }

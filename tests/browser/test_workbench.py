@@ -643,6 +643,18 @@ def test_a_skip_can_be_undone(page: Page, project: Project, bob: User, sign_in: 
     expect(prompt_of(page)).to_have_text(first.prompt.text)
 
 
+def test_what_was_put_together_is_sent_from_its_button(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    first, _ = make_work(project, Kind.ASSEMBLY), make_work(project, Kind.ASSEMBLY)
+    sign_in(bob)
+    open_item(page, first, bob)
+    page.locator("[data-part]").first.click()
+    page.locator("[data-put-together]").press("Enter")
+    page.keyboard.press("Control+Enter")
+    expect(prompt_of(page)).not_to_have_text(first.prompt.text)
+
+
 def test_the_undo_bar_goes_by_itself(
     page: Page, project: Project, bob: User, sign_in: SignIn
 ) -> None:
