@@ -6,21 +6,18 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from pydantic import Field
 
-from annotations import access
+from annotations import access, selectors
 from annotations.api.operations import Answer, Call, Flag, IdInAddress, Operations
 from annotations.api.pages import Page, Paged, page_of
 from annotations.exports import pseudonym
 from annotations.models import (
     Annotation,
     Comparison,
-    ConversationChoice,
     Kind,
-    RankedCompletion,
     Rating,
-    RatingAnswer,
     Retraction,
     Review,
 )
@@ -182,27 +179,9 @@ def _retractions() -> QuerySet[Retraction]:
 
 
 def _whole(found: QuerySet[Annotation]) -> QuerySet[Annotation]:
-    """Return annotations with what they say, in as many queries as there are kinds of payload."""
-    return (
-        found.annotate(is_over=Exists(_successors()) | Exists(_retractions()))
-        .select_related(
-            "item",
-            "demonstration__completion",
-            "comparison",
-            "ranking",
-            "rating",
-            "rewrite__completion",
-            "assembly__completion",
-            "review__completion",
-            "conversation",
-        )
-        .prefetch_related(
-            Prefetch("ranking__entries", RankedCompletion.objects.order_by("tier", "id")),
-            Prefetch("rating__answers", RatingAnswer.objects.order_by("id")),
-            "assembly__parts",
-            Prefetch("conversation__choices", ConversationChoice.objects.order_by("position")),
-        )
-    )
+    """Return annotations with what they say, and whether they were corrected or taken back."""
+    is_over = Exists(_successors()) | Exists(_retractions())
+    return selectors.with_payload(found).select_related("item").annotate(is_over=is_over)
 
 
 def _annotation(annotation: Annotation) -> AnnotationOut:

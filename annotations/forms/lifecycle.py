@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 
 from django import forms
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 
-from annotations.models import Kind, Project, User
+from annotations.models import Annotation, Kind, Membership, Project, User
 
 LARGEST = 2**31 - 1
 NUMBER = re.compile(r"-?[0-9]{1,19}")
@@ -62,14 +63,25 @@ class AnswersForm(forms.Form):
 
     kind = forms.ChoiceField(choices=[("", "All kinds"), *Kind.choices], required=False)
     annotator = forms.ModelChoiceField(User.objects.none(), required=False, empty_label="Everybody")
+    before = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+    """The oldest annotation of the page before."""
 
     def __init__(self, data: QueryDict, *, project: Project) -> None:
         super().__init__(data)
-        members = User.objects.filter(memberships__project=project)
-        self.fields["annotator"].queryset = members.order_by("username")  # type: ignore[attr-defined]  # of a choice of rows
+        people = _people(project, asked_for=data.get("annotator", ""))
+        self.fields["annotator"].queryset = people  # type: ignore[attr-defined]  # of a choice of rows
         for field in self.fields.values():
             field.widget.attrs["class"] = "input input--small"
         self.full_clean()  # what makes no sense is as if it were not asked for
+
+
+def _people(project: Project, *, asked_for: str) -> QuerySet[User]:
+    """Return the members of a project, and who is asked for if they left after saying something."""
+    found = Q(Exists(Membership.objects.filter(project=project, user=OuterRef("pk"))))
+    if NUMBER.fullmatch(asked_for):
+        said = Annotation.objects.filter(item__project=project, annotator=OuterRef("pk"))
+        found |= Q(Exists(said), id=asked_for)
+    return User.objects.filter(found).order_by("username")
 
 
 class GoldForm(forms.Form):

@@ -8,7 +8,14 @@ from annotations.selectors.agreement import (
     people_of,
 )
 from annotations.selectors.agreement_report import AgreementOverview, Line
-from annotations.selectors.answers import Correction, correction_of, fields_of, in_words
+from annotations.selectors.answers import (
+    Correction,
+    correction_of,
+    fields_of,
+    in_short,
+    in_words,
+    with_payload,
+)
 from annotations.selectors.blindness import is_to_be_judged_by
 from annotations.selectors.dashboard import SPANS, Dashboard, Outlook, Sums, dashboard
 from annotations.selectors.gold import SCORED, FailingGold, GoldAnswer, failing_gold, gold_answers
@@ -220,6 +227,7 @@ __all__ = [
     "home_cards",
     "imports_of",
     "in_letters",
+    "in_short",
     "in_words",
     "is_batch",
     "is_blind_to",
@@ -282,6 +290,7 @@ __all__ = [
     "tickets_of",
     "turns_of",
     "unread_notes",
+    "with_payload",
     "with_what_hangs_on_them",
     "work_counted",
     "work_waiting_for",

@@ -6,20 +6,36 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotations.algorithms.parts import parts_of
 from annotations.algorithms.text import letter_of
 from annotations.keys import ACTIONS
-from annotations.models import Annotation, Completion, CorrectionDraft, Kind, Rating
+from annotations.models import (
+    Annotation,
+    Comparison,
+    Completion,
+    ConversationChoice,
+    CorrectionDraft,
+    Kind,
+    RankedCompletion,
+    Rating,
+    RatingAnswer,
+)
 
 SCALES = ("choice", "decision")
 ABOUT = "turn"
 """Says which turn of a conversation was entered. Nobody enters it."""
 ABOUT_ONE = re.compile(r"(?P<what>tier|rating|part)-(?P<position>[1-9])(?P<rest>-.+)?")
 """A field about one of the completions that are shown."""
-CHOSEN = {action.name: action.label for action in ACTIONS}
-"""An answer on a scale in words, not yet translated; it has the name of the key that chooses it."""
+CHOSEN = {action.name: action.label for action in ACTIONS} | {
+    "left": gettext_noop("A is better"),
+    "right": gettext_noop("B is better"),
+}
+"""An answer on a scale in words, not yet translated; it has the name of the key that chooses it, or
+is the side alone where an import did not say by how much."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,44 @@ def words_of(annotation: Annotation) -> Iterator[tuple[str, str]]:
     return in_words(fields_of(annotation))
 
 
+def in_short(annotation: Annotation) -> str:
+    """Return what an annotation says in a line: what was written, or else what was chosen."""
+    match Kind(annotation.kind):
+        case Kind.DEMONSTRATION:
+            return annotation.demonstration.completion.text
+        case Kind.REWRITE:
+            return annotation.rewrite.completion.text
+        case Kind.ASSEMBLY:
+            return annotation.assembly.completion.text
+        case Kind.CONVERSATION:
+            choices = annotation.conversation.choices.all()
+            return " · ".join(_chosen(_judgement(choice)) for choice in choices)
+        case Kind.REVIEW:
+            said = {"decision": [annotation.review.decision], "reason": [annotation.reason]}
+        case _:
+            said = fields_of(annotation)
+    return " · ".join(f"{name}: {value}" for name, value in in_words(said))
+
+
+def with_payload(annotations: QuerySet[Annotation]) -> QuerySet[Annotation]:
+    """Return annotations with what they say, in as many queries as there are kinds of payload."""
+    return annotations.select_related(
+        "demonstration__completion",
+        "comparison",
+        "ranking",
+        "rating",
+        "rewrite__completion",
+        "assembly__completion",
+        "review__completion",
+        "conversation",
+    ).prefetch_related(
+        Prefetch("ranking__entries", RankedCompletion.objects.order_by("tier", "id")),
+        Prefetch("rating__answers", RatingAnswer.objects.order_by("id")),
+        "assembly__parts",
+        Prefetch("conversation__choices", ConversationChoice.objects.order_by("position")),
+    )
+
+
 def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Yield what was entered into a form, each with its name, for people to read."""
     for name, values in sorted(fields.items()):
@@ -83,6 +137,11 @@ def in_words(fields: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
 
 
 def _chosen(value: str) -> str:
+    """Return an answer on a scale in words.
+
+    >>> _chosen("right"), _chosen("right-slightly")
+    ('B is better', 'B is slightly better')
+    """
     return _(CHOSEN[value]) if value in CHOSEN else value
 
 
@@ -107,22 +166,23 @@ def _name_in_words(name: str) -> str:
 def _conversation_in_words(annotation: Annotation) -> Iterator[tuple[str, str]]:
     choices = annotation.conversation.choices.select_related("prompt", "left", "right")
     for number, choice in enumerate(choices, start=1):
-        judgement = "-".join(filter(None, [choice.outcome, choice.strength]))
         place = {"number": number}
         yield _("Message %(number)s") % place, choice.prompt.text
         yield _("Reply A to message %(number)s") % place, choice.left.text or _("(empty)")
         yield _("Reply B to message %(number)s") % place, choice.right.text or _("(empty)")
-        yield _("Choice %(number)s") % place, _chosen(judgement)
+        yield _("Choice %(number)s") % place, _chosen(_judgement(choice))
+
+
+def _judgement(judged: Comparison | ConversationChoice) -> str:
+    return "-".join(filter(None, [judged.outcome, judged.strength]))
 
 
 def _comparison_fields(annotation: Annotation) -> dict[str, list[str]]:
-    comparison = annotation.comparison
-    choice = "-".join(filter(None, [comparison.outcome, comparison.strength]))
-    return {"choice": [choice], "reason": [annotation.reason]}
+    return {"choice": [_judgement(annotation.comparison)], "reason": [annotation.reason]}
 
 
 def _ranking_fields(annotation: Annotation) -> dict[str, list[str]]:
-    tiers = dict(annotation.ranking.entries.values_list("completion_id", "tier"))
+    tiers = {entry.completion_id: entry.tier for entry in annotation.ranking.entries.all()}
     places = {
         f"tier-{position}": [str(tiers[completion_id] + 1)]
         for position, completion_id in enumerate(annotation.shown_order, start=1)
@@ -132,17 +192,15 @@ def _ranking_fields(annotation: Annotation) -> dict[str, list[str]]:
 
 def _rating_fields(annotation: Annotation) -> dict[str, list[str]]:
     """Return the answers to questions; a flag that was not raised is not in what a form sends."""
-    rating = Rating.objects.filter(annotation=annotation).select_related("scheme").first()
+    rating: Rating | None = getattr(annotation, "rating", None)
     if rating is None:
         return {}
     flags = {question["name"] for question in rating.scheme.questions if question["form"] == "flag"}
     positions = {completion: n for n, completion in enumerate(annotation.shown_order, start=1)}
     return {
-        f"rating-{positions[completion]}-{question}": [str(value)]
-        for completion, question, value in rating.answers.values_list(
-            "completion_id", "question", "value"
-        )
-        if value or question not in flags
+        f"rating-{positions[one.completion_id]}-{one.question}": [str(one.value)]
+        for one in rating.answers.all()
+        if one.value or one.question not in flags
     }
 
 

@@ -27,7 +27,7 @@ from annotations.models import (
     in_force,
 )
 from annotations.prepared import Prepared, Slot
-from annotations.selectors.answers import correction_of, words_of
+from annotations.selectors.answers import correction_of, with_payload, words_of
 from annotations.selectors.pay import earned_by
 from annotations.selectors.queue import recently_closed, submitted_by, submitted_since_midnight
 
@@ -311,12 +311,23 @@ def _with_state(
 
 
 def newest_in_force(
-    annotations: QuerySet[Annotation], *, kind: str = "", annotator: User | None = None
+    annotations: QuerySet[Annotation],
+    *,
+    kind: str = "",
+    annotator: User | None = None,
+    before: int | None = None,
 ) -> QuerySet[Annotation]:
-    """Return the annotations that were neither corrected nor taken back, newest first."""
-    wanted = {"kind": kind, "annotator": annotator}
+    """Return what was neither corrected nor taken back, newest first, with what it says.
+
+    Those made `before` one of them: the millionth costs what the first does.
+    """
+    wanted = {"kind": kind, "annotator": annotator, "id__lt": before}
     found = annotations.filter(in_force(), **{name: one for name, one in wanted.items() if one})
-    return found.select_related("annotator", "guideline_version", "item__prompt").order_by("-id")
+    return (
+        with_payload(found)
+        .select_related("annotator", "guideline_version", "item__prompt", "rating__scheme")
+        .order_by("-id")
+    )
 
 
 def is_owed_by(user: User, assignments: Iterable[Assignment]) -> bool:

@@ -48,6 +48,10 @@ def url(name: str, assignment: Assignment) -> str:
     return reverse(f"annotations:{name}", args=[assignment.pk])
 
 
+def by_whom(shown: Any) -> list[User]:
+    return [one.annotator for one, _said in shown.context["answers"]]
+
+
 def change(project: Project, **values: object) -> None:
     Project.objects.filter(id=project.pk).update(**values)
 
@@ -245,14 +249,40 @@ def test_an_owner_reads_what_people_said_newest_first(
     client.force_login(alice)
     assert f"{page}?kind=comparison" in client.get(overview).text
     shown = client.get(page)
-    assert [one.annotator for one in shown.context["page"]] == [carol, bob]
+    assert by_whom(shown) == [carol, bob]
+    assert "Choice: A is better" in shown.text
     assert reverse("annotations:item", args=[item.pk]) in shown.text
     assert reverse("annotations:item", args=[owed.pk]) not in shown.text
-    of_bob = client.get(page, {"annotator": bob.pk})
-    assert [one.annotator for one in of_bob.context["page"]] == [bob]
+    project.memberships.filter(user=bob).delete()
+    assert by_whom(client.get(page, {"annotator": bob.pk})) == [bob]
     assert "No answer matches" in client.get(page, {"kind": "review"}).text
-    for nonsense in ({"kind": "x"}, {"annotator": "x"}, {"annotator": 2**70}, {"page": "x"}):
-        assert len(client.get(page, nonsense).context["page"]) == 2
+    for nonsense in ({"kind": "x"}, {"annotator": "x"}, {"annotator": 2**63}, {"before": "x"}):
+        assert len(by_whom(client.get(page, nonsense))) == 2
+
+
+def test_an_owner_reads_on_from_the_oldest_answer_of_a_page(
+    client: Client,
+    project: Project,
+    alice: User,
+    bob: User,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_max_num_queries: Any,
+) -> None:
+    for _each in range(3):
+        assignment = make_assignment(make_item(project, Kind.RANKING), bob)
+        services.submit_ranking(assignment, [[shown] for shown in assignment.shown_order])
+    client.force_login(alice)
+    page = reverse("annotations:answers", args=[project.pk])
+    with django_assert_max_num_queries(14):
+        assert "Place of A: 1 · Place of B: 2" in client.get(page).text
+    monkeypatch.setattr("annotations.views.history.PAGE_SIZE", 2)
+    first = client.get(page, {"kind": "ranking"})
+    older = first.context["older_than"]
+    assert f"?kind=ranking&amp;before={older}" in first.text
+    second = client.get(page, {"kind": "ranking", "before": older})
+    assert [one.pk < older for one, _said in second.context["answers"]] == [True]
+    assert second.context["older_than"] is None
+    assert "Newest" in second.text
 
 
 def test_an_owner_makes_gold_of_an_answer(

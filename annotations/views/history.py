@@ -20,8 +20,6 @@ from annotations.models import Kind, Role
 from annotations.views.request import AuthenticatedRequest, SeeOther
 
 PAGE_SIZE = 50
-MOST_ANSWERS = 1000
-"""The newest that the page of answers looks at: a large project has a million."""
 
 
 @login_required
@@ -55,13 +53,15 @@ def answers(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, Role.OWNER)
     form = AnswersForm(request.GET, project=project)
     said = access.get_annotations_for(request.user, project_id)
-    found = selectors.newest_in_force(said, **form.cleaned_data)[:MOST_ANSWERS]
+    found = list(selectors.newest_in_force(said, **form.cleaned_data)[: PAGE_SIZE + 1])
+    shown = found[:PAGE_SIZE]
     context = {
         "project": project,
         "membership": access.get_membership_for(request.user, project_id),
         "form": form,
-        "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
-        "most": MOST_ANSWERS,
+        "is_chosen": any(form.cleaned_data.values()),
+        "answers": [(one, selectors.in_short(one)) for one in shown],
+        "older_than": shown[-1].pk if len(found) > PAGE_SIZE else None,
     }
     return render(request, "annotations/answers.html", context)
 
