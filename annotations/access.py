@@ -329,15 +329,15 @@ def may_still_judge(user: User, item: Item) -> bool:
 def get_annotations_for(user: User, project_id: int) -> QuerySet[Annotation]:
     """Return what was said in a project, to those who may read it.
 
-    Of an item that they still owe an answer, they see none of the others'.
+    Of an item that they still owe an answer, they see none of the others'; nor what they still
+    have to review, whose author they are not to know.
     """
     project = get_project_for(user, project_id, *READING)
-    owed = Assignment.objects.filter(
-        item=OuterRef("item"),
-        annotator=user,
-        state__in=(Assignment.State.LEASED, Assignment.State.EXPIRED),
-    )
-    return Annotation.objects.filter(~Exists(owed), item__project=project)
+    unanswered = (Assignment.State.LEASED, Assignment.State.EXPIRED)
+    own = Assignment.objects.filter(annotator=user, state__in=unanswered)
+    owed = own.filter(item=OuterRef("item"))
+    reviewed = own.filter(item__subject=OuterRef("pk"))
+    return Annotation.objects.filter(~Exists(owed), ~Exists(reviewed), item__project=project)
 
 
 def get_annotation_for(user: User, annotation_id: int) -> Annotation:

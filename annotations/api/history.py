@@ -131,12 +131,15 @@ def discard_correction(call: Call, assignment_id: int) -> HistoryOut:
 def get_item_history(call: Call, item_id: int) -> HistoryOut:
     """Show who was handed an item and what was said. Owners and reviewers can.
 
-    While they owe it an answer themselves, nobody's is shown. People are names to owners, and
+    While they owe it an answer themselves, nobody's is shown; while they have one of the answers to
+    review, not who was handed the item, either. People are names to owners, and
     pseudonyms to others.
     """
     item = access.get_item_for(call.user, item_id, Role.OWNER, Role.REVIEWER)
     assignments = selectors.assignments_of(item)
     is_hidden = selectors.is_owed_by(call.user, assignments)
+    if selectors.reviews_answer_of(call.user, item):
+        assignments, is_hidden = assignments.none(), True
     by_name = owns(call, item.project_id)
 
     def called(person: User) -> str:

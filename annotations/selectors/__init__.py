@@ -52,6 +52,7 @@ from annotations.selectors.history import (
     own_statistics,
     previous_of,
     records_of,
+    reviews_answer_of,
 )
 from annotations.selectors.imports import imports_of
 from annotations.selectors.members import (
@@ -276,6 +277,7 @@ __all__ = [
     "records_of",
     "reportable_completions",
     "reported_checkpoints",
+    "reviews_answer_of",
     "rule_of",
     "score_rows",
     "scorers",

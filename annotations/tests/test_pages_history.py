@@ -234,6 +234,28 @@ def test_answers_are_hidden_from_one_who_owes_theirs(
     assert "secret moon" in client.get(page).text
 
 
+def test_the_author_is_hidden_from_an_owner_who_has_the_review(
+    client: Client, project: Project, bob: User, alice: User
+) -> None:
+    """On the page of the item, where everybody who was handed it stands, and on that of answers."""
+    writing = make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
+    written = services.submit_demonstration(writing, "secret moon")
+    review = make_assignment(make_item(project, Kind.REVIEW, subject=written), alice)
+    client.force_login(alice)
+    pages = [
+        reverse("annotations:item", args=[written.item_id]),
+        reverse("annotations:answers", args=[project.pk]),
+    ]
+    for page in pages:
+        shown = client.get(page).text
+        assert "secret moon" not in shown
+        assert f">{bob}</caption>" not in shown
+    services.skip(review, "unclear")
+    assert f">{bob}</caption>" in client.get(pages[0]).text
+    for page in pages:
+        assert "secret moon" in client.get(page).text
+
+
 def test_an_owner_reads_what_people_said_newest_first(
     client: Client, project: Project, alice: User, bob: User, carol: User
 ) -> None:

@@ -91,6 +91,8 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     item = access.get_item_for(request.user, item_id, Role.OWNER, Role.REVIEWER)
     assignments = selectors.assignments_of(item)
     hidden = selectors.is_owed_by(request.user, assignments)
+    if is_blind := selectors.reviews_answer_of(request.user, item):
+        assignments, hidden = assignments.none(), True
     membership = access.get_membership_for(request.user, item.project_id)
     context = {
         "item": item,
@@ -99,6 +101,7 @@ def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
         "assignments": assignments,
         "records": [] if hidden else selectors.records_of(selectors.annotations_of(item)),
         "hidden": hidden,
+        "is_blind": is_blind,
         "makes_gold": membership.role == Role.OWNER and item.kind in services.GOLD_KINDS,
     }
     return render(request, "annotations/item.html", context)
