@@ -321,7 +321,7 @@ def may_still_judge(user: User, item: Item) -> bool:
     Until that is over they are not to know who wrote what it shows.
     """
     own = item.assignments.filter(annotator=user).values_list("state", flat=True).first()
-    if own in (Assignment.State.LEASED, Assignment.State.EXPIRED):
+    if own in Assignment.UNANSWERED:
         return True
     return own != Assignment.State.SUBMITTED and item.open_slots > 0
 
@@ -333,8 +333,7 @@ def get_annotations_for(user: User, project_id: int) -> QuerySet[Annotation]:
     have to review, whose author they are not to know.
     """
     project = get_project_for(user, project_id, *READING)
-    unanswered = (Assignment.State.LEASED, Assignment.State.EXPIRED)
-    own = Assignment.objects.filter(annotator=user, state__in=unanswered)
+    own = Assignment.objects.filter(annotator=user, state__in=Assignment.UNANSWERED)
     owed = own.filter(item=OuterRef("item"))
     reviewed = own.filter(item__subject=OuterRef("pk"))
     return Annotation.objects.filter(~Exists(owed), ~Exists(reviewed), item__project=project)

@@ -145,6 +145,7 @@ class Assignment(models.Model):
         """The lease ran out and the slot went back; a late submit is still kept."""
 
     CLOSED = (State.SUBMITTED, State.SKIPPED)
+    UNANSWERED = (State.LEASED, State.EXPIRED)
 
     class SkipReason(models.TextChoices):
         UNCLEAR = "unclear", gettext_noop("The prompt is unclear")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Exists, OuterRef, Q
 
-from annotations.models import Battle, Item, User
-from annotations.selectors.queue import UNANSWERED
+from annotations.models import Assignment, Battle, Item, User
 
 
 def is_to_be_judged_by(user: User, completion: str = "pk") -> Q:
@@ -19,6 +18,6 @@ def is_to_be_judged_by(user: User, completion: str = "pk") -> Q:
     owed = Item.completions.through.objects.filter(
         completion=OuterRef(completion),
         item__assignments__annotator=user,
-        item__assignments__state__in=UNANSWERED,
+        item__assignments__state__in=Assignment.UNANSWERED,
     )
     return Exists(battles) | Exists(owed)

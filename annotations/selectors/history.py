@@ -29,12 +29,7 @@ from annotations.models import (
 from annotations.prepared import Prepared, Slot
 from annotations.selectors.answers import correction_of, with_payload, words_of
 from annotations.selectors.pay import earned_by
-from annotations.selectors.queue import (
-    UNANSWERED,
-    recently_closed,
-    submitted_by,
-    submitted_since_midnight,
-)
+from annotations.selectors.queue import recently_closed, submitted_by, submitted_since_midnight
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -337,12 +332,14 @@ def newest_in_force(
 
 def is_owed_by(user: User, assignments: Iterable[Assignment]) -> bool:
     """Say whether a person's own answer is still to come, so that they see nobody's."""
-    return any(one.annotator_id == user.pk and one.state in UNANSWERED for one in assignments)
+    return any(
+        one.annotator_id == user.pk and one.state in Assignment.UNANSWERED for one in assignments
+    )
 
 
 def reviews_answer_of(user: User, item: Item) -> bool:
     """Say whether a person has still to review an answer to an item, and so not to know whose."""
-    reviews = Assignment.objects.filter(annotator=user, state__in=UNANSWERED)
+    reviews = Assignment.objects.filter(annotator=user, state__in=Assignment.UNANSWERED)
     return reviews.filter(item__subject__item=item).exists()
 
 

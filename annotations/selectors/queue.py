@@ -52,8 +52,6 @@ WORK_LIMIT = 100
 MOST_HELD = 2
 """Who holds so many leases is handed one of them, whatever kind was asked for."""
 
-UNANSWERED = (Assignment.State.LEASED, Assignment.State.EXPIRED)
-
 
 class Asked(TypedDict):
     """The clock of the database at the moment that a row was read."""
@@ -421,7 +419,7 @@ def _open_to(
 def _reviewable(items: QuerySet[Item], user: User | Slot, project: Project) -> QuerySet[Item]:
     """Return the reviews of what counts and is not one's own, nor an answer one still owes."""
     owed = Assignment.objects.filter(
-        item=OuterRef("subject__item"), annotator=user, state__in=UNANSWERED
+        item=OuterRef("subject__item"), annotator=user, state__in=Assignment.UNANSWERED
     )
     about = items.filter(~LookedUp(owed), counted("subject__", project.pk))
     return about.exclude(subject__annotator=user)
