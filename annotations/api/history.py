@@ -136,22 +136,18 @@ def get_item_history(call: Call, item_id: int) -> HistoryOut:
     pseudonyms to others.
     """
     item = access.get_item_for(call.user, item_id, Role.OWNER, Role.REVIEWER)
-    assignments = selectors.assignments_of(item)
-    is_hidden = selectors.is_owed_by(call.user, assignments)
-    if selectors.reviews_answer_of(call.user, item):
-        assignments, is_hidden = assignments.none(), True
+    seen = selectors.item_history(call.user, item)
     by_name = owns(call, item.project_id)
 
     def called(person: User) -> str:
         return str(person) if by_name else pseudonym(person.pk)
 
-    records = [] if is_hidden else selectors.records_of(selectors.annotations_of(item))
     return HistoryOut(
         item=item.pk,
         kind=Kind(item.kind),
-        assignments=[_handed_out(one, called(one.annotator)) for one in assignments],
-        is_hidden=is_hidden,
-        records=[_record(one, called(one.annotation.annotator)) for one in records],
+        assignments=[_handed_out(one, called(one.annotator)) for one in seen.assignments],
+        is_hidden=seen.is_hidden,
+        records=[_record(one, called(one.annotation.annotator)) for one in seen.records],
     )
 
 

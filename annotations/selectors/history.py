@@ -113,6 +113,18 @@ class AnnotationRecord:
     state: str
 
 
+@dataclass(frozen=True)
+class ItemHistory:
+    """Who was handed an item and what they said, as far as somebody may see that."""
+
+    assignments: list[Assignment]
+    records: list[AnnotationRecord]
+    is_hidden: bool
+    """Their own answer is still to come, so they see nobody's."""
+    is_blind: bool = False
+    """They have still to review an answer, so they do not see, either, who was handed the item."""
+
+
 def previous_of(
     user: User,
     project: Project,
@@ -330,20 +342,16 @@ def newest_in_force(
     )
 
 
-def is_owed_by(user: User, assignments: Iterable[Assignment]) -> bool:
-    """Say whether a person's own answer is still to come, so that they see nobody's."""
-    return any(
+def item_history(user: User, item: Item) -> ItemHistory:
+    """Return what a person may see of what happened to an item."""
+    unanswered = Assignment.objects.filter(annotator=user, state__in=Assignment.UNANSWERED)
+    if unanswered.filter(item__subject__item=item).exists():
+        return ItemHistory([], [], is_hidden=True, is_blind=True)
+    events = Prefetch("events", AssignmentEvent.objects.order_by("id"))
+    handed_out = item.assignments.select_related("annotator").prefetch_related(events)
+    assignments = list(handed_out.order_by("id"))
+    owes = any(
         one.annotator_id == user.pk and one.state in Assignment.UNANSWERED for one in assignments
     )
-
-
-def reviews_answer_of(user: User, item: Item) -> bool:
-    """Say whether a person has still to review an answer to an item, and so not to know whose."""
-    reviews = Assignment.objects.filter(annotator=user, state__in=Assignment.UNANSWERED)
-    return reviews.filter(item__subject__item=item).exists()
-
-
-def assignments_of(item: Item) -> QuerySet[Assignment]:
-    """Return who was handed an item, with everything that happened since."""
-    events = Prefetch("events", AssignmentEvent.objects.order_by("id"))
-    return item.assignments.select_related("annotator").prefetch_related(events).order_by("id")
+    records = [] if owes else records_of(annotations_of(item))
+    return ItemHistory(assignments, records, is_hidden=owes)

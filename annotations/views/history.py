@@ -89,19 +89,16 @@ def assignment_history(request: AuthenticatedRequest, assignment_id: int) -> Htt
 def item(request: AuthenticatedRequest, item_id: int) -> HttpResponse:
     """Show everything that happened to an item; not while one's own answer is still to come."""
     item = access.get_item_for(request.user, item_id, Role.OWNER, Role.REVIEWER)
-    assignments = selectors.assignments_of(item)
-    hidden = selectors.is_owed_by(request.user, assignments)
-    if is_blind := selectors.reviews_answer_of(request.user, item):
-        assignments, hidden = assignments.none(), True
+    seen = selectors.item_history(request.user, item)
     membership = access.get_membership_for(request.user, item.project_id)
     context = {
         "item": item,
         "project": item.project,
         "membership": membership,
-        "assignments": assignments,
-        "records": [] if hidden else selectors.records_of(selectors.annotations_of(item)),
-        "hidden": hidden,
-        "is_blind": is_blind,
+        "assignments": seen.assignments,
+        "records": seen.records,
+        "is_hidden": seen.is_hidden,
+        "is_blind": seen.is_blind,
         "makes_gold": membership.role == Role.OWNER and item.kind in services.GOLD_KINDS,
     }
     return render(request, "annotations/item.html", context)
