@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 
 from annotations import services
 from annotations.forms import AssemblyForm
@@ -29,7 +28,7 @@ def submit_assembly(request: AuthenticatedRequest, assignment: Assignment) -> Ht
         )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)
-    return go_on(request, assignment, announcement=_("Saved."))
+    return go_on(request, assignment)
 
 
 def _show_put_together(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 
 from annotations import services
 from annotations.forms import ComparisonForm
@@ -27,4 +26,4 @@ def submit_comparison(request: AuthenticatedRequest, assignment: Assignment) -> 
         )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)
-    return go_on(request, assignment, announcement=_("Saved."))
+    return go_on(request, assignment)

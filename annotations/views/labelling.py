@@ -114,7 +114,9 @@ def show_newer_work(request: AuthenticatedRequest, assignment: Assignment) -> Ht
     return render(request, template, context, status=409)
 
 
-def go_on(request: AuthenticatedRequest, done: Assignment, *, announcement: str) -> HttpResponse:
+def go_on(
+    request: AuthenticatedRequest, done: Assignment, *, announcement: str = ""
+) -> HttpResponse:
     """Lease the next item, of the same kind while there are any, and answer with it.
 
     After a correction the way leads back to the history that it was opened from.
@@ -138,7 +140,7 @@ def go_on(request: AuthenticatedRequest, done: Assignment, *, announcement: str)
     return show_next(
         request,
         assignment,
-        announcement=announcement,
+        announcement=announcement or _("Saved."),
         guideline_changed=changed,
         closed=done,
     )

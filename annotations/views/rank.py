@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 
 from annotations import services
 from annotations.forms.work_forms import ranking_form
@@ -26,4 +25,4 @@ def submit_ranking(request: AuthenticatedRequest, assignment: Assignment) -> Htt
         )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)
-    return go_on(request, assignment, announcement=_("Saved."))
+    return go_on(request, assignment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 
 from annotations import services
 from annotations.forms.work_forms import review_form
@@ -26,4 +25,4 @@ def submit_review(request: AuthenticatedRequest, assignment: Assignment) -> Http
         )
     except services.ServiceError as error:
         return show_work(request, assignment, form, problem=str(error), status=409)
-    return go_on(request, assignment, announcement=_("Saved."))
+    return go_on(request, assignment)
