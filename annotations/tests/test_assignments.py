@@ -35,16 +35,6 @@ from annotations.tests.factories import (
 HAIKU = "old pond\na frog leaps in\nwater's sound"
 
 
-@pytest.fixture
-def writing(project, bob):
-    return make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
-
-
-@pytest.fixture
-def comparing(project, bob):
-    return make_assignment(make_item(project), bob)
-
-
 def change(project: Project, **values: object) -> Project:
     Project.objects.filter(id=project.pk).update(**values)
     project.refresh_from_db()

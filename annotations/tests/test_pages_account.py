@@ -11,12 +11,6 @@ from annotations.models import Kind, Project, User
 from annotations.tests.factories import make_assignment, make_item
 
 
-@pytest.fixture
-def bobs(client: Client, bob: User) -> Client:
-    client.force_login(bob)
-    return client
-
-
 def account() -> str:
     return reverse("annotations:account")
 

@@ -38,12 +38,6 @@ STEPS = ["wait", "pick", "say", "failed", "full"]
 
 
 @pytest.fixture
-def bobs(client: Client, bob: User) -> Client:
-    client.force_login(bob)
-    return client
-
-
-@pytest.fixture
 def conversation(project: Project, bob: User) -> Assignment:
     """Bob's, about a frog. It waits for its first replies."""
     prompt = make_prompt(project, "Tell me about frogs.")

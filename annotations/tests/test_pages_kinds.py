@@ -37,12 +37,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def bobs(client: Client, bob: User) -> Client:
-    client.force_login(bob)
-    return client
-
-
-@pytest.fixture
 def alices(client: Client, alice: User) -> Client:
     client.force_login(alice)
     return client

@@ -26,12 +26,6 @@ HTMX = {"HTTP_HX_REQUEST": "true"}
 HOSTILE = '<script>alert("x")</script>\n<img src=x onerror=alert(1)>'
 
 
-@pytest.fixture
-def bobs(client: Client, bob: User) -> Client:
-    client.force_login(bob)
-    return client
-
-
 def page_of(assignment: Assignment) -> str:
     return reverse("annotations:assignment", args=[assignment.pk])
 

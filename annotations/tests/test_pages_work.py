@@ -29,22 +29,6 @@ from annotations.tests.factories import make_assignment, make_item, run_out
 HTMX = {"HTTP_HX_REQUEST": "true"}
 
 
-@pytest.fixture
-def bobs(client: Client, bob: User) -> Client:
-    client.force_login(bob)
-    return client
-
-
-@pytest.fixture
-def writing(project: Project, bob: User) -> Assignment:
-    return make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
-
-
-@pytest.fixture
-def comparing(project: Project, bob: User) -> Assignment:
-    return make_assignment(make_item(project), bob)
-
-
 def url(name: str, assignment: Assignment) -> str:
     return reverse(f"annotations:{name}", args=[assignment.pk])
 

@@ -30,16 +30,6 @@ HAIKU = "old pond\na frog leaps in\nwater's sound"
 
 
 @pytest.fixture
-def writing(project, bob):
-    return make_assignment(make_item(project, Kind.DEMONSTRATION), bob)
-
-
-@pytest.fixture
-def comparing(project, bob):
-    return make_assignment(make_item(project, Kind.COMPARISON), bob)
-
-
-@pytest.fixture
 def ranking(project, bob):
     return make_assignment(make_item(project, Kind.RANKING), bob)
 
