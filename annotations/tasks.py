@@ -60,6 +60,14 @@ def continue_imports(**_later: Any) -> None:
 
 
 @shared_task(
+    name="annotations.analyse_what_grew", ignore_result=True, time_limit=300, soft_time_limit=290
+)
+def analyse_what_grew(**_later: Any) -> None:
+    """Tell PostgreSQL of tables into which many rows came. Every 10 seconds."""
+    services.analyse_what_grew()
+
+
+@shared_task(
     name="annotations.forget_imports", ignore_result=True, time_limit=120, soft_time_limit=110
 )
 def forget_imports(**_later: Any) -> None:

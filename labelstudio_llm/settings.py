@@ -304,6 +304,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "analyse tables that grew": {
+        "task": "annotations.analyse_what_grew",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "score new cases": {
         "task": "training.score_cases",
         "schedule": 60.0,

@@ -67,6 +67,7 @@ from annotations.services.flags import (
     projects_that_pause,
 )
 from annotations.services.gold import GOLD_KINDS, make_gold, retire_gold
+from annotations.services.growth import analyse_what_grew
 from annotations.services.guidelines import (
     GuidelineConflict,
     SavedGuideline,
@@ -237,6 +238,7 @@ __all__ = [
     "adjudicate_rating",
     "adjust_pay",
     "admit",
+    "analyse_what_grew",
     "annotation_in_force",
     "answer_battle",
     "answer_practice",

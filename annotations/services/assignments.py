@@ -26,6 +26,7 @@ from annotations.models import (
     Retraction,
     User,
 )
+from annotations.prepared import Prepared
 from annotations.selectors.answers import correction_of, fields_of
 from annotations.services.pay import reverse_pay
 from annotations.services.review_items import withdraw_review
@@ -212,8 +213,19 @@ def _passed_ms(current: Assignment, measured: int, now: datetime) -> int:
     since_lease = _milliseconds(now - current.leased_at)
     if measured <= since_lease:
         return since_lease
-    first = current.events.values_list("created_at", flat=True).first()
+    first = _EVENTS.first(assignment=current.pk)
     return max(since_lease, _milliseconds(now - first) if first else 0)
+
+
+# All of the few that there are: asked for one, PostgreSQL may look through those of everybody.
+_EVENTS = Prepared(
+    lambda *, assignment: (
+        AssignmentEvent.objects.filter(assignment=assignment)
+        .order_by("id")
+        .values_list("created_at", flat=True)
+    ),
+    "assignment",
+)
 
 
 def _milliseconds(time: timedelta) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from annotations.models import Item, Project, Prompt
 from annotations.selectors import prompts_of
+from annotations.services.growth import MANY_ROWS, analyse_what_grew
 from annotations.services.many_rows import insert_rows
 from annotations.tests.factories import make_item, make_prompt
 
@@ -73,3 +74,30 @@ def test_a_search_finds_what_contains_it_whatever_its_case(project: Project, wan
         make_prompt(project, text)
     found = {prompt.text for prompt in prompts_of(project, search=wanted)}
     assert found == {text for text in texts if wanted.lower() in text.lower()}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans without counting")
+@pytest.mark.django_db(transaction=True)
+def test_postgresql_hears_of_a_table_that_grew(project: Project) -> None:
+    def write(count: int, batch: str) -> list[str]:
+        rows = [
+            list(prompt(f"{batch} {number}", project, f"{batch}{number}").values())
+            for number in range(count)
+        ]
+        insert_rows(Prompt, list(prompt("", project, "")), rows)
+        with connection.cursor() as cursor:  # what it counts it tells others now and then
+            cursor.execute("SELECT pg_stat_force_next_flush()")
+            cursor.execute("SELECT 1")
+        return [table for table in analyse_what_grew() if table == Prompt._meta.db_table]
+
+    def known() -> float:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [Prompt._meta.db_table]
+            )
+            return float(cursor.fetchone()[0])
+
+    assert write(MANY_ROWS - 1, "a") == []
+    assert write(MANY_ROWS, "b") == [Prompt._meta.db_table]
+    assert known() == 2 * MANY_ROWS - 1
+    assert write(MANY_ROWS - 1, "c") == [], "an analysed table is left alone until it grows again"

@@ -31,7 +31,7 @@ from tests.bench.programs import end, free_port, in_a_process, program, server, 
 from tests.bench.yardstick import ROOT
 
 LOADTEST, VENV, DATABASE = "LOADTEST", "LABEL_STUDIO_VENV", "DATABASE_URL"
-LOOPS = {1: 60, 8: 30, 32: 12}
+LOOPS = {1: 60, 8: 30, 32: 24}
 """Labels of each annotator in one look, by their number."""
 TASKS = 2_000
 """In one look at an import; two of them are what is labelled."""
