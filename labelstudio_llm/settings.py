@@ -143,6 +143,13 @@ if redis_url := os.environ.get("REDIS_URL"):  # several machines, perhaps
             "socket_connect_timeout": 1,
         },
     }
+# Parts of pages that are the same for everybody who has the same language and keys: each process
+# draws them once.
+CACHES["fragments"] = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "LOCATION": "fragments",
+    "TIMEOUT": None,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import translation
@@ -85,8 +86,11 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(german, "gettext", gettext)
     monkeypatch.setattr(german, "ngettext", ngettext)
+    drawn = caches["fragments"]  # without marks by others, and with them here
+    drawn.clear()
     with translation.override("en"):
         yield
+    drawn.clear()
 
 
 def english_in(page: str) -> list[str]:
