@@ -8,14 +8,13 @@ from typing import Any
 
 from celery import shared_task
 
-from annotations import services
+from annotations import hints, services
 from annotations.services import imports
 
 logger = logging.getLogger(__name__)
 
 SLICE_S = 5.0
 """An import gives the worker back so often: others wait for it, too."""
-HINT_EXPIRES_S = 120
 
 
 @shared_task(
@@ -78,6 +77,6 @@ def forget_imports(**_later: Any) -> None:
 def hint_import(*, import_id: int, **_signal: Any) -> None:
     """Tell a worker that an import waits. Where that can't be sent the beat does it later."""
     try:
-        continue_import.apply_async((import_id,), expires=HINT_EXPIRES_S, retry=False)
+        hints.send(continue_import, (import_id,))
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent; import %s waits (%s).", import_id, error)

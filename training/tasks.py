@@ -9,11 +9,12 @@ import time
 from functools import partial
 from typing import Any
 
-from celery import Task, shared_task
+from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from annotations import hints
 from annotations.services import conversations
 from training import (
     artifacts,
@@ -37,8 +38,6 @@ from training.selectors import board_upkeep
 
 logger = logging.getLogger(__name__)
 
-HINT_EXPIRES_S = 120
-"""A hint that waited for so long was sent again meanwhile; old ones would only pile up."""
 UNLIMITED_S = 10 * 365 * 24 * 3600
 """Without a number of its own a task gets the limits of the settings; 0 and None mean those."""
 DAY_S = 24 * 3600
@@ -46,15 +45,6 @@ DAY_S = 24 * 3600
 REPLY_HINT_EVERY_S = 1.0
 """The service that a hint starts finds the turns that came after it by itself."""
 WEBHOOK_HINT_EVERY_S = 1.0
-PUBLISH_OPTIONS = {
-    "socket_timeout": 1,
-    "socket_connect_timeout": 1,
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0,
-    "interval_max": 0,
-}
-"""Sending a hint may take this many seconds; a hung broker must not hold up a page."""
 
 # The worker's main process hears of a shutdown, the pool process with the child does not.
 worker_shutting_down.connect(supervisor.announce_shutdown)
@@ -160,7 +150,7 @@ def keep_up_boards(**_later: Any) -> None:
 def hint_boards() -> bool:
     """Ask a worker to reckon boards now. Return False, quickly, where that can't be sent."""
     try:
-        _publish(keep_up_boards, (), "default")
+        hints.send(keep_up_boards, (), "default")
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent; boards wait for the clock (%s).", error)
         return False
@@ -176,7 +166,7 @@ def try_endpoint(endpoint_id: int, **_later: Any) -> None:
 def send_try(endpoint_id: int) -> None:
     """Ask a worker to try a server. Where that can't be sent the page says so after a while."""
     try:
-        _publish(try_endpoint, (endpoint_id,), "default")
+        hints.send(try_endpoint, (endpoint_id,), "default")
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("Endpoint %s can't be tried: no broker (%s).", endpoint_id, error)
 
@@ -213,7 +203,7 @@ def dispatch_pushes(**_later: Any) -> None:
 def hint_push(push_id: int) -> None:
     """Tell the workers that a push waits. Where that fails the dispatcher does it again."""
     try:
-        _publish(push, (push_id,), lifecycle.QUEUES[Stage.SAMPLE])
+        hints.send(push, (push_id,), lifecycle.QUEUES[Stage.SAMPLE])
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent for push %s; it stays queued (%s).", push_id, error)
     else:
@@ -245,7 +235,7 @@ def dispatch_fetches(**_later: Any) -> None:
 def hint_fetches() -> None:
     """Tell the workers that a base model is wanted. Where that fails the dispatcher does."""
     try:
-        _publish(fetch_bases, (), lifecycle.QUEUES[Stage.SAMPLE])
+        hints.send(fetch_bases, (), lifecycle.QUEUES[Stage.SAMPLE])
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent; base models wait for the clock (%s).", error)
 
@@ -274,7 +264,7 @@ def hint_webhooks(**_signal: Any) -> None:
         return
     _webhook_hint_sent_at = time.monotonic()
     try:
-        _publish(deliver_webhooks, (), "default")
+        hints.send(deliver_webhooks, (), "default")
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent; messages wait for the clock (%s).", error)
 
@@ -289,7 +279,7 @@ def hint_replies(**_signal: Any) -> None:
         return
     _reply_hint_sent_at = time.monotonic()
     try:
-        _publish(answer_turns, (), lifecycle.QUEUES[Stage.SAMPLE])
+        hints.send(answer_turns, (), lifecycle.QUEUES[Stage.SAMPLE])
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent; turns wait for the dispatcher (%s).", error)
 
@@ -307,20 +297,12 @@ def send_hint(run_id: int, queue: str) -> bool:
     Nothing is lost then: the row is the queue, and the dispatcher sends the hint again.
     """
     try:
-        _publish(execute_run, (run_id,), queue)
+        hints.send(execute_run, (run_id,), queue)
     except Exception as error:  # kombu lets errors of every transport through
         logger.warning("No hint could be sent for run %s; it stays queued (%s).", run_id, error)
         return False
     lifecycle.hinted(run_id)
     return True
-
-
-def _publish(task: Task, arguments: tuple[int, ...], queue: str) -> None:
-    options = {**task.app.conf.broker_transport_options, **PUBLISH_OPTIONS}
-    with task.app.connection_for_write(connect_timeout=1, transport_options=options) as connection:
-        task.apply_async(
-            arguments, queue=queue, expires=HINT_EXPIRES_S, retry=False, connection=connection
-        )
 
 
 def _run_child(run: Run, attempt: int) -> supervisor.Outcome | None:

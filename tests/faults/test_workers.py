@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from annotations.models import Project
+from annotations.tasks import hint_import
 from labelstudio_llm import broker
 from tests.faults.conftest import STEPS
 from tests.faults.machine import STARTED_S, Machine, is_alive, wait_until
@@ -99,7 +100,9 @@ def test_runs_survive_a_broker_that_forgets_everything(machine: Machine, project
         check_ended_well(run, attempts=1)
 
 
-def test_a_hung_or_full_broker_does_not_hold_up_a_page(machine: Machine, project: Project) -> None:
+def test_a_hung_or_full_or_absent_broker_does_not_hold_up_a_page(
+    machine: Machine, project: Project
+) -> None:
     run = make_run(project)
     assert tasks.send_hint(run.pk, "training") is True
     Run.objects.filter(id=run.pk).update(hinted_at=None)
@@ -108,10 +111,12 @@ def test_a_hung_or_full_broker_does_not_hold_up_a_page(machine: Machine, project
     for break_it, mend in (
         (lambda: hung.send_signal(signal.SIGSTOP), lambda: hung.send_signal(signal.SIGCONT)),
         (lambda: full.config_set("maxmemory", 1), lambda: full.config_set("maxmemory", "256mb")),
+        (lambda: (hung.kill(), hung.wait()), machine.start_broker),
     ):
         break_it()
         started = time.monotonic()
         assert tasks.send_hint(run.pk, "training") is False
+        hint_import(import_id=run.pk)
         assert time.monotonic() - started < 5
         mend()
         assert lifecycle.due_for_hint() == [(run.pk, "training")]

@@ -193,6 +193,7 @@ SCENES: list[tuple[str, Scene]] = [
     ("annotations.continue_import", a_file),
     ("annotations.continue_imports", a_file_without_a_hint),
     ("annotations.forget_imports", a_file_that_was_left_alone),
+    ("annotations.analyse_what_grew", an_answer),
     ("annotations.keep_up_daily_figures", an_answer),
     ("annotations.keep_up_agreement", an_answer),
     ("training.execute_run", a_run),
@@ -216,13 +217,14 @@ SCENES: list[tuple[str, Scene]] = [
     ("training.dispatch_fetches", a_base_of_a_hub),
 ]
 WRITE_NO_ROW = (
+    "annotations.analyse_what_grew",
     "annotations.continue_imports",
     "annotations.keep_up_agreement",
     "training.dispatch_fetches",
     "training.dispatch_waiting_turns",
     "training.keep_up_boards",
 )
-"""They send messages and fill the cache."""
+"""They send messages, fill the cache, and tell PostgreSQL of its tables."""
 
 
 SAYS_WHEN = {"annotations.DailyNews": ("read_at", "revision")}

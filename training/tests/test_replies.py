@@ -357,7 +357,7 @@ def test_the_log_does_not_grow_for_ever(
 def hints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the queues to which hints went; the broker is the network."""
     sent: list[str] = []
-    monkeypatch.setattr(tasks, "_publish", lambda task, arguments, queue: sent.append(queue))
+    monkeypatch.setattr("annotations.hints.send", lambda task, arguments, queue: sent.append(queue))
     monkeypatch.setattr(tasks, "_reply_hint_sent_at", float("-inf"))
     return sent
 
