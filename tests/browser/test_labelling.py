@@ -258,6 +258,23 @@ def test_it_fits_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_what_can_be_taken_back_fits_a_phone_in_longer_words(
+    page: Page, project: Project, bob: User, sign_in: SignIn
+) -> None:
+    for _ in range(2):
+        make_item(project)
+    sign_in(bob)
+    page.goto("/")
+    page.context.add_cookies([{"name": "language", "value": "de", "url": page.url}])
+    start(page, project, Kind.COMPARISON)
+    page.keyboard.press("5")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Zurücknehmen")).to_be_visible()
+    for width in (320, 390, 600, 700):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_text_stays_text(page: Page, project: Project, bob: User, sign_in: SignIn) -> None:
     hostile = "<img src=x onerror=\"document.title='broken'\">\n<b>bold</b>"
     make_item(project, texts=(hostile, "\u202ereversed"))
