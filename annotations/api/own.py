@@ -45,7 +45,7 @@ def come_back(call: Call, project_id: int) -> OwnMembership:
 @operations.post("projects/<int:project_id>/leave", Scope.WRITE)
 def leave_project(call: Call, project_id: int) -> None:
     """End one's own membership. What one annotated stays; only an owner lets one in again."""
-    services.remove_member(access.get_own_membership(call.user, project_id))
+    services.leave(access.get_own_membership(call.user, project_id))
 
 
 def _own(membership: Membership) -> OwnMembership:

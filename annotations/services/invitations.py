@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotations.models import Invitation, Membership, Project, User
+from annotations.models import Assignment, Invitation, Membership, Project, User
 from annotations.models.invitations import digest_of
 from annotations.services.imported_people import IMPORTED
 from annotations.services.projects import add_member
@@ -53,9 +53,14 @@ def revoke_invitation(invitation: Invitation) -> None:
 
 @transaction.atomic
 def accept_invitation(invitation: Invitation, user: User) -> Membership:
-    """Make a person a member by a link. Who is one already stays what they are."""
+    """Make a person a member by a link. Who is one already stays what they are.
+
+    Who has worked there since the link was made, and was removed or has left, needs a new one.
+    """
     if member := Membership.objects.filter(project=invitation.project, user=user).first():
         return member
+    if _has_worked_since(invitation, user):
+        raise ServiceError(str(OVER))
     open_still = Invitation.objects.filter(
         id=invitation.pk, revoked_at=None, expires_at__gt=timezone.now(), used__lt=F("uses")
     )
@@ -77,3 +82,9 @@ def sign_up(invitation: Invitation, *, username: str, name: str, password: str) 
         raise ServiceError(taken) from None
     accept_invitation(invitation, user)
     return user
+
+
+def _has_worked_since(invitation: Invitation, user: User) -> bool:
+    return Assignment.objects.filter(
+        annotator=user, item__project=invitation.project, leased_at__gte=invitation.created_at
+    ).exists()

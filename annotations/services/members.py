@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotations import queue
 from annotations.algorithms.text import unix_newlines
 from annotations.models import HeldOut, MemberNote, Membership, Project, User
-from annotations.services.projects import keep_an_owner
+from annotations.services.projects import keep_an_owner, remove_member
 from annotations.services.rules import ServiceError, check, lock
 
 MAX_NOTE_CHARS = 4000
+State = Membership.State
+PAUSED = gettext_lazy("An owner has paused your membership. Ask them to resume it.")
 
 
 @transaction.atomic
@@ -44,23 +48,35 @@ def write_note(project: Project, person: User, text: str, made_by: User) -> Memb
 @transaction.atomic
 def rest(membership: Membership) -> Membership:
     """Pause by oneself: what is held goes to others, what was begun is kept."""
-    if membership.state != Membership.State.ACTIVE:
-        raise ServiceError(_("Your membership is paused already."))
     keep_an_owner(membership)
+    if not _as_it_is(membership).filter(state=State.ACTIVE).update(state=State.RESTING):
+        raise ServiceError(_("Your membership is paused already."))
     queue.release_leases_of(membership.user, membership.project)
-    membership.state = Membership.State.RESTING
-    membership.save(update_fields=["state"])
+    membership.state = State.RESTING
     return membership
 
 
 @transaction.atomic
 def come_back(membership: Membership) -> Membership:
     """Work again after a pause of one's own."""
-    if membership.state == Membership.State.PAUSED:
-        raise ServiceError(_("An owner has paused your membership. Ask them to resume it."))
-    membership.state = Membership.State.ACTIVE
-    membership.save(update_fields=["state"])
+    if not _as_it_is(membership).exclude(state=State.PAUSED).update(state=State.ACTIVE):
+        raise ServiceError(str(PAUSED))
+    membership.state = State.ACTIVE
     return membership
+
+
+@transaction.atomic
+def leave(membership: Membership) -> None:
+    """End one's own membership. Whom an owner has paused stays: a link would end the pause."""
+    lock(membership.project)
+    if _as_it_is(membership).filter(state=State.PAUSED).exists():
+        raise ServiceError(str(PAUSED))
+    remove_member(membership)
+
+
+def _as_it_is(membership: Membership) -> QuerySet[Membership]:
+    """Return a member's row: an owner may have paused them since it was read."""
+    return Membership.objects.filter(id=membership.pk)
 
 
 def read_note(note: MemberNote) -> None:

@@ -190,6 +190,47 @@ def test_nobody_comes_back_whom_an_owner_paused(
         assert Membership.objects.get(project=project, user=bob).state == "paused"
 
 
+def test_nobody_ends_an_owners_pause_by_leaving_and_coming_back(
+    client: Client, project: Project, bob: User
+) -> None:
+    _invitation, page = link(project, uses=5)
+    services.pause_member(Membership.objects.get(project=project, user=bob))
+    client.force_login(bob)
+    refused = client.post(url("leave", project))
+    assert refused.status_code == 409
+    assert "Ask them to resume it" in refused.text
+    client.post(page)
+    assert Membership.objects.get(project=project, user=bob).state == "paused"
+
+
+@pytest.mark.parametrize("act", [services.rest, services.come_back, services.leave])
+@pytest.mark.parametrize("before", ["active", "resting"])
+def test_an_owners_pause_holds_against_what_was_asked_for_just_before(
+    project: Project, bob: User, act: Any, before: str
+) -> None:
+    mine = Membership.objects.get(project=project, user=bob)
+    Membership.objects.filter(id=mine.pk).update(state=before)
+    mine.refresh_from_db()
+    services.pause_member(Membership.objects.get(id=mine.pk))
+    with pytest.raises(services.ServiceError, match="paused"):
+        act(mine)
+    assert Membership.objects.get(id=mine.pk).state == "paused"
+
+
+def test_who_was_removed_or_left_needs_a_new_link(
+    client: Client, project: Project, bob: User
+) -> None:
+    _invitation, page = link(project, uses=5)
+    make_assignment(make_item(project), bob)
+    services.remove_member(Membership.objects.get(project=project, user=bob))
+    client.force_login(bob)
+    assert client.post(page).status_code == 409
+    assert not is_member(project, username="bob")
+    _invitation, new = link(project)
+    assert client.post(new).status_code == 303
+    assert is_member(project, username="bob")
+
+
 def test_leaving_asks_first_and_keeps_annotations(
     client: Client, project: Project, bob: User
 ) -> None:

@@ -106,7 +106,7 @@ def leave(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
-            services.remove_member(membership)
+            services.leave(membership)
         except services.ServiceError as error:
             problem = str(error)
         else:
