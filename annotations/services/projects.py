@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotations import queue
 from annotations.algorithms.text import unix_newlines
-from annotations.models import AutomaticPause, Membership, Project, Role, User
+from annotations.models import AutomaticPause, Invitation, Membership, Project, Role, User
 from annotations.services.rules import MAX_OVERLAP, ServiceError, check, lock
 
 MAX_LEASE_MINUTES = 24 * 60
@@ -89,6 +89,7 @@ def set_role(membership: Membership, role: str) -> Membership:
     role = _role(role)
     if role != Role.OWNER:
         keep_an_owner(membership)
+        _revoke_links_of(membership)
     membership.role = role
     membership.save(update_fields=["role"])
     return membership
@@ -119,7 +120,14 @@ def remove_member(membership: Membership) -> None:
     """End a membership. What the person annotated stays; what they hold goes to others."""
     keep_an_owner(membership)
     queue.release_leases_of(membership.user, membership.project)
+    _revoke_links_of(membership)
     membership.delete()
+
+
+def _revoke_links_of(membership: Membership) -> None:
+    """Let nobody in any more by links that an owner made who is one no longer."""
+    made = Invitation.objects.filter(project=membership.project_id, made_by=membership.user_id)
+    made.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 def _checked_settings(project: Project, changes: dict[str, Any]) -> dict[str, Any]:

@@ -148,6 +148,23 @@ def test_a_link_that_is_over_says_so_and_lets_nobody_in(
     assert client.get(reverse("annotations:invitation", args=["guess"])).status_code == 404
 
 
+@pytest.mark.parametrize("how", ["removed", "made an engineer"])
+def test_the_links_of_who_owns_no_longer_let_nobody_in(
+    project: Project, alice: User, charlie: User, how: str
+) -> None:
+    services.add_member(project, charlie, "owner")
+    invitation, _ = link(project, made_by=charlie, role="engineer")
+    others, _ = link(project)
+    member = Membership.objects.get(project=project, user=charlie)
+    if how == "removed":
+        services.remove_member(member)
+    else:
+        services.set_role(member, "engineer")
+    invitation.refresh_from_db()
+    others.refresh_from_db()
+    assert (invitation.state, others.state) == ("revoked", "open")
+
+
 def test_the_database_lets_in_no_more_than_were_invited(project: Project) -> None:
     link(project)
     with pytest.raises(IntegrityError), transaction.atomic():
