@@ -23,7 +23,9 @@ class SessionStore(db.SessionStore):
     """Sessions in the database."""
 
     def _get_session_from_db(self) -> Session | None:
-        session = _SESSION.first(key=self.session_key or "", now=timezone.now())
+        key = self.session_key or ""
+        # A cookie in quotes may hold a NUL, for which PostgreSQL can't even be asked.
+        session = None if "\0" in key else _SESSION.first(key=key, now=timezone.now())
         if session is None:
             self._session_key = None
         return session

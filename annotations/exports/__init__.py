@@ -16,6 +16,7 @@ from annotations.exports.files import (
     write_export,
 )
 from annotations.exports.guidelines import (
+    GUIDELINES,
     CaseRow,
     cases_in_force,
     draft_cases,
@@ -70,6 +71,7 @@ from annotations.models import Recall, counted, in_force, recalled, recalls_in_f
 
 __all__ = [
     "EXPORTS",
+    "GUIDELINES",
     "MEDIA_TYPES",
     "AnnotatedRow",
     "ArenaRow",

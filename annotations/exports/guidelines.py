@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from annotations.algorithms.clauses import Case, clauses_of
-from annotations.models import GuidelineDraft, GuidelineVersion, Project, User
+from annotations.models import (
+    GUIDELINE_PARTS,
+    GuidelineDraft,
+    GuidelineVersion,
+    Project,
+    User,
+)
+
+GUIDELINES = frozenset(kind for kind, _ in GUIDELINE_PARTS)
+"""What guidelines are for: kinds of work, all of them, evaluations."""
 
 
 class CaseRow(TypedDict):

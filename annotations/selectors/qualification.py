@@ -226,10 +226,12 @@ def rule_of(person: User, project: Project, kind: str) -> KindRule | None:
 
     Where a test is asked for no more, what was begun, waits or was judged is there as before.
     """
+    if kind not in SCREENED:
+        return None
     rule = project.kind_rules.filter(kind=kind).first() or KindRule(project=project, kind=kind)
     begun = project.test_attempts.filter(kind=kind, person=person)
     is_there = rule.is_tested or begun.exists() or practice_items(project, kind).exists()
-    return rule if kind in SCREENED and is_there else None
+    return rule if is_there else None
 
 
 def next_question(person: User, rule: KindRule) -> Question | None:

@@ -54,3 +54,14 @@ def test_no_token_is_taken_from_an_address(client: Client, program: Program) -> 
     for name in ("token", "access_token", "api_key", "key", "authorization"):
         assert client.get(f"/api/v1/me?{name}={program.secret}").status_code == 401
     assert program.get("me").status_code == 200
+
+
+def test_a_nul_finds_nothing_wherever_it_stands(program: Program, project: Project) -> None:
+    """PostgreSQL can't be asked for one, so it must not get that far."""
+    assert program.get(f"projects/{project.pk}/qualification/%00").status_code == 404
+    client = Client()
+    client.force_login(project.created_by)
+    for address in ("qualify/%00/", "guidelines/%00/", "guidelines/%00/scores/"):
+        assert client.get(f"/projects/{project.pk}/{address}").status_code == 404
+    cookie = 'session="\\000abcdefgh"'
+    assert Client().get("/", headers={"cookie": cookie}).status_code == 302

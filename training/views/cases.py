@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -56,6 +56,8 @@ def replay_cases(request: AuthenticatedRequest, project_id: int, kind: str) -> H
 def _cases(
     request: AuthenticatedRequest, project: Project, kind: str, is_draft: bool
 ) -> list[exports.CaseRow]:
+    if kind not in exports.GUIDELINES:
+        raise Http404("There is no such kind of work.")
     return selectors.cases_of(project, kind, request.user if is_draft else None)
 
 
