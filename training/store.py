@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -304,7 +304,16 @@ def _index(folder: Path) -> dict[str, Any] | None:
 
 
 def _kept(index: Mapping[str, Any]) -> Files:
-    return {name: Kept(**values) for name, values in index["files"].items()}
+    """Return the files of an index. One that names a file elsewhere has been tampered with."""
+    files = {name: Kept(**values) for name, values in index["files"].items()}
+    for name in {*files, *(kept.key for kept in files.values())}:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise StoreError(
+                f"An index in the artifact store names {name}, which leads out of its folder. "
+                "Somebody has changed it: find out who can write there, and restore the backup."
+            )
+    return files
 
 
 def _files_in(folder: Path, *, is_work: bool = False) -> list[Path]:

@@ -126,6 +126,20 @@ def test_a_damaged_file_is_refused_and_nothing_of_it_stays(on: Machine) -> None:
         store.bring(folder)
 
 
+@pytest.mark.parametrize("name", ["../../../outside", "/tmp/outside", "a/../../outside"])
+def test_an_index_writes_nothing_outside_its_folder(on: Machine, name: str) -> None:
+    made = write(on("gpu") / "projects/1/checkpoints/run-1", weights="w")
+    store.keep(made)
+    index = json.loads((made / store.MARK).read_text())
+    index["files"][name] = index["files"].pop("weights")
+    place = store._place("projects/1/checkpoints/run-1", store.INDEX)
+    store._filesystem().pipe_file(place, json.dumps(index).encode())
+    root = on("web")
+    with pytest.raises(store.StoreError, match="leads out of its folder"):
+        store.bring(root / "projects/1/checkpoints/run-1")
+    assert not [path for path in root.rglob("*") if path.is_file()]
+
+
 def test_a_folder_that_is_sent_again_replaces_the_one_before(on: Machine) -> None:
     name = "projects/1/checkpoints/run-1"
     store.keep(write(on("first") / name, weights="old", left="x"))
