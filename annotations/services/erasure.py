@@ -142,6 +142,7 @@ def _forget_what_was_written(user: User) -> None:
     blank_mentions(names, MemberNote.objects.all(), "text")
     blank_mentions(names, Assignment.objects.exclude(skip_note=""), "skip_note")
     blank_mentions(names, Import.objects.all(), "name", "annotator", "problem")
+    _blank_bad_lines(names)
     blank_mentions(names, ApiToken.objects.all(), "name")
     # Sent again, such a request does nothing, as before: only what was answered is gone.
     blank_mentions(names, ApiAnswer.objects.all(), "body", erased="")
@@ -160,6 +161,18 @@ def blank_mentions(
         meant = [key for key, text in texts if is_meant.search(text)]
         for part in chunks(meant):
             rows.filter(pk__in=part).update(**{field: erased})
+
+
+def _blank_bad_lines(names: list[str]) -> None:
+    """Erase what names the person in what was wrong with lines of files: it quotes them."""
+    is_meant = mention(names)
+    for key, bad in Import.objects.exclude(bad=[]).values_list("pk", "bad"):
+        if any(is_meant.search(row["message"]) for row in bad):
+            left = [
+                {**row, "message": ERASED} if is_meant.search(row["message"]) else row
+                for row in bad
+            ]
+            Import.objects.filter(pk=key).update(bad=left)
 
 
 def _forget_sessions(user: User) -> None:

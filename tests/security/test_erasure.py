@@ -41,7 +41,7 @@ from annotations.tests.factories import (
 )
 from annotations.tests.test_people import work
 from conftest import PASSWORD
-from training.models import AuditEntry, Chat, ChatMessage
+from training.models import AuditEntry, Automation, Chat, ChatMessage
 from training.services import erase_person, record
 from training.tests.factories import make_base
 
@@ -120,7 +120,11 @@ def mina(project: Project) -> User:
     Import.objects.create(
         project=project, name=f"{name}.jsonl", size=1, sha256="", container="jsonl",
         format="table", annotator=username, created_by=alice,
+        bad=[{"line": 2, "message": f'"{username}" does not say which is better.'}],
     )  # fmt: skip
+    Automation.objects.create(
+        project=project, changed_by=alice, asks=f"This went on in the name of {name}."
+    )
     token, _ = services.make_api_token(
         alice, name=f"for {name}", projects=[project], scopes=["read"], days=1
     )

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from annotations import services as collecting
 from training.models import (
     AuditEntry,
+    Automation,
     Chat,
     Promotion,
     Round,
@@ -44,6 +45,8 @@ def erase_person(user: User, *, by: User | None) -> User:
     collecting.blank_mentions(names, AuditEntry.objects.all(), "reason", "subject_name")
     collecting.blank_mentions(names, Promotion.objects.all(), "reason")
     collecting.blank_mentions(names, Round.objects.all(), "decision")
+    # What a person is asked for is reckoned again when the round is looked at.
+    collecting.blank_mentions(names, Automation.objects.all(), "asks", erased="")
     collecting.blank_mentions(names, WebhookMessage.objects.all(), "body")
     collecting.blank_mentions(names, WebhookAttempt.objects.all(), "answer", "error")
     user.refresh_from_db()
