@@ -32,11 +32,13 @@ CONTAINERS = {
 MAX_ROW_BYTES = 8 * 1024 * 1024
 MAX_ARROW_BYTES = 4 * 1024**3
 """An Arrow file inside a ZIP: it is read as a stream, and no more of it than this is unpacked."""
+MAX_BATCH_BYTES = 256 * 1024**2
+"""Of an Arrow file at once: a batch is read as a whole, and may be packed to nearly nothing."""
 ENCRYPTED = 1
 """Of the flags of a file in a ZIP."""
 CHUNK_BYTES = 256 * 1024
 BATCH_ROWS = 16
-"""Of a Parquet file at once: a text that is there once in it may stand in every row."""
+"""Of a table at once: a text that is there once in a Parquet file may stand in every row."""
 SPLIT_ORDER = ("train", "validation", "test")
 DELIMITERS = ",;\t|"
 
@@ -376,12 +378,31 @@ def _batches(opened: IO[bytes]) -> Iterator[Any]:
 
     start = opened.read(6)
     opened.seek(0)
+    file = _InBatches(opened)
     if start == b"ARROW1":
-        reader = pyarrow.ipc.open_file(opened)
+        reader = pyarrow.ipc.open_file(file)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
     else:
-        yield from pyarrow.ipc.open_stream(opened)
+        yield from pyarrow.ipc.open_stream(file)
+
+
+class _InBatches:
+    """A file of which no more is read at once than a batch may have."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._read = file.read
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_BATCH_BYTES:
+            raise UnreadableFile(
+                f"A batch in this file has {size:,} bytes, and at most {MAX_BATCH_BYTES:,} are "
+                "read at once. Save the data set again with save_to_disk."
+            )
+        return self._read(size)
 
 
 def _arrow_streams(path: Path) -> Iterator[Any]:
@@ -438,10 +459,11 @@ def _read_batches(batches: Iterable[Any], before: int, skip: int) -> Iterator[Ro
         if number + batch.num_rows <= skip:
             number += batch.num_rows
             continue
-        for value in batch.to_pylist():
-            number += 1
-            if number > skip:
-                yield Row(number, _plain_row(value), Place(number, number + 1, 0))
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            for value in batch.slice(start, BATCH_ROWS).to_pylist():
+                number += 1
+                if number > skip:
+                    yield Row(number, _plain_row(value), Place(number, number + 1, 0))
 
 
 def _plain_row(row: dict[str, Any]) -> dict[str, Any] | BadLine:

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotations import exports, queue, services
-from annotations.importers import Place, look_at, read_records
+from annotations.importers import Place, UnreadableFile, containers, look_at, read_records
 from annotations.importers.containers import read_rows
 from annotations.models import (
     Annotation,
@@ -273,6 +273,24 @@ def test_a_small_parquet_file_of_large_texts_is_never_whole_in_memory(tmp_path: 
         rows, most = row.after.rows, max(most, pyarrow.total_allocated_bytes() - before)
     assert rows == 256
     assert most < 64 * 2**20
+
+
+def test_a_batch_that_is_packed_to_nearly_nothing_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = pyarrow.record_batch({"prompt": ["x" * 2**20] * 2})
+    for name, write in (("s", pyarrow.ipc.new_stream), ("f", pyarrow.ipc.new_file)):
+        unpacked = io.BytesIO()
+        with write(unpacked, batch.schema) as writer:
+            writer.write_batch(batch)
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("train/data.arrow", unpacked.getvalue())
+        assert (tmp_path / name).stat().st_size < 2**14
+        assert len(list(read_rows(tmp_path / name, "arrow"))) == 2
+    monkeypatch.setattr(containers, "MAX_BATCH_BYTES", 2**20)
+    for name in "sf":
+        with pytest.raises(UnreadableFile, match="Save the data set again"):
+            list(read_rows(tmp_path / name, "arrow"))
 
 
 def test_it_reads_parquet_and_data_sets_saved_by_datasets(project, tmp_path):
