@@ -18,9 +18,14 @@ from urllib.parse import SplitResult, urlsplit
 
 TRANSLATED = tuple(
     ipaddress.ip_network(net)
-    for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "fec0::/10")
+    for net in (
+        *("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96"),
+        "fec0::/10",
+    )
 )
 """IPv6 addresses that stand for IPv4 ones, which may be private; and those of a site, as once."""
+OF_CLOUDS = tuple(ipaddress.ip_network(net) for net in ("192.0.0.0/24", "168.63.129.16/32"))
+"""IPv4 addresses that look public, and by which machines of a cloud are told their secrets."""
 Address = tuple[str, int]
 
 
@@ -94,11 +99,10 @@ class Guard:
         ip = _as_address(address)
         if ip is None:
             return False
-        if isinstance(ip, ipaddress.IPv6Address):
-            if ip.ipv4_mapped:
-                return self._allows(host, str(ip.ipv4_mapped))
-            if any(ip in net for net in TRANSLATED):
-                return False
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+            return self._allows(host, str(ip.ipv4_mapped))
+        if any(ip in net for net in (*TRANSLATED, *OF_CLOUDS)):
+            return False
         return ip.is_global and not ip.is_multicast
 
     def _private(self, host: str) -> str:

@@ -412,6 +412,9 @@ def test_what_ended_a_month_ago_is_forgotten(webhook: Webhook, server: ScriptedS
         "https://[64:ff9b:1::7f00:1]/",
         "https://10.0.0.1/",
         "https://100.100.100.200/",
+        "https://192.0.0.192/opc/v1/instance/",
+        "https://168.63.129.16/machine/",
+        "https://[::ffff:0:10.0.0.1]/",
         "http://public.example/",
     ],
 )
