@@ -15,6 +15,7 @@ from annotations.services.adjudication import (
     withdraw_adjudication,
 )
 from annotations.services.api_tokens import (
+    has_api_tokens,
     make_api_token,
     note_use,
     reach_also,
@@ -285,6 +286,7 @@ __all__ = [
     "flags_raised",
     "flags_that_pause",
     "forget_imports",
+    "has_api_tokens",
     "has_reader",
     "has_waiting_turns",
     "hold_out",

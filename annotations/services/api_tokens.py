@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -43,8 +44,7 @@ def make_api_token(
     if not 1 <= days <= MOST_DAYS:
         raise ServiceError(_("A token is good for 1 to %(most)s days.") % {"most": MOST_DAYS})
     name = check(unix_newlines(name).strip(), gettext_noop("The name"), 100)
-    in_force = ApiToken.objects.filter(user=user, revoked_at=None, expires_at__gt=Now())
-    if in_force.count() >= MOST_TOKENS:
+    if _in_force(user).count() >= MOST_TOKENS:
         raise ServiceError(
             _("You have %(most)s tokens. Revoke one that nothing uses any more.")
             % {"most": MOST_TOKENS}
@@ -60,6 +60,15 @@ def make_api_token(
     )
     token.projects.set(projects)
     return token, secret
+
+
+def has_api_tokens(user: User) -> bool:
+    """Say whether programs are let in as a person."""
+    return _in_force(user).exists()
+
+
+def _in_force(user: User) -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(user=user, revoked_at=None, expires_at__gt=Now())
 
 
 def revoke_api_token(token: ApiToken) -> bool:

@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -27,6 +28,7 @@ from annotations.views.request import AuthenticatedRequest, SeeOther
 WAITING = "waits_for_code"
 """Where a session keeps who has shown their password and not their code."""
 WAITS_SECONDS = 600
+TOKENS_STAY = gettext_lazy("Tokens still let programs in as you. Revoke those that you don't know.")
 
 
 def wait_for_code(request: HttpRequest, user: User, destination: str) -> HttpResponse:
@@ -132,6 +134,8 @@ def password(request: AuthenticatedRequest) -> HttpResponse:
             form.save()
             update_session_auth_hash(request, request.user)
             messages.success(request, _("Your password is changed. You are signed out elsewhere."))
+            if services.has_api_tokens(request.user):
+                messages.warning(request, str(TOKENS_STAY))
             return SeeOther(reverse("annotations:account"))
     status = 422 if form.is_bound else 200
     return render(request, "annotations/password.html", {"form": form}, status=status)

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotations import services
-from annotations.models import RecoveryCode, TwoFactor, User
+from annotations.models import Project, RecoveryCode, TwoFactor, User
 from annotations.models.sign_in import SignInAttempt
 from annotations.services import sign_in
 from conftest import PASSWORD
@@ -153,3 +153,15 @@ def test_a_new_password_ends_every_other_session(client: Client, bob: User) -> N
     for _ in range(sign_in.MOST_OF_NAME_HERE):
         services.admit("bob", "127.0.0.1")
     assert client.post(page, {"old_password": PASSWORD, **new}).status_code == 429
+
+
+def test_a_new_password_tells_of_the_tokens_that_it_does_not_end(
+    client: Client, project: Project, bob: User
+) -> None:
+    client.force_login(bob)
+    page, told = reverse("annotations:password"), "Tokens still let programs in as you."
+    new = {"new_password1": "pond-frog-seven", "new_password2": "pond-frog-seven"}
+    assert told not in client.post(page, {"old_password": PASSWORD, **new}, follow=True).text
+    services.make_api_token(bob, name="x", projects=[project], scopes=["read"], days=1)
+    again = {"old_password": "pond-frog-seven", **new}
+    assert told in client.post(page, again, follow=True).text
