@@ -86,6 +86,8 @@ class Import(models.Model):
 
     attempt = models.PositiveIntegerField(default=0)
     held_until = models.DateTimeField(null=True)
+    lost = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """How many who held it ended without a word since it last came on."""
     created_by = models.ForeignKey("annotations.User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -60,6 +60,9 @@ AT_ONCE_BYTES = 1024 * 1024
 AT_ONCE_S = 3.0
 """For about so long: a worker does the rest."""
 HELD_FOR = timedelta(seconds=90)
+MOST_LOST = 3
+"""After so many ends without a word in one place an import is given up: a file that needs more
+memory than there is would end one worker after the other."""
 LEFT_ALONE_FOR = timedelta(days=14)
 """After so long nobody goes on with a file that was brought."""
 HELD_BY_OTHERS_S = 0.2
@@ -87,6 +90,7 @@ def start_import(brought: Import, *, leave_out_bad: bool = False) -> None:
     _begin(brought)
     brought.found, brought.written, brought.questions = {}, {}, {}
     brought.bad, brought.bad_count, brought.problem, brought.ended_at = [], 0, "", None
+    brought.lost = 0
     brought.save()
     go_on(brought)
 
@@ -165,9 +169,22 @@ def continue_import(import_id: int, *, seconds: float) -> bool:
     """
     free = Q(held_until__isnull=True) | Q(held_until__lt=Now())
     active = Import.objects.filter(free, id=import_id, state__in=Import.ACTIVE)
-    if not active.update(attempt=F("attempt") + 1, held_until=Now() + HELD_FOR):
+    # Who ended in words holds it no longer.
+    is_lost = Case(When(held_until__isnull=False, then=1), default=0)
+    if not active.update(
+        attempt=F("attempt") + 1, held_until=Now() + HELD_FOR, lost=F("lost") + is_lost
+    ):
         return False
     brought = Import.objects.select_related("project", "created_by").get(id=import_id)
+    if brought.lost >= MOST_LOST:
+        _end(
+            brought,
+            State.FAILED,
+            f"It ended {MOST_LOST} times without a word after line {brought.line:,}, as a program "
+            "does that is out of memory. What was imported before stays. Split the file, or look "
+            "for a very long text in it, and import the parts.",
+        )
+        return False
     until = time.monotonic() + seconds
     kept: list[Read] = []
     try:
@@ -358,6 +375,7 @@ def _save(brought: Import) -> None:
         bad_count=brought.bad_count,
         ended_at=brought.ended_at,
         held_until=Now() + HELD_FOR,
+        lost=0,
     )
     if not kept:
         raise Superseded

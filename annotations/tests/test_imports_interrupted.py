@@ -19,6 +19,7 @@ from django.utils import timezone
 from annotations import services
 from annotations.models import Import, Project, User
 from annotations.services import imports as writing
+from annotations.services.records import add_records
 from annotations.tests.content import content_of
 from annotations.tests.test_imports import lines, task
 
@@ -193,3 +194,50 @@ def test_a_small_file_is_read_once_and_a_large_one_again(
     assert services.run_import(begun(project)).state == Import.State.DONE
     assert content_of(project) == uninterrupted
     assert len(reads) == read
+
+
+def test_a_file_that_ends_one_worker_after_the_other_is_given_up(
+    project: Project, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = begun(project)
+    written: list[int] = []
+
+    def add_then_die(*given: Any, **named: Any) -> dict[str, int]:
+        if len(written) == 2:
+            raise SystemExit  # as the kernel ends it: nothing here is told
+        written.append(1)
+        return add_records(*given, **named)
+
+    monkeypatch.setattr(writing, "add_records", add_then_die)
+    for _ in range(writing.MOST_LOST):
+        with pytest.raises(SystemExit):
+            finished(brought)
+    ended = finished(brought)
+    assert (ended.state, ended.rows) == (Import.State.FAILED, 6)
+    assert "3 times without a word" in ended.problem
+    monkeypatch.setattr(writing, "add_records", add_records)
+    services.start_import(ended)
+    assert services.run_import(ended).state == Import.State.DONE
+
+
+def test_one_that_comes_on_between_is_not(
+    project: Project, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = begun(project)
+    calls: list[int] = []
+
+    def add_and_die_after(*given: Any, **named: Any) -> dict[str, int]:
+        calls.append(1)
+        if len(calls) % 2 == 0:
+            raise SystemExit
+        return add_records(*given, **named)
+
+    monkeypatch.setattr(writing, "add_records", add_and_die_after)
+    deaths = 0
+    while brought.state not in (Import.State.DONE, Import.State.FAILED):
+        try:
+            brought = finished(brought)
+        except SystemExit:
+            deaths += 1
+    assert brought.state == Import.State.DONE
+    assert deaths > writing.MOST_LOST
