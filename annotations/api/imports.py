@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -281,9 +280,6 @@ def _columns(brought: Import, wanted: dict[Target, str] | None) -> dict[str, str
     numbers = {name: f"{COLUMN}{number}" for number, name in enumerate(there)}
     unseen = {name for name in brought.columns.values() if name not in there}
     fields: dict[str, str] = {}
-    (often, times), *_ = Counter(wanted.values()).most_common(1) or [("", 0)]
-    if times > 1:
-        raise services.ServiceError(f"{often} is named twice. A column is one thing.")
     for target, name in wanted.items():
         if name not in numbers and name not in unseen:
             raise services.ServiceError(

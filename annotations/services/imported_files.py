@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -286,6 +287,9 @@ def change_reading(
         columns, annotator = dict(reading.columns), reading.annotator
     if unknown := set(columns) - set(TARGETS):
         raise ServiceError(f"Nothing is called {sorted(unknown)[0]}. Choose from the list.")
+    for name, times in Counter(columns.values()).most_common(1):
+        if times > 1:
+            raise ServiceError(f"{name} is named twice. A column is one thing.")
     brought.format, brought.columns = format, columns
     brought.annotator = annotator.strip()[:MAX_NAME_CHARS] or Reading("table").annotator
     brought.asks, brought.state = asks, State.SHOWN

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="WHAT=COLUMN",
-            help=f"which column is what: {', '.join(TARGETS)}",
+            help=f"which column is what: {', '.join(TARGETS)}; without COLUMN, none is",
         )
         parser.add_argument("--annotator", help="who said what the file does not say who said")
         parser.add_argument(
@@ -74,16 +74,18 @@ class Command(BaseCommand):
 
     def _change(self, brought: Import, options: dict[str, Any]) -> Import:
         """Correct what the file was taken for, as the options say."""
-        columns = dict(one.partition("=")[::2] for one in options["column"])
+        named = dict(one.partition("=")[::2] for one in options["column"])
         format = options["format"] or brought.format
         if format != brought.format:
             brought = services.change_reading(
                 brought, format=format, columns={}, annotator="", asks=True
             )
+        # What somebody names is no longer what it was taken for.
+        taken = {what: name for what, name in brought.columns.items() if name not in named.values()}
         return services.change_reading(
             brought,
             format=format,
-            columns={**brought.columns, **columns},
+            columns={what: name for what, name in {**taken, **named}.items() if name},
             annotator=options["annotator"] or brought.annotator,
             asks=not options["ask_nobody"],
         )
