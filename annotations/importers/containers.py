@@ -19,7 +19,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from annotations.importers.parsing import decoded, parse_object
+from annotations.importers.parsing import MAX_INTEGER, decoded, parse_object
 from annotations.importers.rows import BadLine
 
 CONTAINERS = {
@@ -55,6 +55,7 @@ _OUTSIDE = re.compile(rb'(?s)(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+(["{}\[\]])'
 """Up to the next bracket, or the quote of a text whose end has not been read yet."""
 _INSIDE = re.compile(rb'[^"\\]*+(["\\])')
 _BETWEEN = re.compile(rb"[\s,]*\Z")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 class UnreadableFile(Exception):
@@ -110,7 +111,14 @@ def recognise_container(path: Path) -> str:
             "This is one JSON object over many lines. Write each row on a line of its own, or all "
             "of them into one array: [ … ]."
         )
-    return "jsonl" if start.startswith(b"{") else "csv"
+    if start.startswith(b"{"):
+        return "jsonl"
+    if b"\r" in start and b"\n" not in head:
+        raise UnreadableFile(
+            "Its lines end with carriage returns alone, as on old Macs. Save it with line feeds "
+            "(in Excel: CSV UTF-8) and choose it again."
+        )
+    return "csv"
 
 
 def read_rows(path: Path, container: str, start: Place | None = None) -> Iterator[Row]:
@@ -202,11 +210,12 @@ class _Elements:
             if self.depth > 1 and len(self.data) > MAX_ROW_BYTES:
                 self.too_long = True
                 at = self._drop(at)
-        yield self._bad("The file ends in the middle. Was it cut off? Export it again.")
+        begun = self.line + _blank_lines(bytes(self.data))
+        yield self._bad("The file ends in the middle. Was it cut off? Export it again.", begun)
 
     def _element(self, end: int) -> Row:
         raw = bytes(self.data[:end])
-        begin = self.line + raw[: len(raw) - len(raw.lstrip(b" \t\r\n,"))].count(b"\n")
+        begin = self.line + _blank_lines(raw)
         self._drop(end)
         self.rows += 1
         value: dict[str, Any] | BadLine
@@ -220,15 +229,17 @@ class _Elements:
     def _end(self, end: int) -> Iterator[Row]:
         before = bytes(self.data[: end - 1])
         rest = bytes(self.data[end:]) + self.file.read(CHUNK_BYTES)
+        line = self.line + _blank_lines(before)
+        line_of_rest = self.line + self.data.count(b"\n", 0, end) + _blank_lines(rest)
         self._drop(len(self.data))
         if not _BETWEEN.match(before):
-            yield self._bad("An element of the array is no object.")
+            yield self._bad("An element of the array is no object.", line)
         if rest.strip():
-            yield self._bad("Something follows the array. Put everything into one.")
+            yield self._bad("Something follows the array. Put everything into one.", line_of_rest)
 
-    def _bad(self, message: str) -> Row:
+    def _bad(self, message: str, line: int) -> Row:
         self.rows += 1
-        return Row(self.line, BadLine(message), self._place())
+        return Row(line, BadLine(message), self._place())
 
     def _drop(self, count: int) -> int:
         self.line += self.data.count(b"\n", 0, count)
@@ -238,6 +249,11 @@ class _Elements:
 
     def _place(self) -> Place:
         return Place(self.rows, self.line, self.offset)
+
+
+def _blank_lines(raw: bytes) -> int:
+    """Return how many lines end before the first thing that stands in some part of an array."""
+    return raw[: len(raw) - len(raw.lstrip(b" \t\r\n,"))].count(b"\n")
 
 
 def _read_csv(path: Path, start: Place) -> Iterator[Row]:
@@ -305,18 +321,20 @@ class _CountedLines:
 def _delimiter(path: Path) -> str:
     """Return what separates most cells of the first line."""
     with path.open("rb") as file:
-        head = file.readline(CHUNK_BYTES).decode("utf-8", "replace")
+        head = _QUOTED.sub("", file.readline(CHUNK_BYTES).decode("utf-8", "replace"))
     return max(DELIMITERS, key=head.count)
 
 
 def _header(lines: _CountedLines, delimiter: str) -> list[str]:
     try:
-        names = [cell.strip() for cell in next(csv.reader(lines, delimiter=delimiter))]
+        cells = [cell.strip() for cell in next(csv.reader(lines, delimiter=delimiter))]
     except (StopIteration, csv.Error, BadLine) as error:
         raise UnreadableFile(f"The first line has to name the columns. {error}".strip()) from None
-    if not all(names) or len(set(names)) < len(names):
+    # Pandas leaves the column of its index without a name, spreadsheets empty ones at the end.
+    names = [cell or f"column {number}" for number, cell in enumerate(cells, start=1)]
+    if not any(cells) or len(set(names)) < len(names):
         raise UnreadableFile(
-            "The first line has to name every column, each by a name of its own. Is this CSV?"
+            "The first line has to name the columns, each by a name of its own. Is this CSV?"
         )
     return names
 
@@ -474,10 +492,15 @@ def _plain_row(row: dict[str, Any]) -> dict[str, Any] | BadLine:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a table as JSON has it. What is missing in a table of numbers is NaN."""
+    """Return a value of a table as JSON has it.
+
+    What is missing in a table of numbers is NaN, which makes floats of its whole numbers.
+    """
     match value:
         case None | bool() | int() | str():
             return value
+        case float() if value.is_integer() and abs(value) <= MAX_INTEGER:
+            return int(value)
         case float():
             return value if math.isfinite(value) else None
         case dict():

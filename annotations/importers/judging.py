@@ -90,7 +90,9 @@ class Answers:
         if self.outcome:
             strength = self.strength if self.outcome in ("left", "right") else ""
             said.append(Chosen(left=0, right=1, outcome=self.outcome, strength=strength, **about))
-        if sum(map(len, self.tiers)) > 1:
+        if len(ranked := [place for tier in self.tiers for place in tier]) > 1:
+            if len(set(ranked)) < len(ranked):
+                raise BadLine("The ranking names one of the completions twice.")
             said.append(Ordered(tiers=self.tiers, **about))
         if self.scales or self.flags:
             said.append(Rated(scales=self.scales, flags=self.flags, **about))

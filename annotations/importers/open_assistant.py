@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from annotations.importers.judging import tiers_of
 from annotations.importers.parsing import MAX_TURNS, messages_of, name_of
 from annotations.importers.reading import MOST_CANDIDATES, Reading, completion_in
 from annotations.importers.records import Candidate, Ordered, Record, Written
@@ -29,7 +30,8 @@ def records(row: Mapping[str, Any], reading: Reading) -> Iterator[Record]:
     root = row.get("prompt")
     if not isinstance(root, dict):
         raise BadLine("A tree needs its first message in “prompt”.")
-    yield from _of_node(root, [], row.get("message_tree_id"))
+    if not root.get("deleted"):
+        yield from _of_node(root, [], row.get("message_tree_id"))
 
 
 def _of_node(node: Mapping[str, Any], before: list[dict[str, Any]], tree: Any) -> Iterator[Record]:
@@ -58,7 +60,10 @@ def _record(
     ranked = sorted(
         (one for one in replies if isinstance(one.get("rank"), int)), key=lambda one: one["rank"]
     )[:MOST_CANDIDATES]
-    best = ranked[0] if len(ranked) > 1 else replies[0] if len(replies) == 1 else None
+    tiers = tiers_of({place: one["rank"] for place, one in enumerate(ranked)})
+    best = replies[0] if len(replies) == 1 else None
+    if len(ranked) > 1:
+        best = ranked[0] if len(tiers[0]) == 1 else None
     said: list[Ordered | Written] = []
     candidates: tuple[Candidate, ...] = ()
     if len(ranked) > 1:
@@ -66,7 +71,6 @@ def _record(
             Candidate(completion_in(one.get("text"), "text"), name_of(one, "model_name"))
             for one in ranked
         )
-        tiers = tuple((place,) for place in range(len(ranked)))
         said.append(Ordered(annotator=RANKERS, tiers=tiers))
     if best is not None and not best.get("synthetic"):
         author = name_of(best, "user_id") or RANKERS

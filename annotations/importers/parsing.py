@@ -68,7 +68,8 @@ def parse_object(line: str) -> dict[str, Any]:
     except RecursionError:
         raise BadLine("The JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
-        raise BadLine(f"Not JSON: {error.msg} at character {error.pos + 1}.") from None
+        what = error.msg.removesuffix(" at")
+        raise BadLine(f"Not JSON: {what} at character {error.pos + 1}.") from None
     if not isinstance(value, dict):
         raise BadLine('A line has to be a JSON object: {"prompt": …}.')
     return value

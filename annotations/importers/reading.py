@@ -119,6 +119,8 @@ _WINNER_OF = {name: outcome for outcome, names in _WINNERS.items() for name in n
 _GOOD = {"true": 1, "1": 1, "false": 0, "0": 0}
 _NUMBERED = re.compile(r"(.*?)(\d{1,3})")
 _WRITTEN_BELOW = re.compile(r"[\s_-]+")
+_NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
+"""What no database and no answer holds: such a text is refused, and no column is called so."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,12 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows:
         for name, value in _flat(row, ""):
-            if not found.get(name):
+            if not found.get(name) and not _NOT_KEPT.search(name):
                 found[name] = value if isinstance(value, str) else quoted(value)
-    return {name: value[:200] for name, value in found.items()}
+    return {
+        name: _NOT_KEPT.sub("\N{REPLACEMENT CHARACTER}", value[:200])
+        for name, value in found.items()
+    }
 
 
 def _flat(value: Mapping[str, Any], path: str, depth: int = 1) -> Iterator[tuple[str, Any]]:

@@ -383,7 +383,14 @@ def _save(brought: Import) -> None:
 
 def _end(brought: Import, state: str, problem: str) -> None:
     brought.state = state
-    _mine(brought).update(state=state, problem=problem, ended_at=timezone.now(), held_until=None)
+    _mine(brought).update(
+        state=state,
+        problem=problem,
+        bad=brought.bad,
+        bad_count=brought.bad_count,
+        ended_at=timezone.now(),
+        held_until=None,
+    )
 
 
 def _mine(brought: Import) -> QuerySet[Import]:

@@ -180,6 +180,15 @@ def test_columns_that_the_first_rows_lack_are_named_or_are_nothing(
     assert changed["columns"] == columns
 
 
+def test_what_no_answer_can_hold_is_no_reason_to_fail(engineer: Program, project: Project) -> None:
+    rows = rb'{"prompt": "a\ud800", "\udfff": 1, "\u0000": 2, "note": "b\ud800"}'
+    brought = send(engineer, project, rows).json()["id"]
+    preview = engineer.get(f"imports/{brought}/preview").json()
+    columns = [(one["name"], one["example"]) for one in preview["columns"]]
+    assert columns == [("prompt", "a\ufffd"), ("note", "b\ufffd")]
+    assert "half a character" in preview["errors"][0]["message"]
+
+
 def test_the_document_knows_every_format_and_all_that_a_column_can_be() -> None:
     assert get_args(imports.Format) == tuple(importers.FORMATS)
     assert get_args(imports.Target) == tuple(importers.TARGETS)

@@ -293,6 +293,67 @@ def test_a_batch_that_is_packed_to_nearly_nothing_is_not_unpacked(
             list(read_rows(tmp_path / name, "arrow"))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        ",prompt,completion\n0,A haiku,a frog\n",
+        "prompt,completion,\nA haiku,a frog,\n",
+        '"completion";"prompt";"notes, tags, more"\na frog;A haiku;\n',
+        "\ufeffprompt;completion\r\nA haiku;a frog\r\n\r\n",
+    ],
+)
+def test_it_reads_csv_as_pandas_and_spreadsheets_write_it(project, content):
+    bring(project, content.encode())
+    [row] = exports.demonstrations(project.pk)
+    assert (row["prompt"][0]["content"], row["completion"][0]["content"]) == ("A haiku", "a frog")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'[\n{"prompt": "a"},\n{"prompt"', (3, "ends in the middle")),
+        (b'[\n"a",\n"b"\n]\n', (2, "no object")),
+        (b'[{"prompt": "a"}]\n\n["b"]\n\n', (3, "follows the array")),
+    ],
+)
+def test_what_is_wrong_in_an_array_is_found_where_it_begins(tmp_path, content, expected):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    found = [read.error for read in read_records(path, "json", look_at(path).reading)]
+    [error] = [error for error in found if error]
+    assert (error.line, expected[1] in error.message) == (expected[0], True)
+
+
+def test_bad_lines_are_named_where_nothing_is_left_without_them(project):
+    brought = services.bring_file(project, "a.jsonl", [b'{"prompt": ""}\n'], project.created_by)
+    services.start_import(brought, leave_out_bad=True)
+    brought = services.run_import(brought)
+    assert (brought.state, brought.bad_count) == (Import.State.FAILED, 1)
+    assert "empty" in brought.bad[0]["message"]
+
+
+def test_what_was_deleted_does_not_come_in_and_equal_ranks_are_a_tie(project):
+    def message(text: str, role: str = "assistant", **more: Any) -> dict[str, Any]:
+        return {"role": role, "text": text, "replies": [], **more}
+
+    tied = [message(text, rank=0) for text in ("a", "b")]
+    tree = message("Tied", "prompter", replies=[*tied, message("c", rank=1, deleted=True)])
+    gone = message("Deleted", "prompter", deleted=True, replies=[message("d")])
+    rows = [{"message_tree_id": str(n), "prompt": one} for n, one in enumerate((tree, gone))]
+    bring(project, lines(*rows))
+    assert [prompt.text for prompt in Prompt.objects.all()] == ["Tied"]
+    assert ranked() == [("a", 0), ("b", 0)]
+    assert not list(exports.demonstrations(project.pk))
+
+
+def test_whole_numbers_that_pandas_made_floats_are_whole(project):
+    table = pyarrow.table({"prompt": ["a", "b"], "id": [7.0, None]})
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(table, file)
+    bring(project, file.getvalue())
+    assert list(Prompt.objects.order_by("id").values_list("external_id", flat=True)) == ["7", ""]
+
+
 def test_it_reads_parquet_and_data_sets_saved_by_datasets(project, tmp_path):
     import pyarrow
     from pyarrow import parquet
@@ -551,6 +612,9 @@ JUNK = [
     b'{"data": {"prompt": "a"}, "annotations": [{"result": [{"type": "video"}]}]}',
     b'{"data": {"prompt": "a"}, "annotations": [{"result": {"a": 1}}]}',
     b'{"message_tree_id": "1", "prompt": {"role": "prompter", "replies": [[]]}}',
+    b'{"data": {"prompt": "a", "items": [{"id": "b", "body": "b"}, {"id": "c", "body": "c"}]}, '
+    b'"annotations": [{"result": [{"type": "ranker", "value": {"ranker": ["b", "b", "c"]}}]}]}',
+    b"prompt,completion\ra,b\r",
     b'{"fields": {"prompt": "a"}, "responses": 3}',
     b'{"chosen": "\\n\\nHuman: a", "rejected": "\\n\\nHuman: b"}',
     b'{"prompt": "a", "completion": "b\\u0000"}',
@@ -675,3 +739,20 @@ def test_a_command_imports_a_file_of_the_server(project, tmp_path):
     path.write_text("q\n", encoding="utf-8")
     with pytest.raises(CommandError, match=r"column is the prompt|nothing to import"):
         call_command("import_file", "Haiku", str(path), "--column=prompt=nothing")
+
+
+def test_a_command_takes_a_column_for_what_it_is_named_and_for_nothing_else(project, tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(lines({"question": "A haiku", "answer": "a", "worse": "b"}))
+    call_command(
+        "import_file", "Haiku", str(path), "--column=chosen=answer", "--column=rejected=worse"
+    )
+    assert Comparison.objects.get().left.text == "a"
+    assert not list(exports.demonstrations(project.pk))
+    with pytest.raises(CommandError, match="answer is named twice"):
+        call_command(
+            "import_file", "Haiku", str(path), "--column=chosen=answer", "--column=rejected=answer"
+        )
+    path.write_bytes(lines({"question": "A haiku", "answer": "a", "label": "spring"}))
+    call_command("import_file", "Haiku", str(path), "--column=label=")
+    assert [row["completion"][0]["content"] for row in exports.demonstrations(project.pk)] == ["a"]
