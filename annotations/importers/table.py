@@ -59,7 +59,9 @@ def _no_ideal_answer(row: Mapping[str, Any], columns: Mapping[str, str]) -> list
     model = text_in(row, columns, "model")
     if "completion" not in columns or not (model or "label" in columns):
         return []
-    return [Candidate(_filled(row, columns["completion"]), model)]
+    # A model may have written nothing, and somebody have found that bad.
+    name = columns["completion"]
+    return [Candidate(completion_in(value_at(row, name), name), model)]
 
 
 def _prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Messages:

@@ -687,9 +687,10 @@ def test_what_was_judged_or_is_of_a_model_is_no_ideal_answer(project):
     row = {"prompt": "A haiku", "completion": "a frog"}
     bring(project, lines(row | {"label": True}, row | {"completion": "a pond", "label": False}))
     bring(project, lines(row | {"model": "m", "completion": "a toad"}))
+    bring(project, lines(row | {"completion": "", "label": False}))
     assert not list(exports.demonstrations(project.pk))
     answers = RatingAnswer.objects.order_by("id").values_list("completion__text", "value")
-    assert list(answers) == [("a frog", 1), ("a pond", 0)]
+    assert list(answers) == [("a frog", 1), ("a pond", 0), ("", 0)]
     assert Completion.objects.get(source_name="m").text == "a toad"
 
 
