@@ -12,9 +12,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 
 from annotations.importers import LineError
+from annotations.importers.parsing import separator_of
 
 LONGEST_SCORER = 100
 LONGEST_NAME = 200
@@ -73,7 +75,8 @@ def _json_lines(text: IO[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_lines(text: IO[str]) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(text)
+    head = text.readline()
+    reader = csv.DictReader(chain([head], text), delimiter=separator_of(head))
     for values in reader:
         yield reader.line_num, {name: value for name, value in values.items() if value}
 

@@ -19,7 +19,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from annotations.importers.parsing import MAX_INTEGER, decoded, parse_object
+from annotations.importers.parsing import MAX_INTEGER, decoded, parse_object, separator_of
 from annotations.importers.rows import BadLine
 
 CONTAINERS = {
@@ -40,7 +40,6 @@ CHUNK_BYTES = 256 * 1024
 BATCH_ROWS = 16
 """Of a table at once: a text that is there once in a Parquet file may stand in every row."""
 SPLIT_ORDER = ("train", "validation", "test")
-DELIMITERS = ",;\t|"
 
 PACKED = {
     b"\x1f\x8b": "gzip",
@@ -55,7 +54,6 @@ _OUTSIDE = re.compile(rb'(?s)(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+(["{}\[\]])'
 """Up to the next bracket, or the quote of a text whose end has not been read yet."""
 _INSIDE = re.compile(rb'[^"\\]*+(["\\])')
 _BETWEEN = re.compile(rb"[\s,]*\Z")
-_QUOTED = re.compile(r'"[^"]*"')
 
 
 class UnreadableFile(Exception):
@@ -319,10 +317,8 @@ class _CountedLines:
 
 
 def _delimiter(path: Path) -> str:
-    """Return what separates most cells of the first line."""
     with path.open("rb") as file:
-        head = _QUOTED.sub("", file.readline(CHUNK_BYTES).decode("utf-8", "replace"))
-    return max(DELIMITERS, key=head.count)
+        return separator_of(file.readline(CHUNK_BYTES).decode("utf-8", "replace"))
 
 
 def _header(lines: _CountedLines, delimiter: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
@@ -24,6 +25,8 @@ MAX_TURNS = 100
 MAX_TAGS = 20
 MAX_INTEGER = 2**63 - 1
 ROLES = ("system", "user", "assistant")
+SEPARATORS = ",;\t|"
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def lines_of(source: Source) -> Iterator[tuple[int, bytes | str]]:
@@ -59,6 +62,15 @@ def decoded(raw: bytes | str, *, most: int = MAX_LINE_BYTES) -> str:
         raise BadLine(
             f"Byte {error.start + 1} is not UTF-8. Save the file as UTF-8 and send it again."
         ) from None
+
+
+def separator_of(head: str) -> str:
+    """Return what separates the columns of a CSV file, by its first line.
+
+    >>> separator_of('prompt;"tags, and more"')
+    ';'
+    """
+    return max(SEPARATORS, key=_QUOTED.sub("", head).count)
 
 
 def parse_object(line: str) -> dict[str, Any]:

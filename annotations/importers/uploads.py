@@ -16,6 +16,7 @@ from annotations.importers.parsing import (
     name_of,
     parse_object,
     prompt_text,
+    separator_of,
     tags_of,
 )
 from annotations.importers.rows import (
@@ -84,7 +85,8 @@ def _read_csv(
     _, errors = _read(lines_of(source), lines.append, keep_blank=True)
     if errors:
         return [], errors
-    reader = csv.reader((f"{line}\n" for line in lines), strict=True)
+    separator = separator_of(next(filter(str.strip, lines), ""))
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator, strict=True)
     rows: list[Row] = []
     header: list[str] | None = None
     start = 1

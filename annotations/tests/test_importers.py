@@ -90,6 +90,8 @@ def test_it_reads_prompts_from_csv_by_their_columns():
     rows, errors = read_prompts('id,prompt,tags\n7,"A\nfrog",a; b\n\n8,,\n9,x\n', "csv")
     assert [(row.external_id, row.tags) for row in rows] == [("7", ("a", "b"))]
     assert [error.line for error in errors] == [5, 6]
+    rows, errors = read_prompts('\ufeffid;prompt\r\n7;"A; frog"\r\n', "csv")
+    assert ([row.messages[0]["content"] for row in rows], errors) == (["A; frog"], [])
 
 
 @pytest.mark.parametrize(

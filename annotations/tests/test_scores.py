@@ -125,12 +125,13 @@ def test_bad_lines_are_told_with_their_numbers(row: bytes) -> None:
 
 def test_a_table_is_read_too() -> None:
     table = "\ufeffcompletion_id,scorer,score,prompt_id,model\n7,judge,0.5,,\n,judge,1,frogs,issa\n"
-    rows, errors = read(table.encode(), "Scores.CSV")
-    assert errors == []
-    assert [(one.completion_id, one.prompt_id, one.model) for one in rows] == [
-        (7, "", ""),
-        (None, "frogs", "issa"),
-    ]
+    for content in (table, table.replace(",", ";")):
+        rows, errors = read(content.encode(), "Scores.CSV")
+        assert errors == []
+        assert [(one.completion_id, one.prompt_id, one.model) for one in rows] == [
+            (7, "", ""),
+            (None, "frogs", "issa"),
+        ]
 
 
 def test_it_says_how_often_a_scorer_prefers_what_people_prefer(
