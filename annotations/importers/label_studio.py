@@ -6,8 +6,10 @@ choices, whatever the controls are called. Which field of `data` is what can be 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from annotations.importers.judging import BAD_BUCKETS, Answers
@@ -49,6 +51,7 @@ USUAL = {
 }
 """As Label Studio's own templates call them, and the export of a project."""
 UNSORTED = "_"
+_TIER = re.compile(r"tier_(\d{1,3})")
 REASON = "reason"
 """As the export of a project calls it: behind the text of a rewrite it is no other text."""
 MAX_MS = 2**31 - 1
@@ -210,17 +213,25 @@ class _Task:
         return 0 if len(self.candidates) == 1 else None
 
     def _tiers(self, ranker: Any) -> tuple[tuple[int, ...], ...]:
-        """Return tiers, best first. What was left unsorted in buckets is in none."""
+        """Return tiers, best first. What was left unsorted in buckets is in none.
+
+        Label Studio keeps no order of buckets: on PostgreSQL the shortest name comes first.
+        """
         if isinstance(ranker, list):
             return tuple((place,) for place in self._ranked(ranker))
         if not isinstance(ranker, dict) or not ranker:
             raise BadLine('"ranker" has to be a list of ids, or lists of ids by name.')
         if len(ranker) == 1 and UNSORTED not in ranker and not _is_tier(next(iter(ranker))):
             return tuple((place,) for place in self._ranked(next(iter(ranker.values()))))
-        buckets = [name for name in ranker if name != UNSORTED]
-        buckets.sort(key=_is_bad_bucket)
-        tiers = [tuple(self._ranked(ranker[name])) for name in buckets]
-        return tuple(tier for tier in tiers if tier)
+        tiers = {name: tuple(self._ranked(ids)) for name, ids in ranker.items() if name != UNSORTED}
+        buckets = sorted((name for name, tier in tiers.items() if tier), key=_place_of_bucket)
+        for better, worse in pairwise(buckets):
+            if _place_of_bucket(better) == _place_of_bucket(worse):
+                raise BadLine(
+                    f"Whether {quoted(better)} or {quoted(worse)} is the better bucket is not "
+                    "said. Call the buckets tier_1, tier_2 and so on in the file, the best first."
+                )
+        return tuple(tiers[name] for name in buckets)
 
     def _ranked(self, ids: Any) -> list[int]:
         if not isinstance(ids, list):
@@ -235,12 +246,14 @@ def _plain(name: str, result: Mapping[str, Any]) -> str:
     return name.removesuffix(f"-{result.get('to_name')}")
 
 
-def _is_bad_bucket(name: str) -> bool:
-    return any(word in name.lower() for word in BAD_BUCKETS)
+def _place_of_bucket(name: str) -> tuple[bool, int]:
+    """Return where a bucket stands, as far as its name says so: the bad ones come last."""
+    tier = _TIER.fullmatch(name)
+    return any(word in name.lower() for word in BAD_BUCKETS), int(tier[1]) if tier else 0
 
 
 def _is_tier(name: str) -> bool:
-    return name.startswith("tier_")
+    return _TIER.fullmatch(name) is not None
 
 
 def _texts(value: Any) -> list[str]:

@@ -424,6 +424,16 @@ def test_label_studio_rankers_come_in_in_all_three_shapes(project, ranker, expec
     assert ranked() == expected
 
 
+def test_buckets_of_label_studio_have_no_order_but_that_of_their_names(project):
+    buckets = {"ok": ["llm_0"], "best": ["llm_1"], "_": ["llm_2"], "empty": []}
+    brought = bring(project, json.dumps([task(LIST, "ranker", {"ranker": buckets})]).encode())
+    assert "is the better bucket is not said" in brought.bad[0]["message"]
+    assert not ranked()
+    tiers = {"tier_2": ["llm_0"], "tier_1": ["llm_1", "llm_2"]}
+    bring(project, json.dumps([task(LIST, "ranker", {"ranker": tiers})]).encode())
+    assert ranked() == [("haiku 1", 0), ("haiku 2", 0), ("haiku 0", 1)]
+
+
 def test_label_studio_ratings_choices_and_rewrites_come_in(project):
     data = {"prompt": "A haiku", "answer": "old pond"}
     rated = task(data, "rating", {"rating": 4}, from_name="Quality", to_name="answer")
