@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers
+from django.views.defaults import server_error
 
 from training.store import StoreError
 
@@ -21,7 +23,7 @@ RETRY_SECONDS = 5
 
 
 class DatabaseBusyMiddleware:
-    """Answer 503 where the database or the artifact store was locked, went away, or is not up yet.
+    """Answer 503 where the database or the artifact store is locked, full, away, or not up yet.
 
     A page that sends work takes 503 for a lost connection: it keeps the work and sends it again.
     What was not acknowledged is rolled back or, sent twice, answered as the first time.
@@ -34,15 +36,26 @@ class DatabaseBusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, OperationalError | InterfaceError | StoreError):
-            return None
-        away = "artifact store" if isinstance(exception, StoreError) else "database"
-        # Not the address, in which the secret of an invitation may stand.
-        match = request.resolver_match
-        route = f"/{match.route}" if match else "a page"
-        logger.error("%s %s had no %s", request.method, route, away, exc_info=exception)
-        page = render_to_string("503.html", {"away": away})
-        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
+        return ask_to_wait(request, exception)
+
+
+def answer_failure(request: HttpRequest) -> HttpResponse:
+    """Answer what failed outside of a view: where a session is kept, or an error page is drawn."""
+    exception = sys.exception()
+    return (exception and ask_to_wait(request, exception)) or server_error(request)
+
+
+def ask_to_wait(request: HttpRequest, exception: BaseException) -> HttpResponse | None:
+    """Return the 503 for what is away or full. Return None for any other error."""
+    if not isinstance(exception, OperationalError | InterfaceError | StoreError):
+        return None
+    away = "artifact store" if isinstance(exception, StoreError) else "database"
+    # Not the address, in which the secret of an invitation may stand.
+    match = request.resolver_match
+    route = f"/{match.route}" if match else "a page"
+    logger.error("%s %s had no %s", request.method, route, away, exc_info=exception)
+    page = render_to_string("503.html", {"away": away})
+    return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def explain_wrong_method(

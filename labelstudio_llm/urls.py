@@ -6,7 +6,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from annotations.views import accounts
+from labelstudio_llm.middleware import answer_failure
 
+handler500 = answer_failure
 urlpatterns = [
     path("api/v1/", include("labelstudio_llm.api")),
     path("", include("annotations.urls")),
