@@ -58,6 +58,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "10 database away: 503 with Retry-After, no restart needed": (
         f"{A}/test_database_busy.py::test_it_answers_503_and_takes_the_same_submit_a_moment_later",
+        f"{A}/test_database_busy.py::test_a_session_that_cannot_be_kept_now_has_not_ended",
         "tests/test_connections.py::test_nobody_gets_one_that_the_server_has_ended",
         "tests/test_connections.py::test_a_standby_counts_as_a_server_that_is_away",
         "tests/test_probes.py::test_it_is_not_ready_before_its_migrations_or_without_its_database",
@@ -85,6 +86,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         f"{T}/test_snapshots.py::test_a_snapshot_that_cannot_be_written_leaves_nothing",
         f"{A}/test_downloads.py::test_a_command_writes_an_export_whole",
         f"{A}/test_imports.py::test_a_full_disk_is_told_and_nothing_stays",
+        f"{A}/test_database_busy.py::test_what_finds_no_room_is_refused_and_taken_when_there_is_room",
+        "tests/chaos/test_disk.py::test_what_does_not_fit_into_a_table_is_refused_and_nothing_else",
+        "tests/chaos/test_disk.py"
+        "::test_a_server_whose_log_cannot_go_on_ends_and_has_all_it_took_when_there_is_room",
     ),
     "16 damaged checkpoint: refused, an older one is taken": (
         f"{P}/test_checkpoints.py::test_it_sees_any_damage",

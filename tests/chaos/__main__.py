@@ -66,12 +66,20 @@ def postgresql(database: str, folder: Path) -> Iterator[PostgreSQL | None]:
     if database == "sqlite":
         yield None
         return
+    from tests.chaos.disk import limited
     from tests.chaos.system import PostgreSQL
 
-    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as own:
-        server = PostgreSQL(Path(own))
-        yield server
-        server.end(20)
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as own,
+        limited(Path(own) / "data") as disk,
+    ):
+        if disk is None:
+            say("The disk of the database does not get full: that takes root.")
+        server = PostgreSQL(Path(own) / "data", folder / "database.log", disk)
+        try:
+            yield server
+        finally:
+            server.end(20)
 
 
 def spend_the_day(arguments: argparse.Namespace, folder: Path, database: PostgreSQL | None) -> int:
@@ -104,7 +112,10 @@ def spend_the_day(arguments: argparse.Namespace, folder: Path, database: Postgre
         system.start(together=arguments.short)
         thick = {"every_s": SHORT_EVERY_S, "every_kind": True} if arguments.short else {}
         targets, lines = system.targets, list(system.lines)
-        faults = plan(arguments.seed, arguments.seconds, targets, lines, **thick)
+        never_full = [database.name] if database and database.disk is None else []
+        faults = plan(
+            arguments.seed, arguments.seconds, targets, lines, **thick, never_full=never_full
+        )
         say(f"{len(faults)} faults, schedule {day.name_of(faults)}")
         history = day.live_through(system, faults, people, runs, say)
     finally:

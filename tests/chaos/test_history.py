@@ -19,7 +19,7 @@ from tests.chaos.history import (
     possible,
     verdicts,
 )
-from tests.chaos.schedule import KINDS, plan
+from tests.chaos.schedule import FILL, KINDS, plan
 
 ONE = Kept(annotation=1, assignment=1, item=1, person=1, choice="tie", earnings=(5,))
 TWO = Kept(annotation=2, assignment=2, item=1, person=2, choice="left", earnings=(5,))
@@ -155,3 +155,12 @@ def test_a_short_day_has_every_kind_of_fault() -> None:
     short = plan(3, 5, ["web", "worker"], ["broker"], every_s=1, every_kind=True)
     assert {fault.kind for fault in short} == set(KINDS)
     assert max(fault.lasts for fault in short) < 5
+
+
+def test_the_disk_of_a_program_gets_full_where_that_can_be_done() -> None:
+    def filled(*never_full: str) -> set[str]:
+        faults = plan(3, 600, ["database", "web"], ["broker"], never_full=never_full)
+        return {fault.target for fault in faults if fault.kind == FILL}
+
+    assert filled() == {"database", "web"}
+    assert filled("database") == {"web"}
