@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import threading
 from collections.abc import Callable
@@ -78,6 +79,21 @@ def test_what_is_restored_is_what_was_there_and_others_are_told_from_it(
 
     make_item(work)  # numbered behind what was restored
     answer(work, bob)
+
+
+def test_a_place_that_cannot_be_written_to_is_told_in_words(work: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"can't be written to, .* Look at the address"):
+        call_command("backup", str(tmp_path / "file" / "backup"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # as a disk without room
+    try:
+        with pytest.raises(CommandError, match=r"no backup .* Look at the address, at the room"):
+            call_command("backup", str(tmp_path / "backup"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(CommandError, match="no whole backup"):
+        call_command("restore", str(tmp_path / "backup"), "--replace")
 
 
 def flip(path: Path) -> None:

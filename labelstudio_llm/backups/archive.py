@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,33 @@ class Archive:
 
     def expect_nothing(self) -> None:
         """Raise BackupError where something lies already: no backup is written over another."""
-        if self.files.exists(self.root) and self.files.ls(self.root):
+        with self._in_words("can't be reached"):
+            found = self.files.ls(self.root) if self.files.exists(self.root) else []
+        if found:
             raise BackupError(f"{self.url} is not empty. Choose a place where nothing lies yet.")
 
     def open_to_nobody_else(self) -> None:
         """Make the folder, if it is one of this machine, for its user alone: all is in it."""
         if "file" in self.files.protocol:
-            Path(self.root).mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._in_words(NOT_WRITTEN):
+                Path(self.root).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, name: str, chunks: Iterable[bytes]) -> Entry:
         """Write a file; return its bytes and hash."""
         path = f"{self.root}/{name}"
-        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
         sha256, size = hashlib.sha256(), 0
-        with self.files.open(path, "wb") as file:
+        with self._in_words(NOT_WRITTEN):
+            self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            file = self.files.open(path, "wb")
+        try:
             for chunk in chunks:
-                file.write(chunk)
+                with self._in_words(NOT_WRITTEN):
+                    file.write(chunk)
                 sha256.update(chunk)
                 size += len(chunk)
+        finally:
+            with self._in_words(NOT_WRITTEN):
+                file.close()
         return {"bytes": size, "sha256": sha256.hexdigest()}
 
     def read(self, name: str, entry: Entry) -> Iterator[bytes]:
@@ -66,7 +76,7 @@ class Archive:
                 while chunk := file.read(CHUNK):
                     sha256.update(chunk)
                     yield chunk
-        except OSError as error:
+        except Exception as error:  # each kind of store has its own
             raise BackupError(f"{name} can't be read ({error}). {ANOTHER}") from error
         if sha256.hexdigest() != entry["sha256"]:
             raise BackupError(f"{name} is not what was written: its hash is another. {ANOTHER}")
@@ -85,14 +95,15 @@ class Archive:
 
     def manifest(self) -> dict[str, Any]:
         """Return what the backup holds."""
-        try:
-            with self.files.open(f"{self.root}/{MANIFEST}", "rb") as file:
-                manifest: dict[str, Any] = json.loads(file.read())
-        except (OSError, ValueError) as error:
-            raise BackupError(
-                f"{self.url} holds no whole backup: {MANIFEST} can't be read ({error}). "
-                "It is written last, so one that was cut off has none. Choose another backup."
-            ) from error
+        with self._in_words("can't be reached"):
+            try:
+                with self.files.open(f"{self.root}/{MANIFEST}", "rb") as file:
+                    manifest: dict[str, Any] = json.loads(file.read())
+            except (OSError, ValueError) as error:
+                raise BackupError(
+                    f"{self.url} holds no whole backup: {MANIFEST} can't be read ({error}). It is "
+                    "written last, so one that was cut off has none. Choose another backup."
+                ) from error
         if manifest.get("format") != FORMAT:
             raise BackupError(
                 f"{self.url} was written by another version in a format that this one does not "
@@ -100,5 +111,20 @@ class Archive:
             )
         return manifest
 
+    @contextmanager
+    def _in_words(self, what: str) -> Iterator[None]:
+        """Tell what a kind of store says of this place as a sentence."""
+        try:
+            yield
+        except BackupError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise BackupError(
+                f"{self.url} {what} ({said}). Look at the address, at the room there and at what "
+                "this machine may do."
+            ) from error
 
+
+NOT_WRITTEN = "can't be written to, and what lies there by now is no backup"
 ANOTHER = "Nothing was changed here. Choose another backup."

@@ -5,6 +5,7 @@ The storage is a real server of S3's protocol on this machine; each machine has 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -19,8 +21,8 @@ from django.db import OperationalError
 from annotations import services as collecting
 from annotations.models import Comparison, Import, Project
 from annotations.tests.factories import make_demonstration
-from training import artifacts, removal, snapshots, store, tasks
-from training.models import Checkpoint, Run
+from training import artifacts, removal, services, snapshots, store, tasks
+from training.models import Checkpoint, Push, Run
 from training.pipeline.checkpoints import is_whole, seal
 from training.tests import scripted
 from training.tests.factories import make_checkpoint, make_run
@@ -301,16 +303,54 @@ def test_a_backup_holds_what_any_machine_made_and_is_restored_for_all_of_them(
     store.keep(artifacts.snapshot_folder(run.snapshot))
     store.WorkFolder(write(artifacts.work_folder(run), **{"log.txt": "one"})).keep()
     on("web")
-    call_command("backup", str(tmp_path / "backup"), stderr=(said := io.StringIO()))
+    backup = f"{storage}-backup"
+    call_command("backup", backup, stderr=(said := io.StringIO()))
     assert said.getvalue() == "", "nothing is missing"
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("backup", backup)
     with pytest.raises(CommandError, match="empty place in ARTIFACTS_URL"):
-        call_command("restore", str(tmp_path / "backup"), "--replace")
+        call_command("restore", backup, "--replace")
     settings.ARTIFACTS_REMOTE = f"{storage}-new"
-    call_command("restore", str(tmp_path / "backup"), "--replace")
+    call_command("restore", backup, "--replace")
     on("gpu-2")
     assert is_whole(artifacts.checkpoint_folder(checkpoint))
     store.WorkFolder(artifacts.work_folder(run)).bring()
     assert (artifacts.work_folder(run) / "log.txt").read_text() == "one"
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_to_a_store_that_does_not_answer_fails_in_words(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = {"endpoint_url": "http://127.0.0.1:1", "key": "key", "secret": "secret"}
+    monkeypatch.setitem(fsspec.config.conf, "s3", nobody)
+    for act in (["backup"], ["restore", "--replace"]):
+        with pytest.raises(CommandError, match=r"can't be reached .* Look at the address"):
+            call_command(*act, "s3://bucket/one")
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+def test_a_checkpoint_is_pushed_to_the_store_whole_and_over_nothing(
+    project: Any, eve: Any, storage: str, settings: Any
+) -> None:
+    there = f"{storage}/first"
+    settings.PUSH_TARGETS = [storage]
+
+    def pushed() -> Push:
+        push = services.push_checkpoint(make_checkpoint(project), there, started_by=eve)
+        tasks.push(push.pk)
+        push.refresh_from_db()
+        return push
+
+    first, other = pushed(), pushed()
+    assert (first.state, first.error) == (Push.State.SUCCEEDED, "")
+    assert (other.state, "something else" in other.error) == (Push.State.FAILED, True)
+    files, folder = fsspec.core.url_to_fs(there)
+    lies = {path.rpartition("/")[2]: files.cat_file(path) for path in files.find(folder)}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in lies.items()}
+    assert hashes == first.result["files"]
 
 
 @pytest.mark.long
