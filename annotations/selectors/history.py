@@ -28,6 +28,7 @@ from annotations.models import (
 )
 from annotations.prepared import Prepared, Slot
 from annotations.selectors.answers import correction_of, with_payload, words_of
+from annotations.selectors.newest import newest
 from annotations.selectors.pay import earned_by
 from annotations.selectors.queue import recently_closed, submitted_by, submitted_since_midnight
 
@@ -324,22 +325,20 @@ def _with_state(
 
 def newest_in_force(
     annotations: QuerySet[Annotation],
+    number: int,
     *,
     kind: str = "",
     annotator: User | None = None,
     before: int | None = None,
-) -> QuerySet[Annotation]:
+) -> list[Annotation]:
     """Return what was neither corrected nor taken back, newest first, with what it says.
 
-    Those made `before` one of them: the millionth costs what the first does.
+    So many of those made `before` one of them: the millionth costs what the first does.
     """
-    wanted = {"kind": kind, "annotator": annotator, "id__lt": before}
+    wanted = {"kind": kind, "annotator": annotator}
     found = annotations.filter(in_force(), **{name: one for name, one in wanted.items() if one})
-    return (
-        with_payload(found)
-        .select_related("annotator", "guideline_version", "item__prompt", "rating__scheme")
-        .order_by("-id")
-    )
+    read = ("annotator", "guideline_version", "item__prompt", "rating__scheme")
+    return newest(with_payload(found).select_related(*read), number, before=before)
 
 
 def item_history(user: User, item: Item) -> ItemHistory:

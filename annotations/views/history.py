@@ -53,7 +53,7 @@ def answers(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
     project = access.get_project_for(request.user, project_id, Role.OWNER)
     form = AnswersForm(request.GET, project=project)
     said = access.get_annotations_for(request.user, project_id)
-    found = list(selectors.newest_in_force(said, **form.cleaned_data)[: PAGE_SIZE + 1])
+    found = selectors.newest_in_force(said, PAGE_SIZE + 1, **form.cleaned_data)
     shown = found[:PAGE_SIZE]
     context = {
         "project": project,
