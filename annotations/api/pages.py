@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from pydantic import Field, StringConstraints
 
 from annotations.api.operations import DIGITS, LARGEST_ID, Answer, Query
+from annotations.selectors.newest import newest
 
 MOST_ROWS = 200
 
@@ -40,9 +41,8 @@ class Page(Answer, Generic[T]):
 
 def page_of(found: QuerySet[M, Any], query: Paged, shown: Callable[[Any], T]) -> Page[T]:
     """Return the page that was asked for."""
-    if query.cursor is not None:
-        found = found.filter(pk__lt=_read(query.cursor))
-    rows = list(found.order_by("-pk")[: query.limit + 1])
+    before = _read(query.cursor) if query.cursor is not None else None
+    rows = newest(found, query.limit + 1, before=before)
     following = _write(rows[query.limit - 1].pk) if len(rows) > query.limit else None
     return Page(items=[shown(row) for row in rows[: query.limit]], next=following)
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from annotations.models import Annotation, Item, Project, User
 from annotations.selectors.newest import newest
 from annotations.tests.factories import make_comparison, make_item
+from annotations.tests.test_api import Program
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +82,16 @@ def test_answers_are_shown_without_reading_those_to_another_project(
     before = rows_read("annotations_annotation")
     shown = client.get(reverse("annotations:answers", args=[behind.pk]))
     assert len(shown.context["answers"]) == 1
+    assert rows_read("annotations_annotation") - before < 100
+
+
+@ON_POSTGRESQL
+def test_programs_list_answers_without_reading_those_to_another_project(
+    behind: Project, alice: User
+) -> None:
+    program = Program(alice, behind)
+    before = rows_read("annotations_annotation")
+    assert len(program.get(f"projects/{behind.pk}/annotations").json()["items"]) == 1
     assert rows_read("annotations_annotation") - before < 100
 
 
