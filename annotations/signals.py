@@ -20,6 +20,10 @@ kind_decided = Signal()
 """An owner decided by hand who may do a kind of work, or left it to the rules: decision, action,
 reason, decided_by. Sent inside the transaction."""
 
+member_changed = Signal()
+"""An owner brought somebody in, gave them another role, paused, resumed or removed them:
+membership, action, reason, made_by. Sent inside the transaction."""
+
 import_waits = Signal()
 """A file is to be imported, or there is more of it than was imported where it was started. Sent
 on commit, with `import_id`; without a receiver it is found by whoever looks for waiting imports

@@ -23,6 +23,9 @@ class TrainingConfig(AppConfig):
         signals.kind_decided.connect(
             services.hear_kind_decided, dispatch_uid="training.hear_kind_decided"
         )
+        signals.member_changed.connect(
+            services.hear_member_changed, dispatch_uid="training.hear_member_changed"
+        )
         outbox.messages_wait.connect(tasks.hint_webhooks, dispatch_uid="training.hint_webhooks")
         signals.file_kept.connect(brought_files.keep, dispatch_uid="training.keep_file")
         signals.file_wanted.connect(brought_files.bring, dispatch_uid="training.bring_file")

@@ -61,7 +61,7 @@ def add_member(call: Call, project_id: int, body: NewMember) -> MemberOut:
     """Make somebody who has an account here a member. Owners of the project can."""
     project = access.get_project_for(call.user, project_id, Role.OWNER)
     person = access.get_person_named(body.username)
-    return _member(services.add_member(project, person, body.role))
+    return _member(services.add_member(project, person, body.role, made_by=call.user))
 
 
 @operations.patch("members/<int:membership_id>", Scope.WRITE)
@@ -69,17 +69,18 @@ def change_member(call: Call, membership_id: int, body: ChangedMember) -> Member
     """Give a member another role, pause or resume them. Owners of the project can."""
     member = access.get_member_for(call.user, membership_id, Role.OWNER)
     if body.role is not None:
-        member = services.set_role(member, body.role)
+        member = services.set_role(member, body.role, made_by=call.user)
     if body.is_paused is not None:
         change = services.pause_member if body.is_paused else services.resume_member
-        member = change(member)
+        member = change(member, made_by=call.user)
     return _member(member)
 
 
 @operations.delete("members/<int:membership_id>", Scope.WRITE)
 def remove_member(call: Call, membership_id: int) -> None:
     """End a membership. What the person annotated stays; what they hold goes to others."""
-    services.remove_member(access.get_member_for(call.user, membership_id, Role.OWNER))
+    member = access.get_member_for(call.user, membership_id, Role.OWNER)
+    services.remove_member(member, made_by=call.user)
 
 
 def _member(member: Membership) -> MemberOut:

@@ -78,8 +78,8 @@ def decide_flag(
     if verdict == FlagDecision.Verdict.PAUSED:
         members = Membership.objects.filter(project=project, user__in=flag.people)
         for membership in members.exclude(state=Membership.State.PAUSED):
-            pause_member(membership)
-    _end_pause(flag, project, verdict)
+            pause_member(membership, made_by=decided_by)
+    _end_pause(flag, project, verdict, decided_by)
     flag_decided.send(sender=FlagDecision, decision=decision)
     return decision
 
@@ -128,13 +128,13 @@ def pause_by_flag(project: Project, flag: Flag) -> AutomaticPause | None:
     )
 
 
-def _end_pause(flag: Flag, project: Project, verdict: str) -> None:
+def _end_pause(flag: Flag, project: Project, verdict: str, decided_by: User) -> None:
     """Let what a flag has paused end by a person's decision: to work again, or to stay paused."""
     if flag.pause is None:
         return
     if verdict == FlagDecision.Verdict.DISMISSED and flag.pause.detector == flag.signal.detector:
         for membership in Membership.objects.filter(project=project, user=flag.pause.person):
-            resume_member(membership)
+            resume_member(membership, made_by=decided_by)
     elif verdict == FlagDecision.Verdict.PAUSED:
         AutomaticPause.objects.filter(pk=flag.pause.pk).update(ended_at=timezone.now())
 

@@ -66,7 +66,7 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
     )
     if not open_still.update(used=F("used") + 1):
         raise ServiceError(str(OVER))
-    return add_member(invitation.project, user, invitation.role)
+    return add_member(invitation.project, user, invitation.role, made_by=invitation.made_by)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from annotations import queue
 from annotations.algorithms.text import unix_newlines
 from annotations.models import AutomaticPause, Invitation, Membership, Project, Role, User
 from annotations.services.rules import MAX_OVERLAP, ServiceError, check, lock
+from annotations.signals import member_changed
 
 MAX_LEASE_MINUTES = 24 * 60
 MANY = 1_000_000
@@ -74,54 +75,73 @@ def update_project(project: Project, **changes: Any) -> Project:
 
 
 @transaction.atomic
-def add_member(project: Project, user: User, role: str) -> Membership:
-    """Make a person a member of a project."""
+def add_member(
+    project: Project, user: User, role: str, *, made_by: User | None = None
+) -> Membership:
+    """Make a person a member of a project.
+
+    Here and below, what an owner does with a member is told with who it was: `made_by`.
+    """
     role = _role(role)
     lock(project)
     if Membership.objects.filter(project=project, user=user).exists():
         raise ServiceError(f"{user} is already a member. Change their role instead.")
-    return Membership.objects.create(project=project, user=user, role=role)
+    membership = Membership.objects.create(project=project, user=user, role=role)
+    _tell(membership, "brought in", f"As {role}.", made_by)
+    return membership
 
 
 @transaction.atomic
-def set_role(membership: Membership, role: str) -> Membership:
+def set_role(membership: Membership, role: str, *, made_by: User | None = None) -> Membership:
     """Give a member another role. The last active owner stays one."""
-    role = _role(role)
+    role, before = _role(role), membership.role
     if role != Role.OWNER:
         keep_an_owner(membership)
         _revoke_links_of(membership)
     membership.role = role
     membership.save(update_fields=["role"])
+    if role != before:
+        _tell(membership, "given another role", f"From {before} to {role}.", made_by)
     return membership
 
 
 @transaction.atomic
-def pause_member(membership: Membership) -> Membership:
+def pause_member(membership: Membership, *, made_by: User | None = None) -> Membership:
     """Give a member no more work, and no more pages but the one they have open."""
     keep_an_owner(membership)
     membership.state = Membership.State.PAUSED
     membership.save(update_fields=["state"])
+    _tell(membership, "paused", "They get no work until they are resumed.", made_by)
     return membership
 
 
 @transaction.atomic
-def resume_member(membership: Membership) -> Membership:
+def resume_member(membership: Membership, *, made_by: User | None = None) -> Membership:
     """Let a paused member work again."""
     AutomaticPause.objects.filter(
         project=membership.project_id, person=membership.user_id, ended_at=None
     ).update(ended_at=timezone.now())
     membership.state = Membership.State.ACTIVE
     membership.save(update_fields=["state"])
+    _tell(membership, "resumed", "They can work again.", made_by)
     return membership
 
 
 @transaction.atomic
-def remove_member(membership: Membership) -> None:
+def remove_member(membership: Membership, *, made_by: User | None = None) -> None:
     """End a membership. What the person annotated stays; what they hold goes to others."""
     keep_an_owner(membership)
     queue.release_leases_of(membership.user, membership.project)
     _revoke_links_of(membership)
+    _tell(membership, "removed", "What they annotated stays.", made_by)
     membership.delete()
+
+
+def _tell(membership: Membership, action: str, reason: str, made_by: User | None) -> None:
+    if made_by is not None:
+        member_changed.send(
+            sender=Membership, membership=membership, action=action, reason=reason, made_by=made_by
+        )
 
 
 def _revoke_links_of(membership: Membership) -> None:

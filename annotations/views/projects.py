@@ -123,9 +123,11 @@ def members(request: AuthenticatedRequest, project_id: int) -> HttpResponse:
             form.add_error("username", "Nobody here has this name. Ask for it to be created first.")
         else:
             try:
-                member = services.add_member(project, user, form.cleaned_data["role"])
+                member = services.add_member(
+                    project, user, form.cleaned_data["role"], made_by=request.user
+                )
                 if "paused" in request.POST:  # the removal of somebody paused is undone
-                    services.pause_member(member)
+                    services.pause_member(member, made_by=request.user)
             except services.ServiceError as error:
                 form.add_error("username", str(error))
             else:
@@ -161,16 +163,16 @@ def _change(request: AuthenticatedRequest, membership: Membership, action: str, 
     user = membership.user
     match action:
         case "role":
-            services.set_role(membership, Role(role))
+            services.set_role(membership, Role(role), made_by=request.user)
             messages.success(request, f"Saved: {user} is {_with_article(Role(role))} now.")
         case "pause":
-            services.pause_member(membership)
+            services.pause_member(membership, made_by=request.user)
             messages.success(request, f"Saved: {user} is paused and gets no work until resumed.")
         case "resume":
-            services.resume_member(membership)
+            services.resume_member(membership, made_by=request.user)
             messages.success(request, f"Saved: {user} can work again.")
         case "remove":
-            services.remove_member(membership)
+            services.remove_member(membership, made_by=request.user)
             removed = {"project": membership.project_id, "username": user.username}
             request.session[REMOVED] = removed | {
                 "name": str(user),

@@ -37,6 +37,7 @@ from training.services.deletions import delete_checkpoint, delete_snapshot
 from training.services.endpoints import Server, add_endpoint, change_endpoint, try_endpoint
 from training.services.erasure import erase_oneself, erase_person
 from training.services.gates import set_gate
+from training.services.members import hear_member_changed
 from training.services.pauses import pause_flagged
 from training.services.praise import praise_in_battle, praise_reply, report_in_battle
 from training.services.pushes import (
@@ -114,6 +115,7 @@ __all__ = [
     "freeze_clean",
     "freeze_snapshot",
     "hear_kind_decided",
+    "hear_member_changed",
     "lift_recall",
     "open_round",
     "pause_flagged",

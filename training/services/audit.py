@@ -23,10 +23,13 @@ def record(
     subject: Model,
     reason: str,
     facts: dict[str, Any] | None = None,
+    *,
+    name: str = "",
 ) -> AuditEntry:
     """Write one line of the project's audit log. Call it inside the transaction of the act.
 
-    `user` is None where the platform acted by itself. Refuse an act without a reason.
+    `user` is None where the platform acted by itself. `name` is what the subject is called there,
+    if not by its own name. Refuse an act without a reason.
     """
     reason = lifecycle.clean(reason.strip())
     if not reason:
@@ -37,7 +40,7 @@ def record(
         action=action,
         subject_kind=AuditEntry.kind_of(subject),
         subject_id=subject.pk,
-        subject_name=str(subject)[:200],
+        subject_name=(name or str(subject))[:200],
         reason=reason,
         facts=lifecycle.clean(facts or {}),
     )

@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
-from annotations.models import Project, User
+from annotations.models import Membership, Project, User
 from annotations.tests.factories import make_careless
 from training import services
 from training.models import AuditEntry
@@ -111,6 +111,35 @@ def test_a_pause_by_a_flag_alone_stands_in_the_log_without_a_name(
     assert "made: " in line
     assert "Bob" not in line
     assert AuditEntry.objects.get().facts["person"] == bob.pk
+
+
+def test_what_owners_do_with_members_stands_in_the_log_without_names(
+    client: Client, project: Project, alice: User, bob: User
+) -> None:
+    client.force_login(alice)
+    member = Membership.objects.get(project=project, user=bob)
+    page = reverse("annotations:change_membership", args=[project.pk, member.pk])
+    for change in (
+        {"action": "role", "role": "reviewer"},
+        {"action": "role", "role": "reviewer"},  # the same again says nothing
+        {"action": "pause", "role": ""},
+        {"action": "resume", "role": ""},
+        {"action": "remove", "role": ""},
+    ):
+        assert client.post(page, change).status_code == 303
+    again = {"username": bob.username, "role": "engineer"}
+    assert client.post(reverse("annotations:members", args=[project.pk]), again).status_code == 303
+    entries = list(AuditEntry.objects.filter(project=project).order_by("id"))
+    assert [(entry.action, entry.reason) for entry in entries] == [
+        ("given another role", "From annotator to reviewer."),
+        ("paused", "They get no work until they are resumed."),
+        ("resumed", "They can work again."),
+        ("removed", "What they annotated stays."),
+        ("brought in", "As engineer."),
+    ]
+    assert {entry.user for entry in entries} == {alice}
+    assert {entry.subject_name for entry in entries} == {f"Person {bob.pk}"}
+    assert not any(bob.username in str(entry.facts) + entry.reason for entry in entries)
 
 
 def test_who_set_the_arena_and_the_rounds_stands_in_the_log(
