@@ -109,11 +109,14 @@ def test_postgresql_hears_of_a_table_that_grew(project: Project) -> None:
             cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [table])
             return float(cursor.fetchone()[0])
 
+    write(1, "what tests before this one wrote is known, too:")
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {table}")
     write(MANY_ROWS - 1, "a")
     assert not analysed()
     write(MANY_ROWS, "b")
     assert not analysed_by_another(), "who may only use a table leaves it to the server"
     assert analysed()
-    assert known() == 2 * MANY_ROWS - 1
+    assert known() == 2 * MANY_ROWS
     write(MANY_ROWS - 1, "c")
     assert not analysed(), "what was analysed is left alone until it grows again"
