@@ -98,7 +98,9 @@ def spend_the_day(arguments: argparse.Namespace, folder: Path, database: Postgre
 
     call_command("migrate", verbosity=0, run_syncdb=True)
     base = make_tiny_base(folder) if arguments.children == "tiny" else None
-    items = 240 + int(arguments.seconds * 4)  # enough for a quick machine, too
+    items = 240 + int(
+        arguments.seconds * 12
+    )  # three people each: more than a quick machine gets through
     runs_s = 15 if arguments.children == "tiny" else 4
     project, runs = day.prepare(
         arguments.people, items, max(2, int(arguments.seconds / runs_s)), base
