@@ -131,6 +131,7 @@ def test_the_end_is_undone_with_what_was_not_sent(page: Page, conversation: Assi
     page.keyboard.press("Escape")
     page.keyboard.press("End")
     expect(page.get_by_role("heading", name="Nothing is left")).to_be_visible()
+    page.wait_for_load_state("load")  # the keys work from here on
     page.keyboard.press("u")
     expect(box(page)).to_have_value("Not sent yet")
     assert not Annotation.objects.filter(retraction=None).exists()
