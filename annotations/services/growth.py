@@ -31,6 +31,7 @@ def analyse_what_grew() -> list[str]:
     if connection.vendor != "postgresql":
         return []
     is_allowed = "pg_has_role(own.relowner, 'USAGE')"
+    # To the type checker it may be any database's, of which only this one has a `pg_version`.
     if connection.pg_version >= MAINTAIN * 10_000:  # type: ignore[attr-defined]
         is_allowed = "has_table_privilege(known.relid, 'MAINTAIN')"
     with connection.cursor() as cursor:
