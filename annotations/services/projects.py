@@ -109,9 +109,10 @@ def set_role(membership: Membership, role: str, *, made_by: User | None = None) 
 def pause_member(membership: Membership, *, made_by: User | None = None) -> Membership:
     """Give a member no more work, and no more pages but the one they have open."""
     keep_an_owner(membership)
-    membership.state = Membership.State.PAUSED
+    was, membership.state = membership.state, Membership.State.PAUSED
     membership.save(update_fields=["state"])
-    _tell(membership, "paused", "They get no work until they are resumed.", made_by)
+    if was != membership.state:
+        _tell(membership, "paused", "They get no work until they are resumed.", made_by)
     return membership
 
 
@@ -121,9 +122,10 @@ def resume_member(membership: Membership, *, made_by: User | None = None) -> Mem
     AutomaticPause.objects.filter(
         project=membership.project_id, person=membership.user_id, ended_at=None
     ).update(ended_at=timezone.now())
-    membership.state = Membership.State.ACTIVE
+    was, membership.state = membership.state, Membership.State.ACTIVE
     membership.save(update_fields=["state"])
-    _tell(membership, "resumed", "They can work again.", made_by)
+    if was != membership.state:
+        _tell(membership, "resumed", "They can work again.", made_by)
     return membership
 
 

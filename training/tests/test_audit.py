@@ -121,8 +121,10 @@ def test_what_owners_do_with_members_stands_in_the_log_without_names(
     page = reverse("annotations:change_membership", args=[project.pk, member.pk])
     for change in (
         {"action": "role", "role": "reviewer"},
-        {"action": "role", "role": "reviewer"},  # the same again says nothing
+        {"action": "role", "role": "reviewer"},  # the same again says nothing, here and below
         {"action": "pause", "role": ""},
+        {"action": "pause", "role": ""},
+        {"action": "resume", "role": ""},
         {"action": "resume", "role": ""},
         {"action": "remove", "role": ""},
     ):
